@@ -1,0 +1,203 @@
+//! What a task becomes: its companion, with a row for the link-time table inside.
+//!
+//! All names are absolute or begin with `__loky`, since the user's names are all in scope here, also those of the prelude.
+//! The one place with a trait bound is the witness of each type, spanned at the type as the user wrote it: so a type that
+//! cannot travel gives one error. Never emits a lint attribute that a `forbid` in the user's crate could clash with,
+//! unless the function has it too. Tested by `ui-tests`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{LitStr, Type};
+
+use crate::args::TaskArgs;
+use crate::companion::Companion;
+use crate::signature::{Function, generated_at};
+use crate::type_text;
+
+/// The companion of a function that was found fit to be a task.
+pub(crate) fn companion(function: &Function, args: &TaskArgs) -> TokenStream {
+    let companion = Companion::new(function, args);
+    let parts = Parts::new(function);
+    let task = task(&parts, args, &companion);
+    let call = call(&parts, &companion);
+    companion.with_items(&quote!(#task #call))
+}
+
+/// What the pieces of the expansion have in common.
+struct Parts<'a> {
+    function: &'a Function,
+    types: Vec<&'a Type>,
+    /// The type of all arguments together: `()`, the bare one, or a tuple.
+    args: TokenStream,
+    result: Type,
+    /// For each argument the constant that holds its witness.
+    witnesses: Vec<Ident>,
+    /// For each argument a name that none of the user's can be.
+    locals: Vec<Ident>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(function: &'a Function) -> Self {
+        let types = function.argument_types();
+        let numbered = |prefix: &str| -> Vec<Ident> {
+            (0..types.len()).map(|index| format_ident!("{prefix}{index}")).collect()
+        };
+        Self {
+            function,
+            args: together(&types),
+            result: function.result_type(),
+            witnesses: numbered("__LOKY_ARG"),
+            locals: numbered("__loky_arg"),
+            types,
+        }
+    }
+}
+
+/// `()` for none, the bare one, or a tuple: for types, values and patterns alike.
+pub(crate) fn together(parts: &[impl quote::ToTokens]) -> TokenStream {
+    match parts {
+        [one] => quote!(#one),
+        parts => quote!((#(#parts),*)),
+    }
+}
+
+/// The constant `TASK`.
+fn task(parts: &Parts<'_>, args: &TaskArgs, companion: &Companion) -> TokenStream {
+    let Parts { args: all, result, .. } = parts;
+    let vis = &companion.vis;
+    let witnesses = witnesses(parts);
+    let functions = [path(parts), run(parts)];
+    let encode = encode(parts);
+    let entry = entry(parts, args);
+    quote! {
+        #vis const TASK: ::loky::Task<#all, #result> = {
+            #witnesses
+            #(#functions)*
+            static __LOKY_TYPED: ::loky::Task<#all, #result> =
+                ::loky::Task::__new(&__LOKY_ENTRY, #encode, __LOKY_OUTPUT);
+            #entry
+            ::loky::__private::v1::register!(__LOKY_ENTRY);
+            __LOKY_TYPED
+        };
+    }
+}
+
+/// The function `call`, with the names that the user gave the arguments.
+fn call(parts: &Parts<'_>, companion: &Companion) -> TokenStream {
+    let Parts { function, types, args, result, .. } = parts;
+    let vis = &companion.vis;
+    let names = function.argument_names();
+    let values = together(&names);
+    quote! {
+        #vis fn call(#(#names: #types),*) -> ::loky::Call<#args, #result> {
+            ::loky::Call::__new(Self::TASK, #values)
+        }
+    }
+}
+
+/// A constant for each type that travels: the only places that ask something of it.
+fn witnesses(parts: &Parts<'_>) -> TokenStream {
+    let witness = |name: &Ident, ty: &Type, kind: &str| {
+        let kind = format_ident!("{kind}", span = generated_at(ty.span()));
+        quote_spanned! {generated_at(ty.span())=>
+            const #name: ::loky::__private::v1::Witness<#ty> = ::loky::__private::v1::#kind::<#ty>();
+        }
+    };
+    let arguments = parts.witnesses.iter().zip(&parts.types);
+    let arguments = arguments.map(|(name, ty)| witness(name, ty, "argument"));
+    let kind = if is_result(&parts.result) { "fallible_output" } else { "output" };
+    let output = witness(&format_ident!("__LOKY_OUTPUT"), &parts.result, kind);
+    quote!(#(#arguments)* #output)
+}
+
+/// Whether the type is written as a `Result`, for the sake of the help that is given when it cannot travel.
+fn is_result(ty: &Type) -> bool {
+    match ty {
+        Type::Group(group) => is_result(&group.elem),
+        Type::Paren(paren) => is_result(&paren.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == "Result" || last.ident == "TaskResult"),
+        _ => false,
+    }
+}
+
+fn path(parts: &Parts<'_>) -> TokenStream {
+    let name = &parts.function.sig.ident;
+    quote! {
+        fn __loky_path() -> &'static ::core::primitive::str {
+            ::loky::__private::v1::path_of(&#name)
+        }
+    }
+}
+
+/// A closure, since the type of its argument written once more would be one more place for errors.
+fn encode(parts: &Parts<'_>) -> TokenStream {
+    let Parts { witnesses, locals, .. } = parts;
+    let pattern = together(locals);
+    quote! {
+        |#pattern, __loky_out| {
+            #(__loky_out.put(#witnesses, #locals)?;)*
+            ::core::result::Result::Ok(())
+        }
+    }
+}
+
+fn run(parts: &Parts<'_>) -> TokenStream {
+    let Parts { function, witnesses, locals, .. } = parts;
+    let name = &function.sig.ident;
+    let values = together(locals);
+    quote! {
+        fn __loky_run(
+            __loky_run: ::loky::__private::v1::Run<'_>,
+        ) -> ::loky::__private::v1::Ran {
+            __loky_run.task(
+                |__loky_args| {
+                    #(let #locals = __loky_args.take(#witnesses)?;)*
+                    ::core::result::Result::Ok(#values)
+                },
+                |#values| #name(#(#locals),*),
+                __LOKY_OUTPUT,
+            )
+        }
+    }
+}
+
+/// The row of the table.
+fn entry(parts: &Parts<'_>, args: &TaskArgs) -> TokenStream {
+    let name = &parts.function.sig.ident;
+    let explicit_name = optional(args.name.as_ref().map(|name| {
+        let text = LitStr::new(&name.value(), generated_at(name.span()));
+        quote!(#text)
+    }));
+    let timeout = optional(args.timeout.map(|timeout| {
+        let (secs, nanos) = (timeout.as_secs(), timeout.subsec_nanos());
+        quote!(::core::time::Duration::new(#secs, #nanos))
+    }));
+    let retries = args.retries.unwrap_or(0);
+    let signature = type_text::signature(parts.types.iter().copied(), &parts.result);
+    // With the span of the name, whose line is wanted, and not that of the attribute.
+    let line = quote_spanned!(name.span()=> ::core::line!());
+    quote! {
+        static __LOKY_ENTRY: ::loky::__private::v1::TaskEntry = ::loky::__private::v1::TaskEntry {
+            path: __loky_path,
+            explicit_name: #explicit_name,
+            signature: #signature,
+            file: ::core::file!(),
+            line: #line,
+            run: __loky_run,
+            typed: &__LOKY_TYPED,
+            options: ::loky::__private::v1::TaskOptions { timeout: #timeout, retries: #retries },
+        };
+    }
+}
+
+fn optional(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

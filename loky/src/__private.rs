@@ -1,0 +1,43 @@
+//! What the expansions of the macros name. No part of the public contract: a version of the macros names its own module.
+
+/// The names that the macros of this version use.
+pub mod v1 {
+    #[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
+    pub use inventory;
+    pub use linkme;
+
+    pub use crate::__register as register;
+    pub use crate::registry::ENTRIES;
+    pub use crate::task::{
+        Arguments, EncodedArgs, Ran, Run, TaskEntry, TaskOptions, Witness, argument,
+        fallible_output, output, path_of, refused,
+    };
+    pub use crate::codec::CodecError;
+    pub use crate::entry::{Entered, enter, enter_before_main};
+    pub use crate::sys::init_array::Initializer;
+}
+
+/// Puts a `static TaskEntry` into the table.
+#[doc(hidden)]
+#[macro_export]
+#[cfg(not(any(loky_force_inventory, all(windows, target_env = "gnu"))))]
+macro_rules! __register {
+    ($entry:ident) => {
+        const _: () = {
+            use $crate::__private::v1::linkme;
+            #[linkme::distributed_slice($crate::__private::v1::ENTRIES)]
+            #[linkme(crate = linkme)]
+            static ROW: &'static $crate::__private::v1::TaskEntry = &$entry;
+        };
+    };
+}
+
+/// Puts a `static TaskEntry` into the table.
+#[doc(hidden)]
+#[macro_export]
+#[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
+macro_rules! __register {
+    ($entry:ident) => {
+        $crate::__private::v1::inventory::submit! { $crate::__private::v1::Row(&$entry) }
+    };
+}

@@ -1,0 +1,100 @@
+//! The entry of a program: where it is decided whether this process is a worker.
+//!
+//! Three ways lead here: [`main!`](crate::main), [`init`] by hand, and [`enable_test_support!`](crate::enable_test_support),
+//! which runs before `main`. In a worker none of them returns.
+
+use std::ffi::{c_char, c_int};
+
+use crate::role;
+use crate::sys::init_array::{self, Initializer};
+use crate::worker::{self, Calling};
+
+/// Makes this process a worker, if that is what it was started for; returns otherwise.
+///
+/// To be called as the first statement of `main`, before there are threads, by a program that does not use
+/// [`main!`](crate::main).
+///
+/// ```
+/// #[loky::task]
+/// fn one() -> u64 {
+///     1
+/// }
+///
+/// fn main() {
+///     loky::init();
+///     let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+///     assert_eq!(executor.submit(one, ()).result().unwrap(), 1);
+/// }
+/// ```
+pub fn init() {
+    if let Calling::Worker(cookie) = worker::calling() {
+        role::set_entered();
+        worker::run(cookie);
+    }
+    role::set_entered();
+}
+
+/// What `loky::main!` holds while the user's `main` runs.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use]
+pub struct Entered(());
+
+/// The beginning of what `loky::main!` expands to.
+#[doc(hidden)]
+pub fn enter() -> Entered {
+    init();
+    Entered(())
+}
+
+/// What `enable_test_support!` has called before `main`, with the place of that call in the linker's table.
+#[doc(hidden)]
+pub fn enter_before_main(
+    own: &'static Initializer,
+    argc: c_int,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+) {
+    if matches!(worker::calling(), Calling::Worker(_)) {
+        // This never returns to where the remaining ones would be called.
+        init_array::run_remaining(own, argc, argv, envp);
+    }
+    init();
+}
+
+/// Lets the `#[test]` functions of a test binary use executors. Once, at the root of the crate.
+///
+/// Test binaries have a `main` of their own, in which no entry can stand; this one runs before it. For benches and examples
+/// with such a `main` as well.
+///
+/// ```
+/// loky::enable_test_support!();
+///
+/// #[loky::task]
+/// fn one() -> u64 {
+///     1
+/// }
+///
+/// # fn main() {
+/// let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+/// assert_eq!(executor.submit(one, ()).result().unwrap(), 1);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! enable_test_support {
+    () => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static ENTER: $crate::__private::v1::Initializer = enter;
+
+            extern "C" fn enter(
+                argc: ::core::ffi::c_int,
+                argv: *const *const ::core::ffi::c_char,
+                envp: *const *const ::core::ffi::c_char,
+            ) {
+                $crate::__private::v1::enter_before_main(&ENTER, argc, argv, envp);
+            }
+        };
+    };
+}

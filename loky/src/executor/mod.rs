@@ -1,0 +1,192 @@
+//! The user's handle on a pool of workers.
+//!
+//! [`ProcessPoolExecutor`] checks and encodes what it is given and leaves the rest to the [pool](crate::pool). Dropping the
+//! last handle ends the pool; that is all the state that lies here. Tested in the package `tests`.
+
+mod builder;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+pub use self::builder::Builder;
+
+use crate::config::Settings;
+use crate::error::{Error, ErrorKind, Result};
+use crate::future::Future;
+use crate::pool::Pool;
+use crate::registry::IntoTask;
+use crate::scheduler::Shutdown;
+use crate::task::{Call, Task};
+
+/// A pool of worker processes that runs tasks. Python's `ProcessPoolExecutor`.
+///
+/// Workers start with the first call. One that dies fails the one call that it was running, and is replaced (see
+/// [`CrashPolicy`](crate::CrashPolicy)). Handles are cheap to clone and can be shared by threads.
+///
+/// Dropping the last handle finishes all accepted calls and waits for them, as leaving Python's `with` block does; while
+/// panicking it kills instead. Futures outlive it.
+///
+/// ```
+/// #[loky::task]
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+///
+/// loky::main! {
+///     fn main() -> loky::Result<()> {
+///         let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+///         let three = executor.submit(add, (1, 2));
+///         let seven = executor.spawn(add::call(3, 4));
+///         assert_eq!((three.result()?, seven.result()?), (3, 7));
+///         Ok(())
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ProcessPoolExecutor {
+    handle: Arc<Handle>,
+}
+
+/// What all clones of an executor share: when it goes, the pool ends.
+struct Handle {
+    pool: Arc<Pool>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let how = if thread::panicking() { Shutdown::Kill } else { Shutdown::Wait };
+        self.pool.shutdown(how);
+    }
+}
+
+impl ProcessPoolExecutor {
+    /// An executor with [`std::thread::available_parallelism`] workers and every other setting at its default.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Settings for a new executor.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self> {
+        Ok(Self { handle: Arc::new(Handle { pool: Pool::new(settings)? }) })
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        &self.handle.pool
+    }
+
+    /// Has `task` called with `args` in a worker.
+    ///
+    /// `task` is a function with `#[loky::task]` or a [`Task`]; `args` are its arguments as one value: `()` for none, the
+    /// bare value for one, a tuple for more. Never blocks on workers and never fails itself: whatever is wrong is the
+    /// outcome of the future. Python's `submit`.
+    ///
+    /// ```
+    /// #[loky::task]
+    /// fn greet(name: String) -> String {
+    ///     format!("hello, {name}")
+    /// }
+    ///
+    /// loky::main! {
+    ///     fn main() -> loky::Result<()> {
+    ///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///         assert_eq!(executor.submit(greet, "you".into()).result()?, "hello, you");
+    ///         let no_task = executor.submit(|x: u64| x, 1).result().unwrap_err();
+    ///         assert!(no_task.is_not_a_task());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn submit<T, Args, Kind>(&self, task: T, args: Args) -> Future<T::Output>
+    where
+        T: IntoTask<Args, Kind>,
+    {
+        match task.into_task() {
+            Ok(task) => self.submit_task(task, &args),
+            Err(error) => Future::failed(std::any::type_name::<T>(), error),
+        }
+    }
+
+    /// Has a [`Call`] run in a worker: as [`submit`](Self::submit), with the arguments checked and spread by rustc.
+    pub fn spawn<Args, R: 'static>(&self, call: Call<Args, R>) -> Future<R> {
+        let (task, args) = call.into_parts();
+        self.submit_task(task, &args)
+    }
+
+    pub(crate) fn submit_task<Args, R: 'static>(&self, task: Task<Args, R>, args: &Args) -> Future<R> {
+        let name = task.name();
+        match task.encode(args) {
+            Ok(bytes) => Future::new(self.pool().submit(name, &bytes), task.output()),
+            Err(error) => {
+                let message = format!("the arguments of `{name}` cannot be encoded: {error}");
+                let error = Error::new(ErrorKind::EncodeArgs, message).with_task(name);
+                Future::failed(name, error)
+            }
+        }
+    }
+
+    /// Takes no more calls, and ends the pool in the given way. Each handle can do it; dropping handles does it as well.
+    ///
+    /// A second shutdown may be harsher than the first: [`Shutdown::Kill`] after [`Shutdown::NoWait`] kills. In a callback it
+    /// returns at once, whatever the way.
+    pub fn shutdown(&self, how: Shutdown) {
+        self.pool().shutdown(how);
+    }
+
+    /// Starts all workers and returns when they are up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spawn`] if one cannot be started, [`ErrorKind::Handshake`] if what was started is no worker of this
+    /// program, [`ErrorKind::ShutdownExecutor`] or [`ErrorKind::BrokenProcessPool`] if the executor is at its end.
+    pub fn prewarm(&self) -> Result<()> {
+        self.pool().prewarm()
+    }
+
+    /// The most workers that it has.
+    #[must_use]
+    pub fn max_workers(&self) -> usize {
+        self.pool().settings().max_workers
+    }
+
+    /// The process ids of the workers that are there now, those that are still starting included.
+    #[must_use]
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.pool().worker_pids()
+    }
+
+    /// A number that no other executor of this process has or had.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.pool().id()
+    }
+
+    /// Whether it is unusable for good: see [`ErrorKind::BrokenProcessPool`].
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.pool().is_broken()
+    }
+
+    /// Whether it was shut down, in whatever way.
+    #[must_use]
+    pub fn is_shutdown(&self) -> bool {
+        self.pool().is_shut_down()
+    }
+}
+
+impl fmt::Debug for ProcessPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPoolExecutor")
+            .field("id", &self.id())
+            .field("max_workers", &self.max_workers())
+            .field("is_broken", &self.is_broken())
+            .field("is_shutdown", &self.is_shutdown())
+            .finish()
+    }
+}

@@ -1,0 +1,93 @@
+//! Futures in the order in which they get their outcomes.
+
+use std::time::{Duration, Instant};
+
+use super::Future;
+use super::wait::{Watch, distinct};
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Yields each of `futures` once, as soon as it has an outcome; those that have one come first.
+///
+/// ```
+/// #[loky::task]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// loky::main! {
+///     fn main() -> loky::Result<()> {
+///         let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+///         let futures: Vec<_> = (0..4).map(|x| executor.submit(square, x)).collect();
+///         let mut squares: Vec<u64> =
+///             loky::as_completed(futures).map(|future| future.result()).collect::<Result<_, _>>()?;
+///         squares.sort();
+///         assert_eq!(squares, [0, 1, 4, 9]);
+///         Ok(())
+///     }
+/// }
+/// ```
+pub fn as_completed<R: 'static>(
+    futures: impl IntoIterator<Item = Future<R>>,
+) -> AsCompleted<R> {
+    let watch = Watch::new(distinct(futures.into_iter()));
+    AsCompleted { left: watch.futures.len(), watch }
+}
+
+/// The iterator of [`as_completed`].
+#[derive(Debug)]
+#[must_use = "iterators do nothing until they are used"]
+pub struct AsCompleted<R> {
+    watch: Watch<R>,
+    left: usize,
+}
+
+impl<R: 'static> AsCompleted<R> {
+    /// Waits no longer than until `timeout` from now: then one [`ErrorKind::Timeout`] and the end.
+    pub fn timeout(self, timeout: Duration) -> AsCompletedTimeout<R> {
+        AsCompletedTimeout { futures: self, deadline: clock::deadline(Some(timeout)) }
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Future<R>> {
+        let number = self.watch.next(deadline)?;
+        self.left -= 1;
+        Some(self.watch.futures[number].clone())
+    }
+}
+
+impl<R: 'static> Iterator for AsCompleted<R> {
+    type Item = Future<R>;
+
+    fn next(&mut self) -> Option<Future<R>> {
+        if self.left == 0 { None } else { self.next_until(None) }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+/// The iterator of [`AsCompleted::timeout`].
+#[derive(Debug)]
+#[must_use = "iterators do nothing until they are used"]
+pub struct AsCompletedTimeout<R> {
+    futures: AsCompleted<R>,
+    deadline: Option<Instant>,
+}
+
+impl<R: 'static> Iterator for AsCompletedTimeout<R> {
+    type Item = Result<Future<R>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.futures.left == 0 {
+            return None;
+        }
+        if let Some(future) = self.futures.next_until(self.deadline) {
+            return Some(Ok(future));
+        }
+        let left = std::mem::take(&mut self.futures.left);
+        let all = self.futures.watch.futures.len();
+        let message = format!("{left} (of {all}) futures unfinished");
+        Some(Err(Error::new(ErrorKind::Timeout, message)))
+    }
+}

@@ -1,0 +1,215 @@
+//! The outcome of a call that will come: [`Future`], and waiting for many of them.
+//!
+//! A [`slot`] is shared by the [`Promise`](slot::Promise), which the pool holds and fills once, and the futures, which read
+//! it as often as they like. A slot knows no types and no processes: the outcome is bytes, or an error; the future decodes.
+//!
+//! What runs where: a callback that is added before the outcome runs on the pool's callback thread, in the order in which
+//! they were added; one that is added after it, and those of a call that is cancelled, run in the thread that adds or
+//! cancels. Wakers run in the thread that brings the outcome. No lock is held in any of these.
+//!
+//! This module must not know what a pool is: what it needs of one is the trait [`Driver`]. Tested in `tests.rs` with
+//! promises of its own.
+
+mod as_completed;
+mod poll;
+pub(crate) mod slot;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
+pub use self::wait::{ReturnWhen, Waited, wait};
+
+use self::slot::{Outcome, Slot, Snapshot};
+use crate::clock;
+use crate::error::{Error, ErrorKind, Execution, Result};
+use crate::id::CallId;
+use crate::sys::fork_guard;
+use crate::task::Witness;
+
+/// What a future needs of the pool that its call was given to.
+pub(crate) trait Driver: Send + Sync {
+    /// Takes the call back, if it has not started.
+    fn cancel(&self, call: CallId) -> bool;
+}
+
+/// The outcome of a call, now or later. Python's `concurrent.futures.Future`.
+///
+/// Clones share the outcome. Dropping a future does nothing to the call; it outlives the executor. It is also an ordinary
+/// [`std::future::Future`], which any async runtime can await.
+///
+/// ```
+/// #[loky::task]
+/// fn double(x: u64) -> u64 {
+///     2 * x
+/// }
+///
+/// loky::main! {
+///     fn main() -> loky::Result<()> {
+///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
+///         let future = executor.submit(double, 21);
+///         assert_eq!(future.result()?, 42);
+///         assert!(future.done() && !future.cancelled());
+///         Ok(())
+///     }
+/// }
+/// ```
+#[must_use = "the outcome of the call, errors included, is only seen here"]
+pub struct Future<R> {
+    slot: Arc<Slot>,
+    /// `None` where no result can come: what was submitted is no task.
+    output: Option<Witness<R>>,
+}
+
+impl<R: 'static> Future<R> {
+    pub(crate) fn new(slot: Arc<Slot>, output: Witness<R>) -> Self {
+        Self { slot, output: Some(output) }
+    }
+
+    /// The future of a call that was not accepted.
+    pub(crate) fn failed(task: &'static str, error: Error) -> Self {
+        Self { slot: Slot::failed(task, error), output: None }
+    }
+
+    /// Blocks until the call has an outcome, and returns it: each time a fresh value.
+    ///
+    /// # Errors
+    /// Whatever became of the call: see [`ErrorKind`]. [`ErrorKind::InvalidConfig`] in a process that was forked off the
+    /// one that submitted the call.
+    pub fn result(&self) -> Result<R> {
+        self.result_until(None)
+    }
+
+    /// As [`result`](Self::result), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if there is no outcome by then; the call goes on.
+    pub fn result_timeout(&self, timeout: Duration) -> Result<R> {
+        self.result_until(clock::deadline(Some(timeout)))
+    }
+
+    pub(crate) fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
+        self.check_process()?;
+        match self.slot.wait(deadline) {
+            Some(outcome) => self.decode(outcome),
+            None => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> Error {
+        let task = self.slot.task();
+        let execution = match self.slot.snapshot() {
+            Snapshot::Pending => Execution::NotStarted,
+            _ => Execution::Started,
+        };
+        Error::new(ErrorKind::Timeout, format!("the call of `{task}` has no outcome yet"))
+            .with_task(task)
+            .with_execution(execution)
+    }
+
+    fn decode(&self, outcome: Outcome) -> Result<R> {
+        let bytes = outcome?;
+        let output = self.output.expect("a call that was not accepted has no result");
+        output.decode_all(&bytes).map_err(|error| {
+            let task = self.slot.task();
+            let message = format!("the result of `{task}` cannot be decoded: {error}");
+            Error::new(ErrorKind::DecodeResult, message)
+                .with_task(task)
+                .with_execution(Execution::Finished)
+        })
+    }
+
+    /// Blocks until the call has an outcome, and returns the error if it is one. Python's `exception()`.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        self.result().err()
+    }
+
+    /// Whether the call has an outcome. Never blocks.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        matches!(self.slot.snapshot(), Snapshot::Done { .. })
+    }
+
+    /// Whether a worker has begun the call and it has no outcome yet. Never blocks.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        matches!(self.slot.snapshot(), Snapshot::Running)
+    }
+
+    /// Whether the call was cancelled. Never blocks.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        matches!(self.slot.snapshot(), Snapshot::Done { cancelled: true })
+    }
+
+    /// Takes the call back, if it has not started. True if it will never run (also when it was cancelled before).
+    ///
+    /// Callbacks run before it returns.
+    pub fn cancel(&self) -> bool {
+        if self.check_process().is_err() {
+            return false;
+        }
+        match (self.slot.snapshot(), self.slot.driver()) {
+            (Snapshot::Pending, Some((driver, call))) => {
+                driver.cancel(call) || self.cancelled()
+            }
+            _ => self.cancelled(),
+        }
+    }
+
+    /// The process that runs the call, or ran it. `None` before it began.
+    #[must_use]
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.slot.worker_pid()
+    }
+
+    /// Has `callback` called with this future as soon as there is an outcome.
+    ///
+    /// Callbacks are called in the order in which they were added, one at a time, on a thread of the pool, where they may
+    /// submit and wait; when there is an outcome already, at once in this thread. A panic in one is reported by the panic
+    /// hook and hurts nothing else.
+    pub fn add_done_callback(&self, callback: impl FnOnce(Self) + Send + 'static) {
+        let future = self.clone();
+        self.slot.add_callback(Box::new(move || callback(future)));
+    }
+
+    fn check_process(&self) -> Result<()> {
+        check_process(self.slot.owner_pid())
+    }
+}
+
+/// Refuses in a process that was forked off the one that `owner` was.
+pub(crate) fn check_process(owner: u32) -> Result<()> {
+    if fork_guard::current_pid() == owner {
+        return Ok(());
+    }
+    let message = format!("this handle belongs to the process `{owner}`, which this one was forked off");
+    Err(Error::new(ErrorKind::InvalidConfig, message))
+}
+
+impl<R> Clone for Future<R> {
+    fn clone(&self) -> Self {
+        Self { slot: Arc::clone(&self.slot), output: self.output }
+    }
+}
+
+impl<R> fmt::Debug for Future<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Future");
+        out.field("task", &self.slot.task());
+        match self.slot.peek() {
+            None => out.field("state", &self.slot.snapshot()),
+            Some(Ok(_)) => {
+                out.field("state", &"finished").field("returned", &std::any::type_name::<R>())
+            }
+            Some(Err(error)) if error.is_cancelled() => out.field("state", &"cancelled"),
+            Some(Err(error)) => out.field("state", &"finished").field("failed", &error.kind()),
+        };
+        out.finish()
+    }
+}

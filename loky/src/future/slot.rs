@@ -1,0 +1,254 @@
+//! The place of one outcome: written once by its [`Promise`], read by any number of futures.
+//!
+//! ```text
+//!  Pending ──began──▶ Running ──resolve──▶ Done
+//!     └───────────────resolve──────────────▲
+//! ```
+//!
+//! `resolve` takes the promise by value, so there is no second one. A promise that is dropped resolves its slot with an
+//! error: a waiter is never left behind, whatever becomes of the pool's thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::Driver;
+use crate::clock;
+use crate::error::{Error, ErrorKind, Execution};
+use crate::id::CallId;
+use crate::sys::fork_guard;
+
+/// What a call came back with: the encoded result, or why there is none.
+pub(crate) type Outcome = Result<Arc<Vec<u8>>, Error>;
+
+/// What is to be called when there is an outcome.
+pub(crate) type Callback = Box<dyn FnOnce() + Send>;
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Snapshot {
+    Pending,
+    Running,
+    Done { cancelled: bool },
+}
+
+/// See the module's documentation.
+pub(crate) struct Slot {
+    task: &'static str,
+    owner_pid: u32,
+    driver: Option<(Arc<dyn Driver>, CallId)>,
+    inner: Mutex<Inner>,
+    done: Condvar,
+}
+
+struct Inner {
+    state: State,
+    worker_pid: Option<u32>,
+    callbacks: Vec<Callback>,
+    wakers: Vec<Waker>,
+    watchers: Vec<Watcher>,
+}
+
+enum State {
+    Pending,
+    Running,
+    Done(Outcome),
+}
+
+/// Somebody who waits for several slots: gets the number of this one when it is done.
+struct Watcher {
+    number: usize,
+    sender: Sender<usize>,
+}
+
+impl Slot {
+    fn new(task: &'static str, driver: Option<(Arc<dyn Driver>, CallId)>, state: State) -> Arc<Self> {
+        let inner = Inner {
+            state,
+            worker_pid: None,
+            callbacks: Vec::new(),
+            wakers: Vec::new(),
+            watchers: Vec::new(),
+        };
+        Arc::new(Self {
+            task,
+            owner_pid: fork_guard::current_pid(),
+            driver,
+            inner: Mutex::new(inner),
+            done: Condvar::new(),
+        })
+    }
+
+    /// A slot that is done from the beginning, of a call that was never accepted.
+    pub(crate) fn failed(task: &'static str, error: Error) -> Arc<Self> {
+        Self::new(task, None, State::Done(Err(error)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that may panic runs under this lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn task(&self) -> &'static str {
+        self.task
+    }
+
+    pub(super) fn owner_pid(&self) -> u32 {
+        self.owner_pid
+    }
+
+    pub(super) fn driver(&self) -> Option<(&dyn Driver, CallId)> {
+        self.driver.as_ref().map(|(driver, call)| (&**driver, *call))
+    }
+
+    pub(super) fn worker_pid(&self) -> Option<u32> {
+        self.lock().worker_pid
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        match &self.lock().state {
+            State::Pending => Snapshot::Pending,
+            State::Running => Snapshot::Running,
+            State::Done(outcome) => {
+                let cancelled = outcome.as_ref().is_err_and(Error::is_cancelled);
+                Snapshot::Done { cancelled }
+            }
+        }
+    }
+
+    /// The outcome, if there is one.
+    pub(super) fn peek(&self) -> Option<Outcome> {
+        match &self.lock().state {
+            State::Done(outcome) => Some(outcome.clone()),
+            State::Pending | State::Running => None,
+        }
+    }
+
+    /// Blocks until there is an outcome, or until `deadline`.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
+        let mut inner = self.lock();
+        loop {
+            if let State::Done(outcome) = &inner.state {
+                return Some(outcome.clone());
+            }
+            inner = match deadline {
+                None => self.done.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(clock::now())?;
+                    if left.is_zero() {
+                        return None;
+                    }
+                    let waited = self.done.wait_timeout(inner, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// The outcome, or else a promise that `waker` will be woken when there is one.
+    pub(super) fn poll(&self, waker: &Waker) -> Option<Outcome> {
+        let mut inner = self.lock();
+        if let State::Done(outcome) = &inner.state {
+            return Some(outcome.clone());
+        }
+        if !inner.wakers.iter().any(|known| known.will_wake(waker)) {
+            inner.wakers.push(waker.clone());
+        }
+        None
+    }
+
+    /// Runs `callback` when there is an outcome: now, if there is one.
+    pub(super) fn add_callback(&self, callback: Callback) {
+        let mut inner = self.lock();
+        if matches!(inner.state, State::Done(_)) {
+            drop(inner);
+            run_callbacks(vec![callback]);
+        } else {
+            inner.callbacks.push(callback);
+        }
+    }
+
+    /// Has `number` sent when there is an outcome: now, if there is one.
+    pub(super) fn watch(&self, number: usize, sender: &Sender<usize>) {
+        let mut inner = self.lock();
+        if matches!(inner.state, State::Done(_)) {
+            // Nobody listens any more, or the number arrives: the channel is unbounded.
+            let _ = sender.send(number);
+        } else {
+            inner.watchers.push(Watcher { number, sender: sender.clone() });
+        }
+    }
+
+    /// Forgets a watcher that has gone before the outcome came.
+    pub(super) fn unwatch(&self, sender: &Sender<usize>) {
+        self.lock().watchers.retain(|watcher| !watcher.sender.same_channel(sender));
+    }
+}
+
+/// The write end of a slot.
+pub(crate) struct Promise {
+    slot: Option<Arc<Slot>>,
+}
+
+impl Promise {
+    /// A new slot for a call of `task`.
+    pub(crate) fn new(task: &'static str, driver: Arc<dyn Driver>, call: CallId) -> (Self, Arc<Slot>) {
+        let slot = Slot::new(task, Some((driver, call)), State::Pending);
+        (Self { slot: Some(Arc::clone(&slot)) }, slot)
+    }
+
+    /// A worker has begun the call.
+    pub(crate) fn begin(&self, worker_pid: u32) {
+        if let Some(slot) = &self.slot {
+            let mut inner = slot.lock();
+            inner.state = State::Running;
+            inner.worker_pid = Some(worker_pid);
+        }
+    }
+
+    /// Writes the outcome and wakes who waits. The callbacks come back to be run where the pool wants them to.
+    #[must_use = "the callbacks are still to be run"]
+    pub(crate) fn resolve(mut self, outcome: Outcome) -> Vec<Callback> {
+        self.slot.take().map(|slot| fill(&slot, outcome)).unwrap_or_default()
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            let message = format!("the call of `{}` was lost by a fault in the pool", slot.task);
+            let error = Error::new(ErrorKind::BrokenProcessPool, message)
+                .with_task(slot.task)
+                .with_execution(Execution::Started);
+            run_callbacks(fill(&slot, Err(error)));
+        }
+    }
+}
+
+fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
+    let mut inner = slot.lock();
+    inner.state = State::Done(outcome);
+    let callbacks = std::mem::take(&mut inner.callbacks);
+    let wakers = std::mem::take(&mut inner.wakers);
+    let watchers = std::mem::take(&mut inner.watchers);
+    drop(inner);
+    slot.done.notify_all();
+    for Watcher { number, sender } in watchers {
+        let _ = sender.send(number);
+    }
+    for waker in wakers {
+        // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+    callbacks
+}
+
+/// Runs callbacks one after another, with no lock held. One that panics was reported by the panic hook.
+pub(crate) fn run_callbacks(callbacks: Vec<Callback>) {
+    for callback in callbacks {
+        let _ = catch_unwind(AssertUnwindSafe(callback));
+    }
+}

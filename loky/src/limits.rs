@@ -1,0 +1,61 @@
+//! Every bound of the library, each with its reason.
+
+use std::time::Duration;
+
+/// The longest body of a frame. More than any machine's memory that this runs on today; a header that claims more is
+/// rubbish, not a message.
+pub(crate) const MAX_BODY_BYTES: u64 = 1 << 40;
+
+/// How much of a claimed body is reserved before its bytes have arrived: a peer gets memory for what it sends, not for
+/// what it announces.
+pub(crate) const BODY_RESERVE_BYTES: usize = 64 * 1024;
+
+/// One read from a channel: the size from which on larger reads were no faster.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// How many bytes one worker may deliver before the others get their turn.
+pub(crate) const READ_TURN_BYTES: usize = 4 * 1024 * 1024;
+
+/// The longest table of task names that a handshake may carry.
+pub(crate) const MAX_TABLE_ENTRIES: usize = 1 << 20;
+
+/// The longest text (message, location, backtrace) that is taken from a worker. Longer ones are cut there.
+pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// How long a started process may take to say hello. Generous: a loaded machine that starts 300 workers of a large binary
+/// takes seconds.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// How many workers may die in a row before any of them began a call, until the pool gives up. More than the workers that
+/// an unlucky (or unkind) environment kills while they start, and still less than a second of trying.
+pub(crate) const MAX_UNUSED_DEATHS: u32 = 16;
+
+/// How long to wait before the next start when workers come up but die unused, or when the system refuses to start one.
+pub(crate) const RESPAWN_PACE: Duration = Duration::from_millis(100);
+
+/// How often a call that never began is given to another worker when the one that had it died. It bounds what a call can
+/// do that kills workers before its task begins.
+pub(crate) const MAX_DISPATCHES: u32 = 8;
+
+/// How long a worker may take to leave when asked, exit handlers included, before it is killed.
+pub(crate) const LEAVE: Duration = Duration::from_secs(5);
+
+/// How long a worker that closed its channel may take to be gone. Closing is the kernel's first step of an exit, and
+/// taking down a large address space comes after it.
+pub(crate) const CLOSED: Duration = Duration::from_secs(1);
+
+/// Where the kernel gives no pidfds: how often workers are looked at whose death the channel does not show.
+pub(crate) const REAP_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How many scans of `/proc` are made to catch processes that fork while they are being killed.
+pub(crate) const KILL_ROUNDS: usize = 32;
+
+/// The last bytes of a captured stream that are kept for each worker.
+pub(crate) const CAPTURE_BYTES: usize = 8 * 1024;
+
+/// How many calls a `map` keeps in flight for each worker: one that runs, and enough behind it that a worker never waits
+/// for the consumer.
+pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
+
+/// The stack of the library's own threads, which run no code of the user but wakers.
+pub(crate) const THREAD_STACK_BYTES: usize = 256 * 1024;

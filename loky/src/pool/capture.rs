@@ -1,0 +1,54 @@
+//! The last bytes of a captured stream.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::limits;
+use crate::sys::poll;
+
+/// The read end of a worker's stdout or stderr, and what came out of it last.
+#[derive(Debug)]
+pub(super) struct Capture {
+    fd: OwnedFd,
+    tail: Vec<u8>,
+    is_open: bool,
+}
+
+impl Capture {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd, tail: Vec::new(), is_open: true }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Takes what is there now, for one turn.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) {
+        let mut turn = 0;
+        // Another process may hold the pipe open and write for ever.
+        while self.is_open && turn < limits::READ_TURN_BYTES && poll::is_readable(self.fd.as_fd()) {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *buffer)) {
+                Ok(0) | Err(_) => self.is_open = false,
+                Ok(read) => {
+                    self.keep(&buffer[..read]);
+                    turn += read;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        let excess = self.tail.len().saturating_sub(limits::CAPTURE_BYTES);
+        self.tail.drain(..excess);
+    }
+
+    /// The last lines.
+    pub(super) fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.tail).into_owned()
+    }
+}

@@ -1,0 +1,299 @@
+//! The pool's thread: starts and ends workers, reads what they say, sees them die, keeps the time.
+//!
+//! One round: do the jobs that were left to it, wait for any worker (or for being woken, or the next timer), read, bury the
+//! dead. It holds the pool's lock only to feed the scheduler. When it ends, for whatever reason, no call is left behind.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::peer::Peer;
+use super::state::{DriverState, Job, Link, State};
+use super::{Pool, handshake, outcome};
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::id::WorkerId;
+use crate::limits;
+use crate::scheduler::Misbehaved;
+use crate::spawn;
+use crate::sys::child::Exit;
+use crate::sys::poll::PollSet;
+use crate::sys::tree;
+use crate::transport::stream::Outbox;
+use crate::wire::message::FromWorker;
+
+/// The body of the thread.
+pub(super) fn run(pool: &Arc<Pool>) {
+    let driven = catch_unwind(AssertUnwindSafe(|| {
+        let mut driver = Driver {
+            pool,
+            peers: BTreeMap::new(),
+            buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
+        };
+        while driver.round() {}
+    }));
+    // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
+    let calls = {
+        let mut state = pool.lock();
+        state.driver = DriverState::Ended;
+        if driven.is_err() {
+            let fault = Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
+            state.scheduler.handshake_failed(clock::now(), fault);
+        }
+        state.links.clear();
+        std::mem::take(&mut state.calls)
+    };
+    drop(calls);
+    pool.changed.notify_all();
+    pool.callbacks.finish();
+}
+
+struct Driver<'a> {
+    pool: &'a Arc<Pool>,
+    peers: BTreeMap<WorkerId, Peer>,
+    buffer: Box<[u8]>,
+}
+
+/// What poll has found.
+#[derive(Default)]
+struct Ready {
+    readable: Vec<WorkerId>,
+    writable: Vec<WorkerId>,
+    captured: Vec<WorkerId>,
+    /// Those whose pidfd says that they have ended, or that have none and must be asked.
+    perhaps_dead: Vec<WorkerId>,
+}
+
+impl Driver<'_> {
+    /// False when nothing is left to be done.
+    fn round(&mut self) -> bool {
+        let (jobs, is_over) = {
+            let mut state = self.pool.lock();
+            (std::mem::take(&mut state.jobs), state.is_over)
+        };
+        if is_over && jobs.is_empty() && self.peers.is_empty() {
+            return false;
+        }
+        self.do_jobs(jobs);
+        let Ready { readable, writable, captured, perhaps_dead } = self.wait();
+        for worker in writable {
+            self.pool.with_state(|state, _| {
+                if let Some(link) = state.links.get_mut(&worker) {
+                    // An error means that it is gone, which is seen where it is read from.
+                    let _ = link.outbox.flush();
+                }
+            });
+        }
+        for worker in readable {
+            self.receive(worker);
+        }
+        for worker in captured {
+            if let Some(peer) = self.peers.get_mut(&worker) {
+                for capture in [&mut peer.stdout, &mut peer.stderr].into_iter().flatten() {
+                    capture.read(&mut self.buffer);
+                }
+            }
+        }
+        self.bury(perhaps_dead);
+        let is_due =
+            |state: &State, now: Instant| state.scheduler.next_timer().is_some_and(|at| at <= now);
+        self.pool.with_state(|state, now| {
+            if is_due(state, now) {
+                state.scheduler.timer(now);
+            }
+        });
+        true
+    }
+
+    fn do_jobs(&mut self, jobs: Vec<Job>) {
+        let mut condemned = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Start { worker, index } => self.start(worker, index),
+                Job::Retire { worker } => {
+                    if let Some(peer) = self.peers.get(&worker) {
+                        peer.socket.finish_sending();
+                    }
+                }
+                Job::Kill { worker } => condemned.push(worker),
+            }
+        }
+        let condemned: Vec<_> = condemned.iter().filter_map(|id| self.peers.get(id)).collect();
+        // Stopped first, so that they start nothing while what they started is looked for.
+        condemned.iter().for_each(|peer| peer.process.stop());
+        tree::kill_below(&condemned.iter().map(|peer| peer.process.pid()).collect::<Vec<_>>());
+        condemned.iter().for_each(|peer| peer.process.kill());
+    }
+
+    fn start(&mut self, worker: WorkerId, index: usize) {
+        match spawn::launch(&self.pool.settings) {
+            Ok(launched) => {
+                let peer = Peer::new(launched);
+                let mut outbox = Outbox::new(Arc::clone(&peer.socket));
+                // An error means that it is gone already, which is seen where it is read from.
+                let _ = outbox.send(Arc::new(handshake::setup(index).to_bytes()));
+                let link = Link { pid: peer.process.pid(), index, outbox };
+                self.peers.insert(worker, peer);
+                self.pool.lock().links.insert(worker, link);
+            }
+            Err(failed) => self.pool.with_state(|state, now| {
+                state.start_failures += 1;
+                state.last_start_error = Some(failed.error.clone());
+                state.scheduler.start_failed(now, worker, failed.error, failed.is_shortage);
+            }),
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self) -> Ready {
+        let now = clock::now();
+        let (mut deadline, waiting) = {
+            let state = self.pool.lock();
+            if !state.jobs.is_empty() {
+                return Ready::default();
+            }
+            let waiting = state.links.iter().filter(|(_, link)| link.outbox.is_waiting());
+            (state.scheduler.next_timer(), waiting.map(|(id, _)| *id).collect::<Vec<_>>())
+        };
+        if self.peers.values().any(|peer| peer.process.pidfd().is_none()) {
+            let look = now + limits::REAP_INTERVAL;
+            deadline = Some(deadline.map_or(look, |deadline| deadline.min(look)));
+        }
+
+        let mut set = PollSet::default();
+        let wake = set.add(self.pool.wake.as_fd(), true, false);
+        let mut places = Vec::new();
+        for (id, peer) in &self.peers {
+            let writes = waiting.binary_search(id).is_ok() && peer.is_open;
+            let channel = (peer.is_open || writes)
+                .then(|| set.add(peer.socket.as_fd(), peer.is_open, writes));
+            let pidfd = peer.process.pidfd().map(|pidfd| set.add(pidfd, true, false));
+            let captures = [&peer.stdout, &peer.stderr].map(|capture| {
+                let open = capture.as_ref().filter(|capture| capture.is_open());
+                open.map(|capture| set.add(capture.fd(), true, false))
+            });
+            places.push((*id, channel, pidfd, captures));
+        }
+        if set.wait(now, deadline).is_err() {
+            // poll fails for want of memory alone: the next round tries again.
+            return Ready::default();
+        }
+        if set.readable(wake) {
+            self.pool.wake.clear();
+        }
+        let mut ready = Ready::default();
+        for (id, channel, pidfd, captures) in places {
+            ready.readable.extend(channel.filter(|place| set.readable(*place)).map(|_| id));
+            ready.writable.extend(channel.filter(|place| set.writable(*place)).map(|_| id));
+            if captures.into_iter().flatten().any(|place| set.readable(place)) {
+                ready.captured.push(id);
+            }
+            if pidfd.is_none_or(|place| set.readable(place)) {
+                ready.perhaps_dead.push(id);
+            }
+        }
+        ready
+    }
+
+    /// Reads from a worker for one turn, and hears what it has to say.
+    fn receive(&mut self, worker: WorkerId) {
+        let Some(peer) = self.peers.get_mut(&worker) else { return };
+        if !peer.is_open {
+            return;
+        }
+        let (said, fault) = peer.receive(&mut self.buffer);
+        if !peer.is_trusted {
+            return;
+        }
+        let is_closed = !peer.is_open && fault.is_none();
+        let pool = self.pool;
+        pool.with_state(|state, now| {
+            let heard = hear(pool, state, now, worker, peer, said);
+            if let Some(fault) = fault.or(heard.err().map(|Misbehaved(what)| what)) {
+                peer.is_trusted = false;
+                state.scheduler.worker_misbehaved(now, worker, fault);
+            } else if is_closed {
+                state.scheduler.channel_closed(now, worker);
+            }
+        });
+    }
+
+    /// Takes leave of those that are really dead: what they had written is read, what they started is killed.
+    fn bury(&mut self, perhaps_dead: Vec<WorkerId>) {
+        let exits: Vec<(WorkerId, Exit)> = perhaps_dead
+            .into_iter()
+            .filter_map(|id| Some((id, self.peers.get(&id)?.process.exit()?)))
+            .collect();
+        if exits.is_empty() {
+            return;
+        }
+        // While the dead are not reaped nobody else can have their numbers.
+        let pids: Vec<_> = exits.iter().map(|(id, _)| self.peers[id].process.pid()).collect();
+        tree::kill_below(&pids);
+        for (worker, exit) in exits {
+            self.receive(worker);
+            let Some(mut peer) = self.peers.remove(&worker) else { continue };
+            peer.process.reap();
+            let is_cut_off = peer.is_cut_off();
+            let exit = peer.worker_exit(exit, &mut self.buffer);
+            self.pool.with_state(|state, now| {
+                state.links.remove(&worker);
+                if is_cut_off {
+                    state.scheduler.worker_cut_off(worker);
+                }
+                state.scheduler.worker_exited(now, worker, exit);
+            });
+        }
+    }
+}
+
+/// Takes what a worker has said into the state.
+fn hear(
+    pool: &Pool,
+    state: &mut State,
+    now: Instant,
+    worker: WorkerId,
+    peer: &mut Peer,
+    said: Vec<FromWorker>,
+) -> Result<(), Misbehaved> {
+    for message in said {
+        match message {
+            FromWorker::Hello(hello) => {
+                if std::mem::replace(&mut peer.is_greeted, true) {
+                    return Err(Misbehaved("it said hello twice"));
+                }
+                match handshake::check(&pool.settings, &hello) {
+                    Ok(()) => state.scheduler.worker_ready(now, worker),
+                    Err(error) => state.scheduler.handshake_failed(now, error),
+                }
+            }
+            FromWorker::Refuse(reason) => {
+                let error = Error::new(ErrorKind::Handshake, reason);
+                state.scheduler.handshake_failed(now, error);
+            }
+            FromWorker::Began(call) => {
+                state.scheduler.call_began(worker, call)?;
+                if let Some(pending) = state.calls.get_mut(&call) {
+                    pending.promise.begin(peer.process.pid());
+                    pending.frame = None;
+                }
+            }
+            FromWorker::Result(call, bytes) => {
+                state.scheduler.call_finished(now, worker, call)?;
+                if let Some(pending) = state.calls.remove(&call) {
+                    state.decided.push((pending.promise, Ok(Arc::new(bytes))));
+                }
+            }
+            FromWorker::Failed(call, failure) => {
+                state.scheduler.call_finished(now, worker, call)?;
+                if let Some(pending) = state.calls.remove(&call) {
+                    let error = outcome::failed(pending.task, failure);
+                    state.decided.push((pending.promise, Err(error)));
+                }
+            }
+        }
+    }
+    Ok(())
+}

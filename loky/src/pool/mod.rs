@@ -1,0 +1,260 @@
+//! Performs what the scheduler decides: holds the calls, writes to workers, starts and ends them, resolves futures.
+//!
+//! All state lies behind one short lock, [`Pool::with_state`]: an event is fed to the scheduler, its actions are performed
+//! as far as they cannot block (writes never do), and what is decided is handed out once the lock is gone. What may take
+//! time (starting, killing, reading, waiting) is done by the [`driver`] thread. A submitting thread writes to an idle worker
+//! itself; there is no other thread on that way. Callbacks run on a thread of their own ([`callbacks`]), so that one that
+//! waits does not hold up the pool.
+//!
+//! The pool is what the handles and the futures share; it ends when [`Pool::shutdown`] says so, not when it is dropped.
+//! Tested through real workers in the package `tests`.
+
+mod callbacks;
+mod capture;
+mod driver;
+mod handshake;
+mod latch;
+mod outcome;
+mod peer;
+mod state;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use self::callbacks::Callbacks;
+use self::latch::Latch;
+use self::state::{Decided, DriverState, Pending, State};
+use crate::clock;
+use crate::config::Settings;
+use crate::error::{Error, ErrorKind, Result};
+use crate::future::slot::{Promise, Slot, run_callbacks};
+use crate::future::{Driver, check_process};
+use crate::id::CallId;
+use crate::limits;
+use crate::scheduler::{Refusal, Scheduler, Shutdown};
+use crate::sys::fork_guard;
+use crate::sys::wake::Wake;
+use crate::sys::{hint, is_shortage};
+use crate::wire::message;
+
+/// One pool of workers.
+pub(crate) struct Pool {
+    id: u64,
+    owner_pid: u32,
+    settings: Settings,
+    state: Mutex<State>,
+    /// Notified when a worker is ready, or none will be.
+    changed: Condvar,
+    wake: Wake,
+    callbacks: Callbacks,
+    /// Whether the driver thread was started.
+    is_driven: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Set when nothing of the pool is left.
+    gone: Latch,
+}
+
+impl Pool {
+    /// A pool without workers: they come with the first call.
+    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        let wake = Wake::new().map_err(|error| {
+            let message = format!("cannot create an executor{}", hint(&error));
+            Error::io(ErrorKind::Io, &message, error)
+        })?;
+        let scheduler = Scheduler::new(settings.max_workers, settings.crash_policy);
+        Ok(Arc::new(Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            owner_pid: fork_guard::current_pid(),
+            settings,
+            state: Mutex::new(State::new(scheduler)),
+            changed: Condvar::new(),
+            wake,
+            callbacks: Callbacks::default(),
+            is_driven: AtomicBool::new(false),
+            thread: Mutex::new(None),
+            gone: Latch::default(),
+        }))
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Refuses in a process that was forked off the one that the pool belongs to.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        check_process(self.owner_pid)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of the user runs under this lock; a panic in ours must not become a hang.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Feeds the scheduler, performs what it decides, and hands out what was decided.
+    fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let (answer, decided) = self.decide(feed);
+        self.callbacks.run(decided.resolve());
+        answer
+    }
+
+    fn decide<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> (T, Decided) {
+        let now = clock::now();
+        let mut state = self.lock();
+        let answer = feed(&mut state, now);
+        let decided = state.perform();
+        if decided.wakes_driver {
+            self.wake.wake();
+        }
+        if state.prewarming > 0 {
+            self.changed.notify_all();
+        }
+        (answer, decided)
+    }
+
+    /// Accepts a call of `task`, or returns a slot that says why not.
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: &[u8]) -> Arc<Slot> {
+        if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
+            return Slot::failed(task, error.with_task(task));
+        }
+        self.with_state(|state, now| {
+            if let Some(refusal) = state.scheduler.refusal() {
+                return Slot::failed(task, outcome::refused(task, &refusal));
+            }
+            state.last_call += 1;
+            let call = CallId(state.last_call);
+            let driver: Arc<dyn Driver> = Arc::clone(self) as _;
+            let (promise, slot) = Promise::new(task, driver, call);
+            let frame = Some(Arc::new(message::call(call, task, args)));
+            state.calls.insert(call, Pending { promise, task, frame });
+            state.scheduler.submit(now, call);
+            slot
+        })
+    }
+
+    /// Returns when all workers are up.
+    pub(crate) fn prewarm(self: &Arc<Self>) -> Result<()> {
+        self.check_process()?;
+        self.ensure_driver()?;
+        let failures = self.with_state(|state, now| {
+            state.prewarming += 1;
+            state.scheduler.prewarm(now);
+            state.start_failures
+        });
+        let mut state = self.lock();
+        let result = loop {
+            if let Some(refusal) = state.scheduler.refusal() {
+                break Err(match refusal {
+                    Refusal::Broken(cause) => cause,
+                    Refusal::ShutDown => outcome::shut_down(),
+                });
+            }
+            if state.scheduler.ready_workers() >= self.settings.max_workers {
+                break Ok(());
+            }
+            if state.start_failures != failures
+                && let Some(error) = state.last_start_error.clone()
+            {
+                break Err(error);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        state.prewarming -= 1;
+        result
+    }
+
+    /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never
+    /// waits.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        if self.check_process().is_err() {
+            return;
+        }
+        self.with_state(|state, now| state.scheduler.shutdown(now, how));
+        if how != Shutdown::NoWait && !self.is_own_thread() {
+            self.wait_until_gone();
+        }
+    }
+
+    fn is_own_thread(&self) -> bool {
+        let current = thread::current().id();
+        let driver = match self.lock().driver {
+            DriverState::Running(id) => Some(id),
+            DriverState::Unstarted | DriverState::Ended => None,
+        };
+        driver == Some(current) || self.callbacks.thread() == Some(current)
+    }
+
+    /// Blocks until the pool's processes and threads are gone; the first caller joins the thread, the others wait for it.
+    fn wait_until_gone(&self) {
+        if matches!(self.lock().driver, DriverState::Unstarted) {
+            return;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread {
+            Some(thread) => {
+                // A panic of the driver was reported by the hook, and its calls are resolved.
+                let _ = thread.join();
+                self.gone.set();
+            }
+            None => self.gone.wait(),
+        }
+    }
+
+    /// Starts the driver thread with the first call.
+    fn ensure_driver(self: &Arc<Self>) -> Result<()> {
+        if self.is_driven.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if !matches!(state.driver, DriverState::Unstarted) || state.scheduler.refusal().is_some() {
+            return Ok(());
+        }
+        let pool = Arc::clone(self);
+        let builder = thread::Builder::new()
+            .name(format!("loky-pool-{}", self.id))
+            .stack_size(limits::THREAD_STACK_BYTES);
+        let handle = builder.spawn(move || driver::run(&pool)).map_err(|error| {
+            debug_assert!(is_shortage(&error), "threads fail for want of something");
+            let message = format!("cannot start the pool's thread{}", hint(&error));
+            Error::io(ErrorKind::Spawn, &message, error)
+        })?;
+        state.driver = DriverState::Running(handle.thread().id());
+        *thread = Some(handle);
+        self.is_driven.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The processes of the live workers, by their index.
+    pub(crate) fn worker_pids(&self) -> Vec<u32> {
+        if self.check_process().is_err() {
+            return Vec::new();
+        }
+        let state = self.lock();
+        let mut links: Vec<_> = state.links.values().collect();
+        links.sort_unstable_by_key(|link| link.index);
+        links.iter().map(|link| link.pid).collect()
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.check_process().is_ok() && self.lock().scheduler.is_broken()
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.check_process().is_ok() && self.lock().scheduler.is_shut_down()
+    }
+}
+
+impl Driver for Pool {
+    fn cancel(&self, call: CallId) -> bool {
+        let (cancelled, decided) = self.decide(|state, now| state.scheduler.cancel(now, call));
+        run_callbacks(decided.resolve());
+        cancelled
+    }
+}

@@ -1,0 +1,216 @@
+//! The link-time table of tasks.
+//!
+//! `#[loky::task]` puts a row into it; the linker joins the rows of all crates that the program mentions. The table is never
+//! keyed by the address of a function (identical functions may share one), only by name, and by the path of the function
+//! item where that item is what was submitted. It is read on first use, never before `main`. Tested in the packages `tests`
+//! and `ui-tests`, where there are tasks to find.
+
+mod into_task;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+pub use self::into_task::IntoTask;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Fingerprint;
+use crate::task::TaskEntry;
+
+/// The rows, in the order of the linker.
+#[cfg(not(any(loky_force_inventory, all(windows, target_env = "gnu"))))]
+#[doc(hidden)]
+#[linkme::distributed_slice]
+pub static ENTRIES: [&'static TaskEntry];
+
+/// A row, where constructors collect them.
+#[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Row(pub &'static TaskEntry);
+
+#[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
+inventory::collect!(Row);
+
+fn rows() -> impl Iterator<Item = &'static TaskEntry> {
+    #[cfg(not(any(loky_force_inventory, all(windows, target_env = "gnu"))))]
+    return ENTRIES.iter().copied();
+    #[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
+    return inventory::iter::<Row>.into_iter().map(|row| row.0);
+}
+
+/// The table, sorted and searchable.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// By name.
+    sorted: Vec<&'static TaskEntry>,
+    by_name: HashMap<&'static str, &'static TaskEntry>,
+    by_path: HashMap<&'static str, &'static TaskEntry>,
+    fingerprint: Fingerprint,
+}
+
+impl Table {
+    pub(crate) fn get() -> &'static Self {
+        static TABLE: OnceLock<Table> = OnceLock::new();
+        TABLE.get_or_init(|| {
+            let mut sorted: Vec<_> = rows().collect();
+            sorted.sort_by_key(|entry| (entry.name(), entry.file, entry.line));
+            Self {
+                by_name: sorted.iter().map(|entry| (entry.name(), *entry)).collect(),
+                by_path: sorted.iter().map(|entry| ((entry.path)(), *entry)).collect(),
+                fingerprint: fingerprint(&sorted),
+                sorted,
+            }
+        })
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<&'static TaskEntry> {
+        self.by_name.get(name).copied()
+    }
+
+    fn by_path(&self, path: &str) -> Option<&'static TaskEntry> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Names and signatures, in the order of the names.
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.sorted.iter().map(|entry| (entry.name(), entry.signature))
+    }
+
+    /// Refuses a table in which a name stands twice.
+    pub(crate) fn check(&self) -> Result<()> {
+        let twice = self.sorted.windows(2).find(|pair| pair[0].name() == pair[1].name());
+        let Some([first, second]) = twice else { return Ok(()) };
+        let message = format!(
+            "two tasks have the name `{}`: one at {}:{}, one at {}:{}; give one of them another with `#[loky::task(name = \"…\")]`",
+            first.name(),
+            first.file,
+            first.line,
+            second.file,
+            second.line
+        );
+        Err(Error::new(ErrorKind::DuplicateTask, message).with_task(first.name()))
+    }
+}
+
+/// The hash is FNV-1a, 64 bits: the same in every build, which std's hasher does not promise.
+fn fingerprint(sorted: &[&TaskEntry]) -> Fingerprint {
+    let texts = sorted.iter().flat_map(|entry| [entry.name(), entry.signature]);
+    let bytes = texts.flat_map(|text| text.bytes().chain([0]));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Fingerprint { count: sorted.len() as u64, hash }
+}
+
+/// All tasks of this program.
+///
+/// ```
+/// #[loky::task(name = "geo.add")]
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+/// let info = loky::registry().get("geo.add").unwrap();
+/// assert_eq!(info.signature(), "(u64, u64) -> u64");
+/// assert!(loky::registry().iter().any(|task| task.name() == "geo.add"));
+/// ```
+#[must_use]
+pub fn registry() -> Registry {
+    Registry { table: Table::get() }
+}
+
+/// The tasks of a program, by name.
+#[derive(Clone, Copy)]
+pub struct Registry {
+    table: &'static Table,
+}
+
+impl Registry {
+    /// The tasks in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = TaskInfo> + use<> {
+        self.table.sorted.iter().map(|entry| TaskInfo { entry })
+    }
+
+    /// The task of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<TaskInfo> {
+        self.table.by_name(name).map(|entry| TaskInfo { entry })
+    }
+}
+
+impl IntoIterator for Registry {
+    type Item = TaskInfo;
+    type IntoIter = std::vec::IntoIter<TaskInfo>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A registered task, as [`registry`] lists it.
+#[derive(Clone, Copy)]
+pub struct TaskInfo {
+    entry: &'static TaskEntry,
+}
+
+impl TaskInfo {
+    /// The name that the task is registered under.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.entry.name()
+    }
+
+    /// The types of its arguments and its result, as they are written.
+    #[must_use]
+    pub fn signature(&self) -> &'static str {
+        self.entry.signature
+    }
+
+    /// The source file that it stands in.
+    #[must_use]
+    pub fn file(&self) -> &'static str {
+        self.entry.file
+    }
+
+    /// The line of its name in that file.
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.entry.line
+    }
+}
+
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo")
+            .field("name", &self.name())
+            .field("signature", &self.signature())
+            .field("file", &self.file())
+            .field("line", &self.line())
+            .finish()
+    }
+}
+
+/// Insists that tasks of these names are registered: a program that means to call into a crate by name only can find out at
+/// its start that the linker left that crate out.
+///
+/// # Panics
+/// If one is not; the message names all that are missing.
+#[track_caller]
+pub fn assert_registered(names: &[&str]) {
+    let table = Table::get();
+    let missing: Vec<_> = names.iter().filter(|name| table.by_name(name).is_none()).collect();
+    assert!(
+        missing.is_empty(),
+        "no task is registered as {missing:?}; a crate that the program never mentions is not linked: `use that_crate as _;`"
+    );
+}

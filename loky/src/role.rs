@@ -1,0 +1,44 @@
+//! What this process is, as far as the entry has found out: nothing is spawned before it has.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::worker::{self, Calling};
+
+/// Whether the entry has run, and found that this is the user's process, or made it a worker.
+static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// The entry has run: copies of this program become workers.
+pub(crate) fn set_entered() {
+    IS_ENTERED.store(true, Ordering::Release);
+}
+
+/// What a program lacks.
+const NO_ENTRY: &str = "this program cannot start workers, since its copies would run its `main` again: \
+    write `loky::main! { fn main() { … } }`, or call `loky::init()` as the first statement of `main`, \
+    or, for tests, benches and examples, put `loky::enable_test_support!();` at the root of the crate";
+
+/// Refuses to build an executor where copies of this program would not become workers.
+pub(crate) fn check() -> Result<()> {
+    match worker::calling() {
+        Calling::None if IS_ENTERED.load(Ordering::Acquire) => Ok(()),
+        Calling::None => Err(Error::new(ErrorKind::InvalidConfig, NO_ENTRY)),
+        // Somebody's worker was to be here, or above: going on would start processes without end.
+        Calling::Worker(_) => {
+            worker::refuse(NO_ENTRY);
+            say(NO_ENTRY);
+            Err(Error::new(ErrorKind::Handshake, NO_ENTRY))
+        }
+        Calling::BelowOrphan => {
+            let message = format!("a process above this one was started as a worker but is none; {NO_ENTRY}");
+            Err(Error::new(ErrorKind::Handshake, message))
+        }
+    }
+}
+
+/// The one thing that is printed: by a program that was started as a worker, cannot be one, and would otherwise end without
+/// a word where nobody sees the error of its parent.
+#[expect(clippy::print_stderr, reason = "see above")]
+fn say(text: &str) {
+    eprintln!("loky: {text}");
+}

@@ -1,0 +1,32 @@
+//! Starting a worker process: one launcher for each start method.
+//!
+//! A launcher makes the channel, starts a process that has it as its stdin and the cookie in its environment, and says
+//! nothing to it: what is said, and when, is the pool's business. Tested through real pools in the package `tests`.
+
+mod exec;
+
+use std::os::fd::OwnedFd;
+
+pub(crate) use self::exec::launch;
+
+use crate::error::Error;
+use crate::sys::child::ChildProcess;
+use crate::sys::socket::Socket;
+
+/// A process that has been started.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) process: ChildProcess,
+    pub(crate) socket: Socket,
+    /// The read ends of captured streams.
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// Why no process was started.
+#[derive(Debug)]
+pub(crate) struct LaunchError {
+    pub(crate) error: Error,
+    /// Whether the system was out of something that it may have again.
+    pub(crate) is_shortage: bool,
+}

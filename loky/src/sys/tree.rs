@@ -1,0 +1,151 @@
+//! What hangs below a worker: its session and its descendants, found by a scan of /proc. See proc_pid_stat(5).
+//!
+//! A worker leads a session of its own; what its tasks start belongs to that session, or descends from the worker, or
+//! both. Not found, and documented so: a process in a session of its own whose parent is dead already.
+
+use std::collections::HashSet;
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+
+use super::child::open_pidfd;
+use crate::limits;
+
+/// One line of /proc/PID/stat, as far as it says who belongs to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    pid: u32,
+    state: u8,
+    parent: u32,
+    session: u32,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name in brackets may hold anything, brackets and spaces included: what counts comes after the last one.
+    fn parse(pid: u32, line: &[u8]) -> Option<Self> {
+        let behind_name = line.iter().rposition(|byte| *byte == b')')? + 1;
+        let rest = std::str::from_utf8(line.get(behind_name..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let _group = fields.next()?;
+        let session = fields.next()?.parse().ok()?;
+        Some(Self { pid, state, parent, session })
+    }
+
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn processes() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Stat::read)
+        .collect()
+}
+
+/// The processes that belong to `roots`: in their sessions, or descended from them. Not the roots themselves.
+fn belonging(all: &[Stat], roots: &HashSet<u32>) -> Vec<Stat> {
+    let mut members = roots.clone();
+    loop {
+        let before = members.len();
+        for stat in all {
+            if roots.contains(&stat.session) || members.contains(&stat.parent) {
+                members.insert(stat.pid);
+            }
+        }
+        if members.len() == before {
+            break;
+        }
+    }
+    let belongs = |stat: &&Stat| members.contains(&stat.pid) && !roots.contains(&stat.pid);
+    all.iter().filter(belongs).filter(|stat| stat.is_alive()).copied().collect()
+}
+
+/// Kills what belongs to `roots`, but not the roots themselves.
+///
+/// Repeated until a scan finds nobody, so that a process that forks meanwhile does not get away. The caller keeps the
+/// roots' numbers taken (alive or unreaped), so that no stranger can have one of them as its session.
+pub(crate) fn kill_below(roots: &[u32]) {
+    if roots.is_empty() {
+        return;
+    }
+    let mut roots: HashSet<u32> = roots.iter().copied().collect();
+    for _ in 0..limits::KILL_ROUNDS {
+        let victims = belonging(&processes(), &roots);
+        if victims.is_empty() {
+            return;
+        }
+        for victim in victims {
+            kill(victim);
+            if victim.pid == victim.session {
+                // Its own session would be lost from sight with it.
+                roots.insert(victim.pid);
+            }
+        }
+    }
+}
+
+/// Kills the process that `stat` was read of, unless its number has passed to another since.
+fn kill(stat: Stat) {
+    let Some(pid) = i32::try_from(stat.pid).ok().and_then(Pid::from_raw) else { return };
+    let pidfd = open_pidfd(pid);
+    let is_same = Stat::read(stat.pid)
+        .is_some_and(|now| now.session == stat.session && now.is_alive());
+    if !is_same {
+        return;
+    }
+    let _ = match pidfd {
+        Some(pidfd) => rustix::process::pidfd_send_signal(&pidfd, Signal::KILL),
+        None => rustix::process::kill_process(pid, Signal::KILL),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(pid: u32, parent: u32, session: u32) -> Stat {
+        Stat { pid, state: b'S', parent, session }
+    }
+
+    #[test]
+    fn the_name_may_hold_anything() {
+        let line = b"12 (a) b (c)) R 3 4 5 0 -1";
+        assert_eq!(
+            Stat::parse(12, line),
+            Some(Stat { pid: 12, state: b'R', parent: 3, session: 5 })
+        );
+        for cut in 0..line.len() - 8 {
+            assert_eq!(Stat::parse(12, &line[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn sessions_and_descendants_belong() {
+        let all = [
+            stat(1, 0, 1),
+            stat(10, 1, 10),  // the root
+            stat(11, 10, 10), // its child
+            stat(12, 11, 12), // a grandchild in a session of its own
+            stat(13, 1, 10),  // an orphan of the session
+            stat(20, 1, 20),  // a stranger
+            Stat { state: b'Z', ..stat(14, 10, 10) },
+        ];
+        let found = belonging(&all, &HashSet::from([10]));
+        assert_eq!(found.iter().map(|stat| stat.pid).collect::<Vec<_>>(), [11, 12, 13]);
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let me = Stat::read(std::process::id()).unwrap();
+        assert!(me.is_alive());
+        assert!(processes().iter().any(|stat| stat.pid == me.pid));
+    }
+}

@@ -1,0 +1,82 @@
+//! What the link-time table holds of a task: plain constant data and two functions.
+
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Ran, Run};
+
+/// One row of the link-time table, written by the macro.
+#[doc(hidden)]
+pub struct TaskEntry {
+    /// The path of the function item, as `std::any::type_name` gives it.
+    pub path: fn() -> &'static str,
+    /// The name that the attribute gave.
+    pub explicit_name: Option<&'static str>,
+    /// The types of the function, as written.
+    pub signature: &'static str,
+    /// The file that the function stands in.
+    pub file: &'static str,
+    /// The line of the function's name.
+    pub line: u32,
+    /// Runs one call.
+    pub run: fn(Run<'_>) -> Ran,
+    /// The `Task` of this entry, by its type.
+    pub typed: &'static (dyn Any + Send + Sync),
+    /// What the attribute set.
+    pub options: TaskOptions,
+}
+
+/// What the attribute set for every call of a task.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskOptions {
+    /// The wall time of one run.
+    pub timeout: Option<Duration>,
+    /// How often a call may run again.
+    pub retries: u32,
+}
+
+impl TaskEntry {
+    /// The registered name: never empty, and without the `r#` of raw identifiers.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.explicit_name {
+            Some(name) => name,
+            None => crate::task::entry::without_raw((self.path)()),
+        }
+    }
+}
+
+impl fmt::Debug for TaskEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskEntry")
+            .field("name", &self.name())
+            .field("signature", &self.signature)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The path of a function item.
+#[doc(hidden)]
+pub fn path_of<F>(_: &F) -> &'static str {
+    std::any::type_name::<F>()
+}
+
+/// `path` without the `r#` of raw identifiers.
+fn without_raw(path: &'static str) -> &'static str {
+    if path.contains("r#") { intern(path.replace("r#", "")) } else { path }
+}
+
+/// Keeps `name` for the rest of the process, once for each different name.
+fn intern(name: String) -> &'static str {
+    use std::collections::BTreeSet;
+    use std::sync::{Mutex, PoisonError};
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name.as_str()) {
+        return known;
+    }
+    let name: &'static str = name.leak();
+    names.insert(name);
+    name
+}

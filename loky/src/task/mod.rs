@@ -1,0 +1,158 @@
+//! What a task is: a registered function, its arguments, and running one call of it.
+//!
+//! `#[loky::task]` makes three things of a function: an [`entry`] for the link-time table, a [`Task`] that knows the types
+//! for the caller's side, and a function that [`run`]s one call from bytes for the worker's side. Nothing here touches
+//! processes; the macros' side is tested in the package `ui-tests`, the rest in `tests.rs`.
+
+mod entry;
+mod run;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+use std::fmt;
+
+pub use self::entry::{TaskEntry, TaskOptions, path_of};
+pub use self::run::{Failure, Ran, Run};
+pub use self::witness::{
+    Argument, Arguments, EncodedArgs, FallibleOutput, Output, Witness, argument, fallible_output,
+    output,
+};
+
+use crate::codec::CodecError;
+
+type Encode<Args> = fn(&Args, &mut EncodedArgs) -> Result<(), CodecError>;
+
+/// A registered function as a value: what to run, and with which types.
+///
+/// `#[loky::task] fn add(…)` makes one as `add::TASK`, for use where the function item itself would not do: in constants,
+/// in tables, as a field.
+///
+/// ```
+/// #[loky::task]
+/// fn double(x: u64) -> u64 {
+///     2 * x
+/// }
+/// const DOUBLE: loky::Task<u64, u64> = double::TASK;
+/// assert!(DOUBLE.name().ends_with("double"));
+/// ```
+pub struct Task<Args, R> {
+    entry: &'static TaskEntry,
+    encode: Encode<Args>,
+    output: Witness<R>,
+}
+
+impl<Args, R> Task<Args, R> {
+    /// Names what the macro made. Not for use by hand.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __new(
+        entry: &'static TaskEntry,
+        encode: Encode<Args>,
+        output: Witness<R>,
+    ) -> Self {
+        Self { entry, encode, output }
+    }
+
+    /// The name that the task is registered under: its path, or the one that the attribute gave.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.entry.name()
+    }
+
+    pub(crate) fn entry(&self) -> &'static TaskEntry {
+        self.entry
+    }
+
+    pub(crate) fn output(&self) -> Witness<R> {
+        self.output
+    }
+
+    pub(crate) fn encode(&self, args: &Args) -> Result<Vec<u8>, CodecError> {
+        let mut encoded = EncodedArgs::default();
+        (self.encode)(args, &mut encoded)?;
+        Ok(encoded.into_bytes())
+    }
+}
+
+/// What the macro names where it refused a task: the program does not compile, but the task's uses are no errors as well.
+#[doc(hidden)]
+#[must_use]
+pub const fn refused<Args, R>() -> Task<Args, R> {
+    static ENTRY: TaskEntry = TaskEntry {
+        path: || "",
+        explicit_name: None,
+        signature: "",
+        file: "",
+        line: 0,
+        run: |run| run.task(|_| Ok(()), |()| (), output()),
+        typed: &(),
+        options: TaskOptions { timeout: None, retries: 0 },
+    };
+    Task { entry: &ENTRY, encode: |_, _| Ok(()), output: witness::refused() }
+}
+
+impl<Args, R> Clone for Task<Args, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Args, R> Copy for Task<Args, R> {}
+
+impl<Args, R> fmt::Debug for Task<Args, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name())
+            .field("signature", &self.entry.signature)
+            .finish()
+    }
+}
+
+/// A task with its arguments, not yet submitted.
+///
+/// Made by `add::call(1, 2)`, where rustc checks number and types of the arguments at the call.
+///
+/// ```
+/// #[loky::task]
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+/// let call = add::call(1, 2);
+/// assert!(call.task().name().ends_with("add"));
+/// ```
+#[must_use = "a call does nothing until it is given to an executor"]
+pub struct Call<Args, R> {
+    task: Task<Args, R>,
+    args: Args,
+}
+
+impl<Args, R> Call<Args, R> {
+    /// Names what the macro made. Not for use by hand.
+    #[doc(hidden)]
+    pub const fn __new(task: Task<Args, R>, args: Args) -> Self {
+        Self { task, args }
+    }
+
+    /// The task that is to be called.
+    #[must_use]
+    pub fn task(&self) -> Task<Args, R> {
+        self.task
+    }
+
+    pub(crate) fn into_parts(self) -> (Task<Args, R>, Args) {
+        (self.task, self.args)
+    }
+}
+
+impl<Args: Clone, R> Clone for Call<Args, R> {
+    fn clone(&self) -> Self {
+        Self { task: self.task, args: self.args.clone() }
+    }
+}
+
+impl<Args: fmt::Debug, R> fmt::Debug for Call<Args, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("task", &self.task).field("args", &self.args).finish()
+    }
+}

@@ -1,0 +1,59 @@
+//! Running one call in a worker: decode, run, encode, with whatever goes wrong caught and told apart.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Arguments, Witness};
+use crate::codec::CodecError;
+
+/// One call to be run: its encoded arguments, and where its encoded result goes.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Run<'a> {
+    args: &'a [u8],
+    result: &'a mut Vec<u8>,
+}
+
+/// What came of running a call. Its result lies where [`Run`] was told to put it.
+#[doc(hidden)]
+pub type Ran = Result<(), Failure>;
+
+/// Why a call that ran has no result.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments could not be decoded; the task did not run.
+    DecodeArgs(CodecError),
+    /// The task panicked, or the drop of its arguments or result did. Carries the payload.
+    Panicked(Box<dyn std::any::Any + Send>),
+    /// The task ran, but its result could not be encoded.
+    EncodeResult(CodecError),
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(args: &'a [u8], result: &'a mut Vec<u8>) -> Self {
+        Self { args, result }
+    }
+
+    /// Runs `body` on what `decode` takes from the arguments.
+    ///
+    /// # Errors
+    /// [`Failure`] says which step failed.
+    pub fn task<A, R>(
+        self,
+        decode: impl FnOnce(&mut Arguments<'_>) -> Result<A, CodecError>,
+        body: impl FnOnce(A) -> R,
+        output: Witness<R>,
+    ) -> Ran {
+        let Self { args, result } = self;
+        // The drop of what was decoded, and of the result, is the user's code too.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let mut arguments = Arguments::new(args);
+            let decoded = decode(&mut arguments)
+                .and_then(|decoded| arguments.finish().map(|()| decoded))
+                .map_err(Failure::DecodeArgs)?;
+            let value = body(decoded);
+            output.encode(&value, result).map_err(Failure::EncodeResult)
+        }));
+        ran.unwrap_or_else(|payload| Err(Failure::Panicked(payload)))
+    }
+}

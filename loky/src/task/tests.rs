@@ -1,0 +1,59 @@
+use super::*;
+
+fn run<A, R>(args: &[u8], body: impl FnOnce(A) -> R, input: Witness<A>, out: Witness<R>) -> (Ran, Vec<u8>) {
+    let mut result = Vec::new();
+    let ran = Run::new(args, &mut result).task(|args| args.take(input), body, out);
+    (ran, result)
+}
+
+fn encoded<T>(witness: Witness<T>, value: &T) -> Vec<u8> {
+    let mut args = EncodedArgs::default();
+    args.put(witness, value).unwrap();
+    args.into_bytes()
+}
+
+#[test]
+fn a_value_goes_in_and_a_value_comes_out() {
+    let args = encoded(argument::<u64>(), &20);
+    let (ran, bytes) = run(&args, |x: u64| x + 1, argument(), output());
+    ran.unwrap();
+    assert_eq!(output::<u64>().decode_all(&bytes), Ok(21));
+}
+
+#[test]
+fn each_step_that_fails_says_so() {
+    let rubbish = run(&[0xff], |x: u64| x, argument(), output()).0;
+    assert!(matches!(rubbish, Err(Failure::DecodeArgs(_))));
+
+    let mut two = encoded(argument::<u64>(), &1);
+    two.extend(encoded(argument::<u64>(), &2));
+    let left_over = run(&two, |x: u64| x, argument(), output()).0;
+    assert!(matches!(left_over, Err(Failure::DecodeArgs(CodecError(text))) if text.contains("1 bytes")));
+
+    let args = encoded(argument::<u64>(), &1);
+    let panicked = run(&args, |_: u64| -> u64 { panic!("boom") }, argument(), output()).0;
+    let Err(Failure::Panicked(payload)) = panicked else { panic!("{panicked:?}") };
+    assert_eq!(crate::codec::panic_text(&*payload), "boom");
+}
+
+#[test]
+fn a_raw_identifier_is_named_without_its_mark() {
+    fn path() -> &'static str {
+        "krate::r#mod::r#fn"
+    }
+    fn never(_: Run<'_>) -> Ran {
+        unreachable!("this entry is not run")
+    }
+    let entry = TaskEntry {
+        path,
+        explicit_name: None,
+        signature: "() -> ()",
+        file: "",
+        line: 0,
+        run: never,
+        typed: &(),
+        options: TaskOptions::default(),
+    };
+    assert_eq!(entry.name(), "krate::mod::fn");
+    assert!(std::ptr::eq(entry.name(), entry.name()), "kept once");
+}

@@ -1,0 +1,165 @@
+//! Proof that a type can travel, made once and passed on as a value.
+//!
+//! The macro asks for it at one place, spanned at the type that the user wrote: so a type that cannot travel gives one
+//! error there and no others. Everything else takes the [`Witness`], which holds for any type.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, CodecError};
+
+/// What can be an argument of a task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a task",
+    label = "cannot travel to a worker process",
+    note = "help: arguments travel as values: derive `serde::Serialize` and `serde::Deserialize` for the type, or pass something that has both"
+)]
+#[doc(hidden)]
+pub trait Argument: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Argument for T {}
+
+/// What can be the result of a task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a task",
+    label = "cannot travel back from a worker process",
+    note = "help: results travel as values: derive `serde::Serialize` and `serde::Deserialize` for the type, or return something that has both"
+)]
+#[doc(hidden)]
+pub trait Output: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Output for T {}
+
+/// What can be the result of a task that is written as a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a task",
+    label = "cannot travel back from a worker process",
+    note = "help: both sides of the `Result` need `serde::Serialize` and `serde::Deserialize`; for an error without them return `loky::TaskResult<T>`, whose `loky::RemoteError` keeps the text of any error"
+)]
+#[doc(hidden)]
+pub trait FallibleOutput: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> FallibleOutput for T {}
+
+/// How values of `T` travel.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Witness<T> {
+    encode: fn(&T, &mut Vec<u8>) -> Result<(), CodecError>,
+    decode: fn(&mut &[u8]) -> Result<T, CodecError>,
+}
+
+impl<T> Witness<T> {
+    const fn new() -> Self
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        Self { encode: codec::encode::<T>, decode: codec::decode::<T> }
+    }
+
+    pub(crate) fn encode(self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        (self.encode)(value, out)
+    }
+
+    /// The one value that `input` holds.
+    pub(crate) fn decode_all(self, mut input: &[u8]) -> Result<T, CodecError> {
+        let value = (self.decode)(&mut input)?;
+        at_end(input).map(|()| value)
+    }
+}
+
+impl<T> Clone for Witness<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Witness<T> {}
+
+/// The witness of an argument.
+#[doc(hidden)]
+#[must_use]
+pub const fn argument<T: Argument>() -> Witness<T> {
+    Witness::new()
+}
+
+/// The witness of a result.
+#[doc(hidden)]
+#[must_use]
+pub const fn output<T: Output>() -> Witness<T> {
+    Witness::new()
+}
+
+/// The witness of a result that is written as a `Result`.
+#[doc(hidden)]
+#[must_use]
+pub const fn fallible_output<T: FallibleOutput>() -> Witness<T> {
+    Witness::new()
+}
+
+/// The witness that stands where a task was refused: it asks nothing of the type, and nothing ever uses it.
+pub(super) const fn refused<T>() -> Witness<T> {
+    Witness { encode: |_, _| Err(not_a_task()), decode: |_| Err(not_a_task()) }
+}
+
+fn not_a_task() -> CodecError {
+    CodecError("this function is not a task".to_owned())
+}
+
+/// The arguments of one call, one encoded value after the other.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct EncodedArgs {
+    bytes: Vec<u8>,
+}
+
+impl EncodedArgs {
+    /// Appends one argument.
+    ///
+    /// # Errors
+    /// What serde says.
+    pub fn put<T>(&mut self, witness: Witness<T>, value: &T) -> Result<(), CodecError> {
+        witness.encode(value, &mut self.bytes)
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// The arguments of one call, to be taken one after the other.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Arguments<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Takes the next argument.
+    ///
+    /// # Errors
+    /// What serde says.
+    pub fn take<T>(&mut self, witness: Witness<T>) -> Result<T, CodecError> {
+        (witness.decode)(&mut self.rest)
+    }
+
+    /// Nothing may be left when all were taken.
+    pub(crate) fn finish(self) -> Result<(), CodecError> {
+        at_end(self.rest)
+    }
+}
+
+fn at_end(rest: &[u8]) -> Result<(), CodecError> {
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(CodecError(format!("{} bytes are left over behind the value", rest.len())))
+    }
+}

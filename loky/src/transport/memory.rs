@@ -1,0 +1,41 @@
+//! Both ends in one process, for tests: what the worker is told is a list, and so is what it says.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::WorkerEnd;
+use crate::wire::frame::{Decoder, Frame};
+
+/// A worker's end that was told everything beforehand.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    told: VecDeque<Frame>,
+    said: Decoder,
+}
+
+impl Memory {
+    /// A channel on which these frames have arrived.
+    pub(crate) fn told(frames: &[Vec<u8>]) -> Self {
+        let mut decoder = Decoder::default();
+        for frame in frames {
+            decoder.feed(frame).expect("the test wrote whole frames");
+        }
+        let told = std::iter::from_fn(|| decoder.next_frame()).collect();
+        Self { told, said: Decoder::default() }
+    }
+
+    /// What the worker has said.
+    pub(crate) fn said(mut self) -> Vec<Frame> {
+        std::iter::from_fn(|| self.said.next_frame()).collect()
+    }
+}
+
+impl WorkerEnd for Memory {
+    fn receive(&mut self) -> io::Result<Option<Frame>> {
+        Ok(self.told.pop_front())
+    }
+
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+    }
+}

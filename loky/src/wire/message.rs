@@ -1,0 +1,238 @@
+//! What a frame means, in each direction.
+
+use super::WireError;
+use super::frame::{self, Frame};
+use super::reader::{Reader, put_optional_text, put_text};
+use crate::error::PanicReport;
+use crate::id::{CallId, Fingerprint};
+use crate::limits;
+use crate::sys::image::Image;
+
+/// Raised with every change of what the bytes mean.
+pub(crate) const VERSION: u32 = 1;
+
+const SETUP: u8 = 1;
+const CALL: u8 = 2;
+const HELLO: u8 = 17;
+const REFUSE: u8 = 18;
+const BEGAN: u8 = 19;
+const RESULT: u8 = 20;
+const FAILED: u8 = 21;
+
+/// What a worker is told first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setup {
+    pub(crate) version: u32,
+    /// Which of the pool's workers it is: below the pool's maximum, and taken over by its replacement.
+    pub(crate) index: u32,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What a worker says first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) version: u32,
+    pub(crate) image: Image,
+    pub(crate) fingerprint: Fingerprint,
+    /// Names and signatures of its tasks, where the fingerprint is not the one of the setup.
+    pub(crate) table: Option<Vec<(String, String)>>,
+}
+
+/// What goes to a worker, as it comes out of the bytes there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToWorker<'a> {
+    Setup(Setup),
+    Call { call: CallId, task: &'a str, args: &'a [u8] },
+}
+
+/// What comes from a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FromWorker {
+    Hello(Hello),
+    /// The process is no worker, and says why.
+    Refuse(String),
+    /// The worker has taken the call: from here on it counts as started.
+    Began(CallId),
+    Result(CallId, Vec<u8>),
+    Failed(CallId, CallFailure),
+}
+
+/// Why a call has no result although its worker lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CallFailure {
+    Panicked(PanicReport),
+    DecodeArgs(String),
+    EncodeResult(String),
+    UnknownTask,
+}
+
+fn framed(kind: u8, call: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::begin(&mut out, kind, call);
+    body(&mut out);
+    frame::finish(&mut out);
+    out
+}
+
+fn put_fingerprint(out: &mut Vec<u8>, fingerprint: Fingerprint) {
+    out.extend_from_slice(&fingerprint.count.to_le_bytes());
+    out.extend_from_slice(&fingerprint.hash.to_le_bytes());
+}
+
+fn take_fingerprint(reader: &mut Reader<'_>) -> Result<Fingerprint, WireError> {
+    Ok(Fingerprint { count: reader.u64()?, hash: reader.u64()? })
+}
+
+impl Setup {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        framed(SETUP, 0, |out| {
+            out.extend_from_slice(&self.version.to_le_bytes());
+            out.extend_from_slice(&self.index.to_le_bytes());
+            put_fingerprint(out, self.fingerprint);
+        })
+    }
+}
+
+/// A call, ready to be written.
+pub(crate) fn call(call: CallId, task: &str, args: &[u8]) -> Vec<u8> {
+    framed(CALL, call.0, |out| {
+        out.reserve(4 + task.len() + args.len());
+        put_text(out, task);
+        out.extend_from_slice(args);
+    })
+}
+
+impl<'a> ToWorker<'a> {
+    pub(crate) fn parse(frame: &'a Frame) -> Result<Self, WireError> {
+        let mut reader = Reader::new(&frame.body);
+        match frame.kind {
+            SETUP => {
+                let version = reader.u32()?;
+                if version != VERSION {
+                    // The rest may mean anything; the version says enough.
+                    let fingerprint = Fingerprint::default();
+                    return Ok(Self::Setup(Setup { version, index: 0, fingerprint }));
+                }
+                let index = reader.u32()?;
+                let fingerprint = take_fingerprint(&mut reader)?;
+                reader.end()?;
+                Ok(Self::Setup(Setup { version, index, fingerprint }))
+            }
+            CALL => {
+                let task = reader.text()?;
+                Ok(Self::Call { call: CallId(frame.call), task, args: reader.rest() })
+            }
+            _ => Err(WireError("a message of an unknown kind")),
+        }
+    }
+}
+
+impl FromWorker {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Hello(hello) => framed(HELLO, 0, |out| put_hello(out, hello)),
+            Self::Refuse(reason) => framed(REFUSE, 0, |out| put_text(out, reason)),
+            Self::Began(call) => framed(BEGAN, call.0, |_| ()),
+            Self::Result(call, bytes) => framed(RESULT, call.0, |out| out.extend_from_slice(bytes)),
+            Self::Failed(call, failure) => framed(FAILED, call.0, |out| put_failure(out, failure)),
+        }
+    }
+
+    /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
+    pub(crate) fn begin_result(out: &mut Vec<u8>, call: CallId) {
+        frame::begin(out, RESULT, call.0);
+    }
+
+    pub(crate) fn parse(frame: Frame) -> Result<Self, WireError> {
+        let call = CallId(frame.call);
+        let mut reader = Reader::new(&frame.body);
+        let message = match frame.kind {
+            RESULT => return Ok(Self::Result(call, frame.body)),
+            HELLO => Self::Hello(take_hello(&mut reader)?),
+            REFUSE => Self::Refuse(reader.text()?.to_owned()),
+            BEGAN => Self::Began(call),
+            FAILED => Self::Failed(call, take_failure(&mut reader)?),
+            _ => return Err(WireError("a message of an unknown kind")),
+        };
+        reader.end()?;
+        Ok(message)
+    }
+}
+
+/// Completes what [`FromWorker::begin_result`] began.
+pub(crate) fn finish_result(frame: &mut [u8]) {
+    frame::finish(frame);
+}
+
+fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
+    out.extend_from_slice(&hello.version.to_le_bytes());
+    let Image { device, inode, size_bytes, modified_nanos } = hello.image;
+    for number in [device, inode, size_bytes, modified_nanos] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    put_fingerprint(out, hello.fingerprint);
+    let table = hello.table.as_deref().unwrap_or_default();
+    out.push(u8::from(hello.table.is_some()));
+    out.extend_from_slice(&(table.len() as u64).to_le_bytes());
+    for (name, signature) in table {
+        put_text(out, name);
+        put_text(out, signature);
+    }
+}
+
+fn take_hello(reader: &mut Reader<'_>) -> Result<Hello, WireError> {
+    let version = reader.u32()?;
+    let image = Image {
+        device: reader.u64()?,
+        inode: reader.u64()?,
+        size_bytes: reader.u64()?,
+        modified_nanos: reader.u64()?,
+    };
+    let fingerprint = take_fingerprint(reader)?;
+    let has_table = reader.u8()? == 1;
+    let length = reader.u64()?;
+    if length > limits::MAX_TABLE_ENTRIES as u64 {
+        return Err(WireError("a table that is longer than any may be"));
+    }
+    let mut table = Vec::new();
+    for _ in 0..length {
+        table.push((reader.text()?.to_owned(), reader.text()?.to_owned()));
+    }
+    Ok(Hello { version, image, fingerprint, table: has_table.then_some(table) })
+}
+
+fn put_failure(out: &mut Vec<u8>, failure: &CallFailure) {
+    match failure {
+        CallFailure::Panicked(report) => {
+            out.push(0);
+            out.extend_from_slice(&report.worker_pid.to_le_bytes());
+            put_text(out, &report.message);
+            put_optional_text(out, report.location.as_deref());
+            put_optional_text(out, report.backtrace.as_deref());
+        }
+        CallFailure::DecodeArgs(text) => {
+            out.push(1);
+            put_text(out, text);
+        }
+        CallFailure::EncodeResult(text) => {
+            out.push(2);
+            put_text(out, text);
+        }
+        CallFailure::UnknownTask => out.push(3),
+    }
+}
+
+fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
+    Ok(match reader.u8()? {
+        0 => CallFailure::Panicked(PanicReport {
+            worker_pid: reader.u32()?,
+            message: reader.text()?.to_owned(),
+            location: reader.optional_text()?,
+            backtrace: reader.optional_text()?,
+        }),
+        1 => CallFailure::DecodeArgs(reader.text()?.to_owned()),
+        2 => CallFailure::EncodeResult(reader.text()?.to_owned()),
+        3 => CallFailure::UnknownTask,
+        _ => return Err(WireError("a failure of an unknown kind")),
+    })
+}

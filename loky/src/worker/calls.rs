@@ -1,0 +1,71 @@
+//! The call loop: a message comes in, its answer goes out.
+
+use std::io;
+
+use crate::codec::CodecError;
+use crate::id::CallId;
+use crate::registry::Table;
+use crate::sys::image::Image;
+use crate::sys::startup;
+use crate::task::{Failure, Run};
+use crate::transport::WorkerEnd;
+use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
+
+use super::panics;
+
+/// Serves until the pool has no more to say.
+///
+/// # Errors
+/// The channel is broken.
+pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
+    let mut answer = Vec::new();
+    while let Some(frame) = end.receive()? {
+        let message = ToWorker::parse(&frame)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
+        answer.clear();
+        match message {
+            ToWorker::Setup(setup) => greet(end, &setup)?,
+            ToWorker::Call { call, task, args } => {
+                end.send(&FromWorker::Began(call).to_bytes())?;
+                run(call, task, args, &mut answer);
+                end.send(&answer)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
+    if let Some(program) = std::env::args_os().next() {
+        let name = std::path::Path::new(&program).file_name().unwrap_or_default();
+        startup::name_process(name, setup.index as usize);
+    }
+    let table = Table::get();
+    let differs = setup.version == VERSION && setup.fingerprint != table.fingerprint();
+    let hello = Hello {
+        version: VERSION,
+        image: Image::current(),
+        fingerprint: table.fingerprint(),
+        table: differs.then(|| {
+            table.signatures().map(|(name, signature)| (name.into(), signature.into())).collect()
+        }),
+    };
+    end.send(&FromWorker::Hello(hello).to_bytes())
+}
+
+/// Runs one call, and leaves the whole answer in `answer`.
+fn run(call: CallId, task: &str, args: &[u8], answer: &mut Vec<u8>) {
+    FromWorker::begin_result(answer, call);
+    let failure = match Table::get().by_name(task) {
+        None => CallFailure::UnknownTask,
+        Some(entry) => {
+            match panics::watched(|| (entry.run)(Run::new(args, answer))) {
+                Ok(()) => return message::finish_result(answer),
+                Err(Failure::DecodeArgs(CodecError(text))) => CallFailure::DecodeArgs(text),
+                Err(Failure::EncodeResult(CodecError(text))) => CallFailure::EncodeResult(text),
+                Err(Failure::Panicked(payload)) => CallFailure::Panicked(panics::report(payload)),
+            }
+        }
+    };
+    *answer = FromWorker::Failed(call, failure).to_bytes();
+}

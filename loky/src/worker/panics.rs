@@ -1,0 +1,79 @@
+//! What is known of a panic in a task: its message from the payload, the rest from a hook.
+//!
+//! The hook prints nothing for a call's own thread, since the report travels to the caller. A panic in a thread that a task
+//! started has no caller: that one goes to the hook that was there before. So do all panics of a program that is built to
+//! abort on them, since no report comes out of that.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+
+use crate::codec::panic_text;
+use crate::error::PanicReport;
+
+thread_local! {
+    /// Whether this thread is running a call.
+    static IN_CALL: Cell<bool> = const { Cell::new(false) };
+    /// What the hook saw of the last panic in it.
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+struct Seen {
+    message: String,
+    location: Option<String>,
+    backtrace: Option<String>,
+}
+
+/// Has panics of calls remembered. Once for each process, before the first call.
+pub(super) fn install_hook() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if IN_CALL.get() && cfg!(panic = "unwind") {
+            remember(info);
+        } else {
+            previous(info);
+        }
+    }));
+}
+
+fn remember(info: &PanicHookInfo<'_>) {
+    let backtrace = if is_backtrace_wanted() {
+        let backtrace = Backtrace::force_capture();
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string())
+    } else {
+        None
+    };
+    let seen = Seen {
+        message: info.payload_as_str().map_or_else(String::new, ToOwned::to_owned),
+        location: info.location().map(ToString::to_string),
+        backtrace,
+    };
+    SEEN.set(Some(seen));
+}
+
+/// As std decides it, but with the opposite default: the caller has nothing else to go by.
+fn is_backtrace_wanted() -> bool {
+    let variable = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"].into_iter().find_map(std::env::var_os);
+    variable.is_none_or(|value| value != "0")
+}
+
+/// Runs a call.
+pub(super) fn watched<T>(call: impl FnOnce() -> T) -> T {
+    SEEN.set(None);
+    IN_CALL.set(true);
+    let answer = call();
+    IN_CALL.set(false);
+    answer
+}
+
+/// The report of a panic that ended a call.
+pub(super) fn report(payload: Box<dyn Any + Send>) -> PanicReport {
+    let message = panic_text(&*payload);
+    // The drop of a payload is the user's code, and may panic again.
+    let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(payload)));
+    // One that was thrown on without the hook is not the one that the hook saw.
+    let seen = SEEN.take().filter(|seen| seen.message.is_empty() || seen.message == message);
+    let (location, backtrace) = seen.map_or((None, None), |seen| (seen.location, seen.backtrace));
+    PanicReport { message, location, backtrace, worker_pid: std::process::id() }
+}

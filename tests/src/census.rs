@@ -1,0 +1,111 @@
+//! What a process has: children, descriptors, threads, shared mappings; and what /proc says of others.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// One process, as /proc shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proc {
+    /// Its number.
+    pub pid: u32,
+    /// `R`, `S`, `T`, `Z`, …
+    pub state: char,
+    /// Its parent's number.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// Its name, as prctl(2) set it.
+    pub name: String,
+}
+
+/// What /proc says of `pid`.
+#[must_use]
+pub fn process(pid: u32) -> Option<Proc> {
+    let stat = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?).into_owned();
+    let (head, tail) = stat.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    let mut fields = tail.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let mut number = || fields.next()?.parse().ok();
+    Some(Proc { pid, state, parent: number()?, group: number()?, session: number()?, name })
+}
+
+fn all() -> impl Iterator<Item = Proc> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.filter_map(|entry| process(entry.ok()?.file_name().to_str()?.parse().ok()?))
+}
+
+/// Whether `pid` is there and no zombie.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    process(pid).is_some_and(|process| process.state != 'Z' && process.state != 'X')
+}
+
+/// The children of `parent`, zombies included.
+#[must_use]
+pub fn children_of(parent: u32) -> Vec<Proc> {
+    all().filter(|process| process.parent == parent).collect()
+}
+
+/// The living processes of a session.
+#[must_use]
+pub fn processes_in_session(session: u32) -> Vec<Proc> {
+    all().filter(|process| process.session == session && process.state != 'Z').collect()
+}
+
+/// What this process has at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    children: Vec<String>,
+    descriptors: BTreeSet<String>,
+    threads: usize,
+    shared_mappings: usize,
+    shared_files: BTreeSet<String>,
+}
+
+impl Census {
+    /// Counts.
+    #[must_use]
+    pub fn take() -> Self {
+        let me = std::process::id();
+        let children = children_of(me).into_iter();
+        let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
+        let is_shared = |line: &&str| line.contains("memfd:") || line.contains("/dev/shm");
+        Self {
+            children: children.map(|child| format!("{} {}", child.pid, child.name)).collect(),
+            descriptors: descriptors(me),
+            threads: fs::read_dir("/proc/self/task").expect("/proc").count(),
+            shared_mappings: maps.lines().filter(is_shared).count(),
+            shared_files: names("/dev/shm").filter(|name| name.contains("loky")).collect(),
+        }
+    }
+
+    /// Insists that everything is as it was.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[track_caller]
+    pub fn assert_unchanged(&self) {
+        let now = Self::take();
+        assert_eq!(&now, self, "something was left behind (left: now, right: before)");
+    }
+}
+
+/// The open descriptors of a process, with what they refer to.
+fn descriptors(pid: u32) -> BTreeSet<String> {
+    let folder = format!("/proc/{pid}/fd");
+    names(&folder)
+        .filter_map(|fd| {
+            // The one that reads the folder is gone by now.
+            let target = fs::read_link(format!("{folder}/{fd}")).ok()?;
+            Some(format!("{fd} -> {}", target.display()))
+        })
+        .collect()
+}
+
+fn names(folder: &str) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+}
