@@ -7,14 +7,16 @@ pub mod v1 {
     pub use linkme;
 
     pub use crate::__register as register;
-    pub use crate::registry::ENTRIES;
-    pub use crate::task::{
-        Arguments, EncodedArgs, Ran, Run, TaskEntry, TaskOptions, Witness, argument,
-        fallible_output, output, path_of, refused,
+    pub use crate::codec::{
+        Argument, CodecError, FallibleOutput, Output, Witness, argument, fallible_output, output,
     };
-    pub use crate::codec::CodecError;
     pub use crate::entry::{Entered, enter, enter_before_main};
+    pub use crate::registry::ByTask;
+    pub use crate::registry::ENTRIES;
     pub use crate::sys::init_array::Initializer;
+    pub use crate::task::{
+        Arguments, EncodedArgs, Failure, Ran, Run, TaskEntry, TaskOptions, path_of, refused,
+    };
 }
 
 /// Puts a `static TaskEntry` into the table.

@@ -30,7 +30,8 @@ pub(crate) fn check() -> Result<()> {
             Err(Error::new(ErrorKind::Handshake, NO_ENTRY))
         }
         Calling::BelowOrphan => {
-            let message = format!("a process above this one was started as a worker but is none; {NO_ENTRY}");
+            let message =
+                format!("a process above this one was started as a worker but is none; {NO_ENTRY}");
             Err(Error::new(ErrorKind::Handshake, message))
         }
     }

@@ -1,1 +1,517 @@
-//! (being written)
+//! The crash matrix: whatever goes wrong with a call fails that call, with an error that says what happened, and never
+//! hangs or hurts another.
+//!
+//! Each row of [`cases!`] is one way to go wrong, and one test, which runs it four times: under either [`CrashPolicy`],
+//! submitted by the test and submitted by a done-callback. Beside it a call is running in another worker and one more is
+//! queued, and what becomes of these, and of the executor afterwards, is looked at as well. Python loky's `test_crashes`
+//! and `test_in_callback_submit_with_crash`; the numbers are those of its 16 cases.
+
+use std::fs;
+use std::io::Write;
+use std::net::Shutdown as Direction;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{panic_any, resume_unwind};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{hint, process, thread};
+
+use loky::{
+    CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio, Task,
+};
+use loky_tests::{Event, is_alive, isolated, isolated_with_stderr, until};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How long something may take that happens at once. Generous, for a machine with other work.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// Holds a worker until it may go on, and says when it began.
+#[loky::task]
+pub(crate) fn hold(began: Event, go_on: Event) -> u32 {
+    began.set();
+    go_on.wait();
+    process::id()
+}
+
+#[loky::task]
+pub(crate) fn double(x: u64) -> u64 {
+    2 * x
+}
+
+/// What to do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Deed {
+    Fail,
+    Panic,
+    PanicWithNumber,
+    /// With a payload whose drop panics.
+    PanicWithBomb,
+    /// While a panic is unwinding.
+    PanicTwice,
+    PanicWhereNothingUnwinds,
+    Segfault,
+    Abort,
+    OverflowStack,
+    ExhaustMemory,
+    Exit(i32),
+    ExitAtOnce(i32),
+    Raise(i32),
+    /// Has another process send this signal.
+    BeKilled(i32),
+    /// Writes to the channel what is no message.
+    SpoilChannel,
+    /// Writes the beginning of a message to the channel, and exits.
+    StopInsideMessage,
+    /// Closes the channel for writing, and stays.
+    CloseChannel,
+}
+
+const FAILURE: &str = "refused on purpose";
+const PANIC: &str = "a panic on purpose";
+
+impl Deed {
+    pub(crate) fn perform(self) -> Result<(), String> {
+        match self {
+            Self::Fail => return Err(FAILURE.to_owned()),
+            Self::Panic => panic!("{PANIC}"),
+            Self::PanicWithNumber => panic_any(42_u64),
+            Self::PanicWithBomb => panic_any(Bomb),
+            Self::PanicTwice => {
+                let _bomb = Bomb;
+                panic!("{PANIC}");
+            }
+            Self::PanicWhereNothingUnwinds => panic_where_nothing_unwinds(),
+            Self::Segfault => write_to_null(),
+            Self::Abort => process::abort(),
+            Self::OverflowStack => drop(hint::black_box(descend(0))),
+            Self::ExhaustMemory => drop(hint::black_box(Vec::<u8>::with_capacity(1 << 46))),
+            Self::Exit(code) => process::exit(code),
+            Self::ExitAtOnce(code) => exit_at_once(code),
+            Self::Raise(signal) => {
+                kill(process::id(), signal);
+                stay();
+            }
+            Self::BeKilled(signal) => {
+                let mut command = Command::new("kill");
+                command.arg(format!("-{signal}")).arg(process::id().to_string());
+                command.status().expect("kill(1)");
+                stay();
+            }
+            Self::SpoilChannel => {
+                channel().write_all(b"this was to go to stdout, not here\n").expect("a channel");
+                stay();
+            }
+            Self::StopInsideMessage => {
+                channel().write_all(b"\xf5lky\x14\0\0\0").expect("a channel");
+                process::exit(3);
+            }
+            Self::CloseChannel => {
+                channel().shutdown(Direction::Write).expect("a channel");
+                stay();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stay() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+fn descend(depth: u64) -> [u64; 64] {
+    let mut frame = [depth; 64];
+    if hint::black_box(depth) < u64::MAX {
+        frame = descend(depth + 1);
+        frame[0] += 1;
+    }
+    hint::black_box(frame)
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a panic in a drop, on purpose");
+    }
+}
+
+extern "C" fn panic_where_nothing_unwinds() {
+    panic!("{PANIC}");
+}
+
+fn write_to_null() {
+    let null = hint::black_box(std::ptr::null_mut::<u8>());
+    #[expect(unsafe_code, reason = "a crash is wanted")]
+    // SAFETY: none; the kernel ends the process here.
+    unsafe {
+        null.write_volatile(0);
+    }
+}
+
+fn exit_at_once(code: i32) -> ! {
+    #[expect(unsafe_code, reason = "std always runs the exit handlers")]
+    // SAFETY: it takes a number, and ends the process.
+    unsafe {
+        libc::_exit(code)
+    }
+}
+
+/// Sends a signal to a process that is ours, or below us. False if it is there no more.
+pub(crate) fn kill(pid: u32, signal: i32) -> bool {
+    #[expect(unsafe_code, reason = "std sends no signals")]
+    // SAFETY: it takes two numbers.
+    let sent = unsafe { libc::kill(pid.cast_signed(), signal) };
+    sent == 0
+}
+
+/// In a worker: a duplicate of its end of the channel, the only socket that it has.
+pub(crate) fn channel() -> UnixStream {
+    let is_socket = |fd: &RawFd| {
+        let target = fs::read_link(format!("/proc/self/fd/{fd}"));
+        target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    };
+    let entries = fs::read_dir("/proc/self/fd").expect("/proc");
+    let mut fds = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let fd: RawFd = fds.find(is_socket).expect("a channel");
+    #[expect(unsafe_code, reason = "the descriptor is known by its number alone")]
+    // SAFETY: it is open, and stays so as long as the process serves.
+    let channel = unsafe { BorrowedFd::borrow_raw(fd) };
+    channel.try_clone_to_owned().expect("a duplicate").into()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Moment {
+    Encoded,
+    Decoded,
+    Dropped,
+}
+use Moment::{Decoded, Dropped, Encoded};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    InParent,
+    InWorker,
+}
+use Place::{InParent, InWorker};
+
+/// Set in the process of the test; never in a worker, which is not forked.
+static IS_PARENT: AtomicBool = AtomicBool::new(false);
+
+fn here() -> Place {
+    if IS_PARENT.load(Ordering::Relaxed) { InParent } else { InWorker }
+}
+
+type Fuse = (Moment, Place, Deed);
+
+/// A value that does something wrong when it is encoded, decoded or dropped in a certain process.
+#[derive(Debug)]
+struct Trap(Fuse);
+
+impl Trap {
+    fn reach(&self, moment: Moment) -> Result<(), String> {
+        let Self((when, place, deed)) = *self;
+        if (when, place) == (moment, here()) { deed.perform() } else { Ok(()) }
+    }
+}
+
+impl Serialize for Trap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.reach(Encoded).map_err(S::Error::custom)?;
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Trap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let trap = Self(Fuse::deserialize(deserializer)?);
+        trap.reach(Decoded).map_err(D::Error::custom)?;
+        Ok(trap)
+    }
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        // A drop cannot fail.
+        let _ = self.reach(Dropped);
+    }
+}
+
+/// Python's `id`.
+#[loky::task]
+fn take(_trap: Trap) {}
+
+/// Python's `return_instance`.
+#[loky::task]
+fn give(fuse: Fuse) -> Trap {
+    Trap(fuse)
+}
+
+#[loky::task]
+fn fail_with(fuse: Fuse) -> Result<(), Trap> {
+    Err(Trap(fuse))
+}
+
+#[loky::task]
+pub(crate) fn perform(deed: Deed) {
+    deed.perform().expect("this deed is no failure");
+}
+
+/// A call that was submitted and is bound to fail, whatever its type is.
+struct Bad {
+    task: &'static str,
+    wait: Box<dyn FnOnce() -> Error + Send>,
+}
+
+impl Bad {
+    fn new<Args, R: 'static>(task: Task<Args, R>, future: Future<R>) -> Self {
+        Self { task: task.name(), wait: Box::new(move || future.error().expect("a failure")) }
+    }
+}
+
+/// What the error has to be.
+struct Expected {
+    kind: ErrorKind,
+    execution: Execution,
+    /// Where a worker dies: the ways in which it may.
+    exits: &'static [&'static str],
+    /// Part of the message.
+    text: &'static str,
+}
+
+const fn fails(kind: ErrorKind, text: &'static str) -> Expected {
+    let execution = match kind {
+        ErrorKind::EncodeArgs | ErrorKind::DecodeArgs => Execution::NotStarted,
+        _ => Execution::Finished,
+    };
+    Expected { kind, execution, exits: &[], text }
+}
+
+const fn dies(exits: &'static [&'static str], text: &'static str) -> Expected {
+    Expected { kind: ErrorKind::TerminatedWorker, execution: Execution::Started, exits, text }
+}
+
+impl Expected {
+    #[track_caller]
+    fn check(&self, error: &Error, task: &str, pids: &[u32]) {
+        assert_eq!(error.kind(), self.kind, "{error:?}");
+        assert_eq!(error.execution(), self.execution, "{error:?}");
+        assert_eq!(error.task(), Some(task), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains(&format!("`{task}`")), "{message}");
+        assert!(message.contains(self.text), "{message}");
+        assert!(!message.ends_with(['.', '\n']), "{message}");
+
+        assert_eq!(error.worker_exit().is_some(), !self.exits.is_empty(), "{error:?}");
+        if let Some(exit) = error.worker_exit() {
+            let text = exit.to_string();
+            assert!(self.exits.contains(&&*text) && message.contains(&text), "{message}");
+            let number = exit.code().or(exit.signal().map(|signal| -signal)).unwrap();
+            assert!(text.contains(&format!("({number})")), "{text}");
+            assert_eq!(exit.task(), Some(task));
+            assert!(pids.contains(&exit.pid()) && !is_alive(exit.pid()), "{error:?}");
+        }
+        assert_eq!(error.panic().is_some(), self.kind == ErrorKind::Panicked, "{error:?}");
+        if let Some(panic) = error.panic() {
+            assert!(message.contains(panic.message()), "{message}");
+            assert!(pids.contains(&panic.worker_pid()));
+            assert!(panic.location().is_some_and(|at| at.contains(file!())), "{panic:?}");
+        }
+    }
+}
+
+/// One way to go wrong.
+struct Case {
+    submit: fn(&ProcessPoolExecutor) -> Bad,
+    expected: Expected,
+    /// Whether the program itself prints something: a panic in the parent, a panic that aborts.
+    is_loud: bool,
+}
+
+impl Case {
+    fn check(&self) {
+        IS_PARENT.store(true, Ordering::Relaxed);
+        for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
+            self.check_with(policy, |executor| (self.submit)(executor));
+            let submit = self.submit;
+            self.check_with(policy, |executor| submit_in_callback(executor, submit));
+        }
+    }
+
+    fn check_with(&self, policy: CrashPolicy, submit: impl Fn(&ProcessPoolExecutor) -> Bad) {
+        let stderr = if self.is_loud { Stdio::Null } else { Stdio::Inherit };
+        let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
+        let executor = builder.stderr(stderr).build().unwrap();
+        executor.prewarm().unwrap();
+        let pids = executor.worker_pids();
+        let (began, go_on) = (Event::new(), Event::new());
+        let neighbour = executor.submit(hold, (began.clone(), go_on.clone()));
+        began.wait();
+        let bad = submit(&executor);
+        let behind = executor.submit(double, 21);
+
+        let error = (bad.wait)();
+        self.expected.check(&error, bad.task, &pids);
+        let is_dead = error.worker_exit().is_some();
+        if is_dead && policy == CrashPolicy::BreakPool {
+            is_broken(&executor, &error, &pids, &neighbour, &behind);
+            return;
+        }
+        assert!(!neighbour.done(), "the neighbour goes on");
+        go_on.set();
+        assert!(pids.contains(&neighbour.result().unwrap()));
+        assert_eq!(behind.result().unwrap(), 42);
+        assert!(!executor.is_broken() && !executor.is_shutdown());
+        executor.prewarm().unwrap();
+        let dead = error.worker_exit().map(loky::WorkerExit::pid);
+        for pid in pids {
+            assert_eq!(executor.worker_pids().contains(&pid), dead != Some(pid), "{error:?}");
+        }
+        assert_eq!(executor.submit(double, 4).result().unwrap(), 8);
+    }
+}
+
+/// What must be so when a worker of two has died under [`CrashPolicy::BreakPool`].
+#[track_caller]
+fn is_broken(
+    executor: &ProcessPoolExecutor,
+    error: &Error,
+    pids: &[u32],
+    running: &Future<u32>,
+    queued: &Future<u64>,
+) {
+    let afterwards = executor.submit(double, 1);
+    assert!(afterwards.done() && executor.is_broken());
+    let started = (running.error(), Execution::Started, hold::TASK.name());
+    let not_started = Execution::NotStarted;
+    for (other, execution, task) in [
+        started,
+        (queued.error(), not_started, double::TASK.name()),
+        (afterwards.error(), not_started, double::TASK.name()),
+        (executor.prewarm().err(), not_started, ""),
+    ] {
+        let other = other.expect("a failure");
+        assert!(other.is_broken_process_pool(), "{other:?}");
+        assert_eq!(other.execution(), execution, "{other:?}");
+        assert_eq!(other.task().unwrap_or_default(), task, "{other:?}");
+        let (ours, theirs) = (error.worker_exit().unwrap(), other.worker_exit().unwrap());
+        assert_eq!((ours.pid(), ours.to_string()), (theirs.pid(), theirs.to_string()));
+        assert!(other.to_string().contains(&ours.to_string()), "{other}");
+        assert_eq!(ours.cause(), theirs.cause());
+    }
+    until("the workers are gone", SOON, || !pids.iter().any(|pid| is_alive(*pid)));
+}
+
+fn submit_in_callback(
+    executor: &ProcessPoolExecutor,
+    submit: fn(&ProcessPoolExecutor) -> Bad,
+) -> Bad {
+    let (sender, receiver) = mpsc::channel();
+    let handle = executor.clone();
+    executor.submit(double, 2).add_done_callback(move |_| {
+        let bad = submit(&handle);
+        drop(handle);
+        sender.send(bad).expect("the test waits");
+    });
+    receiver.recv().expect("the callback runs")
+}
+
+macro_rules! cases {
+    ($($(#[$doc:meta])* $name:ident: $task:ident($args:expr) => $expected:expr $(, $loud:ident)?;)*) => {$(
+        $(#[$doc])*
+        #[test]
+        fn $name() {
+            const CASE: Case = Case {
+                submit: |executor| Bad::new($task::TASK, executor.submit($task, $args)),
+                expected: $expected,
+                is_loud: !concat!($(stringify!($loud))?).is_empty(),
+            };
+            if CASE.is_loud {
+                isolated_with_stderr(|| CASE.check());
+            } else {
+                isolated(|| CASE.check());
+            }
+        }
+    )*};
+}
+
+const SEGFAULT: &[&str] = &["SIGSEGV(-11)"];
+const OVERFLOW: &[&str] = &["SIGSEGV(-11)", "SIGABRT(-6)"];
+const ABORT: &[&str] = &["SIGABRT(-6)"];
+const KILLED: &[&str] = &["SIGKILL(-9)"];
+const EXIT_0: &[&str] = &["EXIT(0)"];
+
+use Deed::{Abort, Exit, Fail, Panic, Segfault};
+use ErrorKind::{DecodeArgs, DecodeResult, EncodeArgs, EncodeResult, Panicked};
+
+cases! {
+    /// 1: `id(ExitAtPickle())`.
+    encoding_the_argument_panics: take(Trap((Encoded, InParent, Panic))) => fails(EncodeArgs, PANIC), loud;
+    /// 2: `id(ErrorAtPickle())`.
+    encoding_the_argument_fails: take(Trap((Encoded, InParent, Fail))) => fails(EncodeArgs, FAILURE);
+    /// 3: `id(ExitAtUnpickle())`.
+    decoding_the_argument_panics: take(Trap((Decoded, InWorker, Panic))) => fails(DecodeArgs, PANIC);
+    /// 4: `id(CExitAtUnpickle())`.
+    decoding_the_argument_exits: take(Trap((Decoded, InWorker, Exit(0)))) => dies(EXIT_0, "while it ran");
+    /// 5: `id(ErrorAtUnpickle())`.
+    decoding_the_argument_fails: take(Trap((Decoded, InWorker, Fail))) => fails(DecodeArgs, FAILURE);
+    /// 6: `id(CrashAtUnpickle())`.
+    decoding_the_argument_segfaults: take(Trap((Decoded, InWorker, Segfault))) => dies(SEGFAULT, "while it ran");
+    /// 7: `crash()`.
+    task_segfaults: perform(Segfault) => dies(SEGFAULT, "invalid memory access");
+    task_aborts: perform(Abort) => dies(ABORT, "an abort");
+    task_dies_of_sigill: perform(Deed::Raise(libc::SIGILL)) => dies(&["SIGILL(-4)"], "illegal instruction");
+    task_dies_of_sigbus: perform(Deed::Raise(libc::SIGBUS)) => dies(&["SIGBUS(-7)"], "mapped file");
+    task_dies_of_a_signal_without_a_name: perform(Deed::Raise(libc::SIGRTMIN() + 3)) => dies(&["SIGNAL(-37)"], "");
+    task_overflows_its_stack: perform(Deed::OverflowStack) => dies(OVERFLOW, "stack overflow"), loud;
+    task_exhausts_memory: perform(Deed::ExhaustMemory) => dies(ABORT, "an abort"), loud;
+    /// 8: `exit()`, which can be caught in Python.
+    task_panics: perform(Panic) => fails(Panicked, PANIC);
+    task_panics_with_a_payload_that_is_no_text: perform(Deed::PanicWithNumber) => fails(Panicked, "no text");
+    task_panics_with_a_payload_whose_drop_panics: perform(Deed::PanicWithBomb) => fails(Panicked, "no text"), loud;
+    /// A build with `panic = "abort"` ends so, whatever panics.
+    task_panics_where_nothing_unwinds: perform(Deed::PanicWhereNothingUnwinds) => dies(ABORT, "cannot unwind"), loud;
+    task_panics_while_it_panics: perform(Deed::PanicTwice) => dies(ABORT, "cannot unwind"), loud;
+    /// 9: `c_exit()`.
+    task_exits: perform(Exit(0)) => dies(EXIT_0, "while it ran");
+    task_exits_with_a_code: perform(Exit(42)) => dies(&["EXIT(42)"], "while it ran");
+    task_exits_at_once: perform(Deed::ExitAtOnce(0)) => dies(EXIT_0, "while it ran");
+    /// 10: `raise_error(RuntimeError)`.
+    error_that_cannot_be_encoded: fail_with((Encoded, InWorker, Fail)) => fails(EncodeResult, FAILURE);
+    error_whose_encoding_panics: fail_with((Encoded, InWorker, Panic)) => fails(EncodeResult, PANIC);
+    error_that_cannot_be_decoded: fail_with((Decoded, InParent, Fail)) => fails(DecodeResult, FAILURE);
+    error_whose_decoding_panics: fail_with((Decoded, InParent, Panic)) => fails(DecodeResult, PANIC), loud;
+    error_whose_encoding_segfaults: fail_with((Encoded, InWorker, Segfault)) => dies(SEGFAULT, "while it ran");
+    /// 11: `return_instance(CrashAtPickle)`.
+    encoding_the_result_segfaults: give((Encoded, InWorker, Segfault)) => dies(SEGFAULT, "while it ran");
+    /// 12: `return_instance(ExitAtPickle)`.
+    encoding_the_result_panics: give((Encoded, InWorker, Panic)) => fails(EncodeResult, PANIC);
+    /// 13: `return_instance(CExitAtPickle)`.
+    encoding_the_result_exits: give((Encoded, InWorker, Exit(0))) => dies(EXIT_0, "while it ran");
+    /// 14: `return_instance(ErrorAtPickle)`.
+    encoding_the_result_fails: give((Encoded, InWorker, Fail)) => fails(EncodeResult, FAILURE);
+    /// 15: `return_instance(ExitAtUnpickle)`.
+    decoding_the_result_panics: give((Decoded, InParent, Panic)) => fails(DecodeResult, PANIC), loud;
+    /// 16: `return_instance(ErrorAtUnpickle)`.
+    decoding_the_result_fails: give((Decoded, InParent, Fail)) => fails(DecodeResult, FAILURE);
+
+    // Not covered by Python's suite.
+    encoding_the_argument_panics_with_a_payload_whose_drop_panics: take(Trap((Encoded, InParent, Deed::PanicWithBomb))) => fails(EncodeArgs, "no text"), loud;
+    decoding_the_argument_panics_with_a_payload_whose_drop_panics: take(Trap((Decoded, InWorker, Deed::PanicWithBomb))) => fails(DecodeArgs, "no text"), loud;
+    decoding_the_result_panics_with_a_payload_whose_drop_panics: give((Decoded, InParent, Deed::PanicWithBomb)) => fails(DecodeResult, "no text"), loud;
+    drop_of_the_argument_panics: take(Trap((Dropped, InWorker, Panic))) => fails(Panicked, PANIC);
+    drop_of_the_result_panics: give((Dropped, InWorker, Panic)) => fails(Panicked, PANIC);
+    drop_of_the_argument_aborts: take(Trap((Dropped, InWorker, Abort))) => dies(ABORT, "while it ran");
+    drop_of_the_argument_exits: take(Trap((Dropped, InWorker, Exit(0)))) => dies(EXIT_0, "while it ran");
+    drop_of_the_result_segfaults: give((Dropped, InWorker, Segfault)) => dies(SEGFAULT, "while it ran");
+    sigkill_from_outside: perform(Deed::BeKilled(libc::SIGKILL)) => dies(KILLED, "somebody killed it");
+    sigterm_from_outside: perform(Deed::BeKilled(libc::SIGTERM)) => dies(&["SIGTERM(-15)"], "while it ran");
+    rubbish_on_the_channel: perform(Deed::SpoilChannel) => dies(KILLED, "broke the protocol");
+    death_inside_a_message: perform(Deed::StopInsideMessage) => dies(&["EXIT(3)"], "in the middle of a message");
+    channel_closed_by_a_live_worker: perform(Deed::CloseChannel) => dies(KILLED, "closed its channel");
+}

@@ -1,1 +1,239 @@
-//! (being written)
+//! The repository checks itself: layers, places of unsafe code, sizes, prose, versions, and that the README and `.ci/run` say
+//! the same.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules of `loky/src` by layer, as ARCHITECTURE.md shows them. A module may use modules of lower layers only.
+const LAYERS: &[&[&str]] = &[
+    &["id", "limits", "clock", "unwind"],
+    &["error"],
+    &["config", "codec"],
+    &["sys", "scheduler"],
+    &["future", "task"],
+    &["registry", "wire"],
+    &["transport"],
+    &["worker", "spawn"],
+    &["pool", "role"],
+    &["executor"],
+    &["map"],
+    &["entry", "__private"],
+];
+
+/// Files outside of `sys` in which rustc lets unsafe code stand, each for the reason that it gives.
+const UNSAFE_OUTSIDE_SYS: &[&str] = &["registry/builtin.rs", "entry.rs"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The Rust files below `folder`, as paths relative to it, with their text.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let start = root().join(folder);
+    let mut files = Vec::new();
+    let mut folders = vec![start.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&start).expect("below").display().to_string();
+                files.push((name, fs::read_to_string(&path).expect("a text")));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no Rust files in {folder}");
+    files.sort();
+    files
+}
+
+/// The lines that are code, without what stands in comments and documentation.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+fn module_of(file: &str) -> &str {
+    let first = file.split('/').next().expect("a name");
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/") || file == "transport/memory.rs"
+}
+
+fn layer(module: &str) -> usize {
+    LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| {
+        panic!("`{module}` stands in no layer: add it here and to ARCHITECTURE.md")
+    })
+}
+
+/// The modules that a line names through `crate::`, also within braces.
+fn named_modules(line: &str) -> Vec<&str> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let behind = line.split("crate::").skip(1);
+    behind.map(|rest| rest.split(|c| !is_name(c)).next().expect("split yields one")).collect()
+}
+
+#[test]
+fn modules_use_lower_layers_only() {
+    let modules: Vec<&str> = LAYERS.concat();
+    let mut edges = 0;
+    for (file, text) in rust_files("loky/src") {
+        let module = module_of(&file);
+        if module == "lib" || is_test(&file) {
+            continue;
+        }
+        for line in code(&text) {
+            for used in named_modules(line) {
+                if used != module && modules.contains(&used) && !line.contains("$crate::") {
+                    edges += 1;
+                    assert!(
+                        layer(used) < layer(module),
+                        "{file}: `{module}` must not use `{used}`: {line}"
+                    );
+                }
+            }
+            assert!(!line.contains("super::super"), "{file}: {line}");
+        }
+    }
+    assert!(edges > 50, "the check sees {edges} uses only: is it blind?");
+}
+
+#[test]
+fn architecture_names_the_layers() {
+    let text = read("ARCHITECTURE.md");
+    for (number, modules) in LAYERS.iter().enumerate() {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {number} |")));
+        let row = row.unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for layer {number}"));
+        for module in *modules {
+            assert!(row.contains(&format!("`{module}`")), "layer {number} lacks `{module}`: {row}");
+        }
+    }
+}
+
+#[test]
+fn the_scheduler_is_pure() {
+    for (file, text) in rust_files("loky/src/scheduler") {
+        if is_test(&file) {
+            continue;
+        }
+        let impure = [
+            "std::io",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "Mutex",
+            "Condvar",
+            "Instant::now",
+            "clock::",
+        ];
+        for line in code(&text) {
+            let found = impure.iter().find(|word| line.contains(**word));
+            assert!(found.is_none(), "{file}: {line}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_where_it_is_listed() {
+    for (file, text) in rust_files("loky/src") {
+        let is_listed = file.starts_with("sys/") || UNSAFE_OUTSIDE_SYS.contains(&file.as_str());
+        let has_unsafe = code(&text).any(|line| {
+            [
+                "unsafe {",
+                "unsafe fn",
+                "unsafe impl",
+                "unsafe extern",
+                "#[unsafe(",
+                "allow(unsafe_code",
+            ]
+            .iter()
+            .any(|word| line.contains(word))
+        });
+        assert!(is_listed || !has_unsafe, "{file} has unsafe code and is not listed");
+        if has_unsafe && file != "entry.rs" {
+            assert!(text.contains("//! # Safety"), "{file} does not say why it is safe");
+        }
+    }
+}
+
+#[test]
+fn files_are_small_and_say_what_they_are_for() {
+    for folder in ["loky/src", "loky-macros/src", "examples", "tests/it", "tests/src"] {
+        for (file, text) in rust_files(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= 800, "{folder}/{file} has {lines} lines: look for its second subject");
+            let begins_with_prose =
+                text.starts_with("//!") || text.starts_with("#![") && text.contains("//!");
+            let is_unit_test = file.ends_with("tests.rs") || file.contains("tests/");
+            assert!(
+                begins_with_prose || is_unit_test,
+                "{folder}/{file} does not say what it is for"
+            );
+            let name = file.rsplit('/').next().expect("a name");
+            let vague = ["utils.rs", "common.rs", "helpers.rs", "types.rs", "imp.rs", "misc.rs"];
+            assert!(!vague.contains(&name), "{folder}/{file}: a file is named for its subject");
+        }
+    }
+    for (file, text) in rust_files("ui-tests/cases") {
+        assert!(text.lines().count() <= 25, "ui-tests/cases/{file} is too long");
+    }
+}
+
+#[test]
+fn versions_agree() {
+    let manifest = read("Cargo.toml");
+    let version =
+        manifest.lines().find_map(|line| line.strip_prefix("version = ")).expect("a version");
+    let version = version.trim_matches('"');
+    let pinned = format!("loky-macros = {{ path = \"loky-macros\", version = \"={version}\" }}");
+    assert!(manifest.contains(&pinned), "the macros are pinned to {version}");
+    assert!(
+        read("CHANGELOG.md").contains(&format!("## {version}")),
+        "CHANGELOG.md lacks {version}"
+    );
+}
+
+#[test]
+fn the_readme_and_ci_run_the_same_commands() {
+    let readme = read("README.md");
+    let ci = read(".ci/run");
+    let test = "cargo test --workspace --all-features";
+    let main_job = "cargo run --release --example wordcount";
+    let is_line = |text: &str, command: &str| text.lines().any(|line| line.trim() == command);
+    assert!(is_line(&readme, test) && is_line(&readme, main_job), "README.md lacks a command");
+    assert!(is_line(&ci, test), ".ci/run does not run the README's test command");
+}
+
+#[test]
+fn the_readme_begins_with_the_example_that_runs() {
+    let readme = read("README.md");
+    let first =
+        readme.split("```rust\n").nth(1).expect("an example").split("```").next().expect("its end");
+    let example = read("examples/say_hello.rs");
+    assert!(example.ends_with(first), "README.md and examples/say_hello.rs differ");
+    let main = example.split("loky::main!").nth(1).expect("an entry");
+    assert!(first.contains(main), "the example is cut");
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    for folder in ["loky/src", "loky-macros/src", "examples", "tests", "ui-tests/cases"] {
+        for (file, text) in rust_files(folder) {
+            let marks = [
+                concat!("TO", "DO"),
+                concat!("FIX", "ME"),
+                concat!("#[ig", "nore"),
+                concat!("tod", "o!("),
+            ];
+            let found = marks.iter().find(|mark| text.contains(**mark));
+            assert!(found.is_none(), "{folder}/{file}: {found:?}");
+        }
+    }
+}

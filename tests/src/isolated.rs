@@ -38,7 +38,9 @@ fn run_isolated<F: FnOnce()>(body: F, is_silent: bool) {
     }
     let outcome = run_child(&name);
     let problem = match outcome {
-        Some((true, _, stderr)) if is_silent && !stderr.is_empty() => format!("it printed:\n{stderr}"),
+        Some((true, _, stderr)) if is_silent && !stderr.is_empty() => {
+            format!("it printed:\n{stderr}")
+        }
         Some((true, stdout, _)) if !stdout.contains("1 passed") => {
             format!("the child ran no test:\n{stdout}")
         }

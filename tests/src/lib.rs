@@ -8,6 +8,7 @@ mod census;
 mod event;
 mod isolated;
 mod program;
+pub mod tasks;
 
 pub use census::{Census, Proc, children_of, is_alive, process, processes_in_session};
 pub use event::Event;

@@ -1,1 +1,1 @@
-//! Placeholder until the first program lands.
+//! Programs that the macros must accept and programs that they must refuse, in `cases`; this library is empty.

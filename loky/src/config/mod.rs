@@ -70,7 +70,8 @@ impl Settings {
             }
         }
         self.worker_exe = self.worker_exe.map(|path| absolute("worker_exe", &path)).transpose()?;
-        self.working_dir = self.working_dir.map(|path| absolute("working_dir", &path)).transpose()?;
+        self.working_dir =
+            self.working_dir.map(|path| absolute("working_dir", &path)).transpose()?;
         for (name, stdio) in [("stdout", &mut self.stdout), ("stderr", &mut self.stderr)] {
             if let Stdio::File(path) = stdio {
                 *path = absolute(name, path)?;

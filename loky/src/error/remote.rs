@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// }
 /// assert_eq!(parse("x".into()).unwrap_err().to_string(), "invalid digit found in string");
 /// ```
-pub type TaskResult<T> = std::result::Result<T, RemoteError>;
+pub type TaskResult<T> = Result<T, RemoteError>;
 
 /// An error as data: its text, its debug text and those of its sources, so that it can cross a process boundary.
 ///
@@ -101,7 +101,7 @@ impl From<RemoteError> for Box<dyn StdError> {
 struct Link {
     message: String,
     debug: String,
-    source: Option<Box<Link>>,
+    source: Option<Box<Self>>,
 }
 
 impl Link {

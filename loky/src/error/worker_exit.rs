@@ -63,9 +63,9 @@ impl WorkerExit {
         }
         match (self.signal?, self.signal_name()) {
             (_, Some("SIGSEGV")) => Some("an invalid memory access or a stack overflow"),
-            (_, Some("SIGABRT")) => {
-                Some("an abort: a stack overflow of a Rust thread ends so too, and so does a panic that cannot unwind")
-            }
+            (_, Some("SIGABRT")) => Some(
+                "an abort: a stack overflow of a Rust thread ends so too, and so does a panic that cannot unwind",
+            ),
             (_, Some("SIGBUS")) => Some("an access past the end of a mapped file"),
             (_, Some("SIGILL")) => Some("an illegal instruction"),
             (_, Some("SIGFPE")) => Some("an arithmetic error in native code"),

@@ -108,9 +108,11 @@ impl Builder {
     pub fn build(mut self) -> Result<ProcessPoolExecutor> {
         self.settings.max_workers = match self.max_workers {
             Some(max_workers) => max_workers,
-            None => std::thread::available_parallelism().map_err(|error| {
-                Error::io(ErrorKind::Io, "cannot tell how many CPUs there are", error)
-            })?.get(),
+            None => std::thread::available_parallelism()
+                .map_err(|error| {
+                    Error::io(ErrorKind::Io, "cannot tell how many CPUs there are", error)
+                })?
+                .get(),
         };
         let settings = self.settings.checked()?;
         role::check()?;

@@ -120,7 +120,11 @@ impl ProcessPoolExecutor {
         self.submit_task(task, &args)
     }
 
-    pub(crate) fn submit_task<Args, R: 'static>(&self, task: Task<Args, R>, args: &Args) -> Future<R> {
+    pub(crate) fn submit_task<Args, R: 'static>(
+        &self,
+        task: Task<Args, R>,
+        args: &Args,
+    ) -> Future<R> {
         let name = task.name();
         match task.encode(args) {
             Ok(bytes) => Future::new(self.pool().submit(name, &bytes), task.output()),

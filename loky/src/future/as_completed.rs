@@ -27,9 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///     }
 /// }
 /// ```
-pub fn as_completed<R: 'static>(
-    futures: impl IntoIterator<Item = Future<R>>,
-) -> AsCompleted<R> {
+pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) -> AsCompleted<R> {
     let watch = Watch::new(distinct(futures.into_iter()));
     AsCompleted { left: watch.futures.len(), watch }
 }

@@ -26,10 +26,10 @@ pub use self::wait::{ReturnWhen, Waited, wait};
 
 use self::slot::{Outcome, Slot, Snapshot};
 use crate::clock;
+use crate::codec::Witness;
 use crate::error::{Error, ErrorKind, Execution, Result};
 use crate::id::CallId;
 use crate::sys::fork_guard;
-use crate::task::Witness;
 
 /// What a future needs of the pool that its call was given to.
 pub(crate) trait Driver: Send + Sync {
@@ -155,9 +155,7 @@ impl<R: 'static> Future<R> {
             return false;
         }
         match (self.slot.snapshot(), self.slot.driver()) {
-            (Snapshot::Pending, Some((driver, call))) => {
-                driver.cancel(call) || self.cancelled()
-            }
+            (Snapshot::Pending, Some((driver, call))) => driver.cancel(call) || self.cancelled(),
             _ => self.cancelled(),
         }
     }
@@ -188,7 +186,8 @@ pub(crate) fn check_process(owner: u32) -> Result<()> {
     if fork_guard::current_pid() == owner {
         return Ok(());
     }
-    let message = format!("this handle belongs to the process `{owner}`, which this one was forked off");
+    let message =
+        format!("this handle belongs to the process `{owner}`, which this one was forked off");
     Err(Error::new(ErrorKind::InvalidConfig, message))
 }
 

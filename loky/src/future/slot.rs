@@ -8,7 +8,6 @@
 //! `resolve` takes the promise by value, so there is no second one. A promise that is dropped resolves its slot with an
 //! error: a waiter is never left behind, whatever becomes of the pool's thread.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -20,6 +19,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Execution};
 use crate::id::CallId;
 use crate::sys::fork_guard;
+use crate::unwind;
 
 /// What a call came back with: the encoded result, or why there is none.
 pub(crate) type Outcome = Result<Arc<Vec<u8>>, Error>;
@@ -65,7 +65,11 @@ struct Watcher {
 }
 
 impl Slot {
-    fn new(task: &'static str, driver: Option<(Arc<dyn Driver>, CallId)>, state: State) -> Arc<Self> {
+    fn new(
+        task: &'static str,
+        driver: Option<(Arc<dyn Driver>, CallId)>,
+        state: State,
+    ) -> Arc<Self> {
         let inner = Inner {
             state,
             worker_pid: None,
@@ -195,7 +199,11 @@ pub(crate) struct Promise {
 
 impl Promise {
     /// A new slot for a call of `task`.
-    pub(crate) fn new(task: &'static str, driver: Arc<dyn Driver>, call: CallId) -> (Self, Arc<Slot>) {
+    pub(crate) fn new(
+        task: &'static str,
+        driver: Arc<dyn Driver>,
+        call: CallId,
+    ) -> (Self, Arc<Slot>) {
         let slot = Slot::new(task, Some((driver, call)), State::Pending);
         (Self { slot: Some(Arc::clone(&slot)) }, slot)
     }
@@ -241,7 +249,7 @@ fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
     }
     for waker in wakers {
         // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        let _ = unwind::guarded(|| waker.wake());
     }
     callbacks
 }
@@ -249,6 +257,6 @@ fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
 /// Runs callbacks one after another, with no lock held. One that panics was reported by the panic hook.
 pub(crate) fn run_callbacks(callbacks: Vec<Callback>) {
     for callback in callbacks {
-        let _ = catch_unwind(AssertUnwindSafe(callback));
+        let _ = unwind::guarded(callback);
     }
 }

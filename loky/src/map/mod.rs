@@ -56,7 +56,14 @@ impl ProcessPoolExecutor {
             }
         };
         let window = self.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER);
-        Map { calls, window, in_flight: VecDeque::new(), timeout: None, deadline: None, is_over: false }
+        Map {
+            calls,
+            window,
+            in_flight: VecDeque::new(),
+            timeout: None,
+            deadline: None,
+            is_over: false,
+        }
     }
 }
 

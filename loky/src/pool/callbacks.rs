@@ -4,10 +4,11 @@
 //! their time, submit, wait for other futures and drop handles, and nothing of the pool waits for them until its end.
 
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
+use super::membership;
 use crate::future::slot::{Callback, run_callbacks};
 
 /// The way to the thread.
@@ -28,15 +29,18 @@ impl std::fmt::Debug for Running {
 }
 
 impl Callbacks {
-    /// Has `callbacks` run, after those before them.
-    pub(super) fn run(&self, callbacks: Vec<Callback>) {
+    /// Has `callbacks` of this pool run, after those before them.
+    pub(super) fn run(&self, pool: u64, callbacks: Vec<Callback>) {
         if callbacks.is_empty() {
             return;
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_none() {
             let (sender, receiver) = crossbeam_channel::unbounded();
-            let body = move || receiver.into_iter().for_each(run_callbacks);
+            let body = move || {
+                membership::join(pool);
+                receiver.into_iter().for_each(run_callbacks);
+            };
             let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body);
             *running = thread.ok().map(|thread| Running { sender, thread });
         }
@@ -49,12 +53,6 @@ impl Callbacks {
         if let Some(callbacks) = unsent {
             run_callbacks(callbacks);
         }
-    }
-
-    /// Which thread that is, if it runs.
-    pub(super) fn thread(&self) -> Option<ThreadId> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().map(|running| running.thread.thread().id())
     }
 
     /// Waits for the callbacks that are there, and ends the thread.

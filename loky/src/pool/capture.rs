@@ -1,5 +1,7 @@
 //! The last bytes of a captured stream.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::limits;
@@ -8,14 +10,14 @@ use crate::sys::poll;
 /// The read end of a worker's stdout or stderr, and what came out of it last.
 #[derive(Debug)]
 pub(super) struct Capture {
-    fd: OwnedFd,
+    pipe: File,
     tail: Vec<u8>,
     is_open: bool,
 }
 
 impl Capture {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, tail: Vec::new(), is_open: true }
+        Self { pipe: fd.into(), tail: Vec::new(), is_open: true }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -23,15 +25,17 @@ impl Capture {
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.pipe.as_fd()
     }
 
     /// Takes what is there now, for one turn.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let mut turn = 0;
         // Another process may hold the pipe open and write for ever.
-        while self.is_open && turn < limits::READ_TURN_BYTES && poll::is_readable(self.fd.as_fd()) {
-            match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *buffer)) {
+        while self.is_open && turn < limits::READ_TURN_BYTES && poll::is_readable(self.pipe.as_fd())
+        {
+            match self.pipe.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => self.is_open = false,
                 Ok(read) => {
                     self.keep(&buffer[..read]);

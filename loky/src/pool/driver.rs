@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::peer::Peer;
 use super::state::{DriverState, Job, Link, State};
-use super::{Pool, handshake, outcome};
+use super::{Pool, handshake, membership, outcome};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::id::WorkerId;
@@ -22,25 +21,28 @@ use crate::sys::child::Exit;
 use crate::sys::poll::PollSet;
 use crate::sys::tree;
 use crate::transport::stream::Outbox;
+use crate::unwind;
 use crate::wire::message::FromWorker;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>) {
-    let driven = catch_unwind(AssertUnwindSafe(|| {
+    membership::join(pool.id);
+    let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,
             peers: BTreeMap::new(),
             buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
         };
         while driver.round() {}
-    }));
+    });
     // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
     let calls = {
         let mut state = pool.lock();
         state.driver = DriverState::Ended;
         if driven.is_err() {
-            let fault = Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
-            state.scheduler.handshake_failed(clock::now(), fault);
+            let fault =
+                Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
+            state.scheduler.break_for(clock::now(), fault);
         }
         state.links.clear();
         std::mem::take(&mut state.calls)
@@ -211,7 +213,7 @@ impl Driver<'_> {
         let pool = self.pool;
         pool.with_state(|state, now| {
             let heard = hear(pool, state, now, worker, peer, said);
-            if let Some(fault) = fault.or(heard.err().map(|Misbehaved(what)| what)) {
+            if let Some(fault) = fault.or_else(|| heard.err().map(|Misbehaved(what)| what)) {
                 peer.is_trusted = false;
                 state.scheduler.worker_misbehaved(now, worker, fault);
             } else if is_closed {
@@ -266,12 +268,12 @@ fn hear(
                 }
                 match handshake::check(&pool.settings, &hello) {
                     Ok(()) => state.scheduler.worker_ready(now, worker),
-                    Err(error) => state.scheduler.handshake_failed(now, error),
+                    Err(error) => state.scheduler.break_for(now, error),
                 }
             }
             FromWorker::Refuse(reason) => {
                 let error = Error::new(ErrorKind::Handshake, reason);
-                state.scheduler.handshake_failed(now, error);
+                state.scheduler.break_for(now, error);
             }
             FromWorker::Began(call) => {
                 state.scheduler.call_began(worker, call)?;

@@ -45,7 +45,9 @@ pub(super) fn check(settings: &Settings, hello: &Hello) -> Result<()> {
         if let Some(theirs) = theirs.get(name)
             && *theirs != ours
         {
-            return refused(format!("{subject} has the task `{name}` as `{theirs}`, this process as `{ours}`"));
+            return refused(format!(
+                "{subject} has the task `{name}` as `{theirs}`, this process as `{ours}`"
+            ));
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ mod capture;
 mod driver;
 mod handshake;
 mod latch;
+mod membership;
 mod outcome;
 mod peer;
 mod state;
@@ -100,7 +101,7 @@ impl Pool {
     /// Feeds the scheduler, performs what it decides, and hands out what was decided.
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (answer, decided) = self.decide(feed);
-        self.callbacks.run(decided.resolve());
+        self.callbacks.run(self.id, decided.resolve());
         answer
     }
 
@@ -176,18 +177,9 @@ impl Pool {
             return;
         }
         self.with_state(|state, now| state.scheduler.shutdown(now, how));
-        if how != Shutdown::NoWait && !self.is_own_thread() {
+        if how != Shutdown::NoWait && !membership::is_of(self.id) {
             self.wait_until_gone();
         }
-    }
-
-    fn is_own_thread(&self) -> bool {
-        let current = thread::current().id();
-        let driver = match self.lock().driver {
-            DriverState::Running(id) => Some(id),
-            DriverState::Unstarted | DriverState::Ended => None,
-        };
-        driver == Some(current) || self.callbacks.thread() == Some(current)
     }
 
     /// Blocks until the pool's processes and threads are gone; the first caller joins the thread, the others wait for it.
@@ -225,7 +217,7 @@ impl Pool {
             let message = format!("cannot start the pool's thread{}", hint(&error));
             Error::io(ErrorKind::Spawn, &message, error)
         })?;
-        state.driver = DriverState::Running(handle.thread().id());
+        state.driver = DriverState::Running;
         *thread = Some(handle);
         self.is_driven.store(true, Ordering::Release);
         Ok(())

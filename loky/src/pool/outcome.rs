@@ -18,15 +18,17 @@ pub(super) fn judged(task: &'static str, verdict: Verdict) -> Error {
             exit.task = Some(task);
             let cause = exit.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
             let verb = if began { "while it ran" } else { "again and again before it began" };
-            let message = format!("worker process {} died of {exit} {verb} `{task}`{cause}", exit.pid);
+            let message =
+                format!("worker process {} died of {exit} {verb} `{task}`{cause}", exit.pid);
             Error::new(ErrorKind::TerminatedWorker, message)
                 .with_execution(execution(began))
                 .with_worker_exit(exit)
         }
         Verdict::Broken { cause, began } => cause.with_execution(execution(began)),
         Verdict::ShutDown { began } => {
-            let message =
-                format!("the executor was shut down with `Shutdown::Kill` before `{task}` was finished");
+            let message = format!(
+                "the executor was shut down with `Shutdown::Kill` before `{task}` was finished"
+            );
             Error::new(ErrorKind::ShutdownExecutor, message).with_execution(execution(began))
         }
         Verdict::NotSpawned { cause } => cause,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::thread::ThreadId;
 
 use super::outcome;
 use crate::error::Error;
@@ -39,7 +38,7 @@ pub(super) enum Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DriverState {
     Unstarted,
-    Running(ThreadId),
+    Running,
     Ended,
 }
 

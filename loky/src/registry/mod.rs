@@ -5,13 +5,14 @@
 //! item where that item is what was submitted. It is read on first use, never before `main`. Tested in the packages `tests`
 //! and `ui-tests`, where there are tasks to find.
 
+mod builtin;
 mod into_task;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-pub use self::into_task::IntoTask;
+pub use self::into_task::{ByTask, IntoTask};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Fingerprint;

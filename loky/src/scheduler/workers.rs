@@ -52,7 +52,9 @@ impl Scheduler {
         for (id, remark) in late {
             let worker = &self.workers[&id];
             if worker.state == WorkerState::Starting && !self.ever_ready {
-                let message = format!("the worker that was started did not shake hands: {remark}; {ENTRY_HINT}");
+                let message = format!(
+                    "the worker that was started did not shake hands: {remark}; {ENTRY_HINT}"
+                );
                 self.break_pool(Error::new(ErrorKind::Handshake, message));
             }
             self.condemn(id, remark.to_owned());
@@ -89,7 +91,10 @@ impl Scheduler {
                 state: WorkerState::Starting,
                 used: false,
                 killed: false,
-                deadline: Some((now + limits::HANDSHAKE, "it said nothing within its time to start")),
+                deadline: Some((
+                    now + limits::HANDSHAKE,
+                    "it said nothing within its time to start",
+                )),
                 remark: None,
             };
             self.workers.insert(id, worker);
@@ -119,7 +124,13 @@ impl Scheduler {
     }
 
     /// A worker could not be started. `shortage`: the system was out of something, and may not be for ever.
-    pub(crate) fn start_failed(&mut self, now: Instant, id: WorkerId, cause: Error, shortage: bool) {
+    pub(crate) fn start_failed(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        cause: Error,
+        shortage: bool,
+    ) {
         self.workers.remove(&id);
         self.no_start_before = Some(now + limits::RESPAWN_PACE);
         if self.workers.is_empty() {
@@ -134,8 +145,8 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// What was started is no worker of this program.
-    pub(crate) fn handshake_failed(&mut self, now: Instant, cause: Error) {
+    /// Something came to light after which the pool is of no use: what was started is no worker of this program, say.
+    pub(crate) fn break_for(&mut self, now: Instant, cause: Error) {
         self.break_pool(cause);
         self.advance(now);
     }
@@ -185,7 +196,8 @@ impl Scheduler {
         }
         if worker.state == WorkerState::Starting && exit.code == Some(0) {
             let message = format!("the worker that was started ended without a word; {ENTRY_HINT}");
-            return self.break_pool(Error::new(ErrorKind::Handshake, message).with_worker_exit(exit));
+            return self
+                .break_pool(Error::new(ErrorKind::Handshake, message).with_worker_exit(exit));
         }
         if self.policy == CrashPolicy::BreakPool {
             let message = format!("a worker process died: {}", describe(&exit));

@@ -21,7 +21,7 @@ use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
 /// Starts one process.
 pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
-    let exe = settings.worker_exe.as_deref().unwrap_or(Path::new(SELF_EXE));
+    let exe = settings.worker_exe.as_deref().unwrap_or_else(|| Path::new(SELF_EXE));
     let failed = |subject: &str, error: io::Error| {
         let is_shortage = is_shortage(&error);
         let message = format!("cannot start a worker: {subject}: {error}{}", hint(&error));
@@ -43,7 +43,11 @@ pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
     command.stdin(theirs.into_fd());
     for (name, stdio) in [("stdout", &settings.stdout), ("stderr", &settings.stderr)] {
         let stdio = open(stdio).map_err(|error| failed(&format!("`{name}`"), error))?;
-        if name == "stdout" { command.stdout(stdio) } else { command.stderr(stdio) };
+        if name == "stdout" {
+            command.stdout(stdio)
+        } else {
+            command.stderr(stdio)
+        };
     }
     if let Some(dir) = &settings.working_dir {
         // The error of a missing folder would otherwise be taken for one of the program.

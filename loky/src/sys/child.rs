@@ -107,7 +107,8 @@ pub(crate) fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
 /// thing; an error if the parent is not (or no longer) `expected`.
 pub(crate) fn watch_parent(expected: u32) -> io::Result<Option<OwnedFd>> {
     let is_expected = || {
-        rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == expected)
+        rustix::process::getppid()
+            .is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == expected)
     };
     let pidfd = rustix::process::getppid().and_then(open_pidfd);
     // Asked afterwards, so that the descriptor cannot be that of whoever inherited us.

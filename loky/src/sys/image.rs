@@ -8,13 +8,13 @@ use std::sync::OnceLock;
 /// The path by which Linux lets a process execute its own image again, whatever has become of the file's name. See proc(5).
 pub(crate) const SELF_EXE: &str = "/proc/self/exe";
 
-/// What tells one executable file from another, and from a changed version of itself.
+/// What tells one executable file from another. A running one cannot be written to, so no more is needed; its times can be
+/// changed by anybody who touches it, so they tell nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) device: u64,
     pub(crate) inode: u64,
     pub(crate) size_bytes: u64,
-    pub(crate) modified_nanos: u64,
 }
 
 impl Image {
@@ -27,12 +27,6 @@ impl Image {
 
     fn of(path: &Path) -> Option<Self> {
         let meta = fs::metadata(path).ok()?;
-        let nanos = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
-        Some(Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size_bytes: meta.len(),
-            modified_nanos: u64::try_from(nanos).unwrap_or_default(),
-        })
+        Some(Self { device: meta.dev(), inode: meta.ino(), size_bytes: meta.len() })
     }
 }

@@ -41,9 +41,7 @@ impl<'fd> PollSet<'fd> {
 
     /// Whether `place` takes bytes, or an attempt would show the error.
     pub(crate) fn writable(&self, place: usize) -> bool {
-        self.fds[place]
-            .revents()
-            .intersects(PollFlags::OUT | PollFlags::ERR | PollFlags::NVAL)
+        self.fds[place].revents().intersects(PollFlags::OUT | PollFlags::ERR | PollFlags::NVAL)
     }
 
     /// Whether the other side of `place` is gone altogether.

@@ -92,12 +92,18 @@ pub(crate) fn kill_below(roots: &[u32]) {
     }
 }
 
+/// Ends this process as nothing else does: at once, and without a word or a core.
+pub(crate) fn kill_self() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+    std::process::abort()
+}
+
 /// Kills the process that `stat` was read of, unless its number has passed to another since.
 fn kill(stat: Stat) {
     let Some(pid) = i32::try_from(stat.pid).ok().and_then(Pid::from_raw) else { return };
     let pidfd = open_pidfd(pid);
-    let is_same = Stat::read(stat.pid)
-        .is_some_and(|now| now.session == stat.session && now.is_alive());
+    let is_same =
+        Stat::read(stat.pid).is_some_and(|now| now.session == stat.session && now.is_alive());
     if !is_same {
         return;
     }

@@ -42,7 +42,7 @@ impl TaskEntry {
     pub(crate) fn name(&self) -> &'static str {
         match self.explicit_name {
             Some(name) => name,
-            None => crate::task::entry::without_raw((self.path)()),
+            None => without_raw((self.path)()),
         }
     }
 }

@@ -4,22 +4,19 @@
 //! for the caller's side, and a function that [`run`]s one call from bytes for the worker's side. Nothing here touches
 //! processes; the macros' side is tested in the package `ui-tests`, the rest in `tests.rs`.
 
+mod arguments;
 mod entry;
 mod run;
 #[cfg(test)]
 mod tests;
-mod witness;
 
 use std::fmt;
 
+pub use self::arguments::{Arguments, EncodedArgs};
 pub use self::entry::{TaskEntry, TaskOptions, path_of};
 pub use self::run::{Failure, Ran, Run};
-pub use self::witness::{
-    Argument, Arguments, EncodedArgs, FallibleOutput, Output, Witness, argument, fallible_output,
-    output,
-};
 
-use crate::codec::CodecError;
+use crate::codec::{self, CodecError, Witness, output};
 
 type Encode<Args> = fn(&Args, &mut EncodedArgs) -> Result<(), CodecError>;
 
@@ -60,10 +57,6 @@ impl<Args, R> Task<Args, R> {
         self.entry.name()
     }
 
-    pub(crate) fn entry(&self) -> &'static TaskEntry {
-        self.entry
-    }
-
     pub(crate) fn output(&self) -> Witness<R> {
         self.output
     }
@@ -89,7 +82,7 @@ pub const fn refused<Args, R>() -> Task<Args, R> {
         typed: &(),
         options: TaskOptions { timeout: None, retries: 0 },
     };
-    Task { entry: &ENTRY, encode: |_, _| Ok(()), output: witness::refused() }
+    Task { entry: &ENTRY, encode: |_, _| Ok(()), output: codec::refused() }
 }
 
 impl<Args, R> Clone for Task<Args, R> {

@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Arguments, Witness};
-use crate::codec::CodecError;
+use super::Arguments;
+use crate::codec::{CodecError, Witness};
+use crate::unwind::PanicPayload;
 
 /// One call to be run: its encoded arguments, and where its encoded result goes.
 #[doc(hidden)]
@@ -24,7 +25,7 @@ pub enum Failure {
     /// The arguments could not be decoded; the task did not run.
     DecodeArgs(CodecError),
     /// The task panicked, or the drop of its arguments or result did. Carries the payload.
-    Panicked(Box<dyn std::any::Any + Send>),
+    Panicked(PanicPayload),
     /// The task ran, but its result could not be encoded.
     EncodeResult(CodecError),
 }

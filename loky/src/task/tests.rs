@@ -1,6 +1,13 @@
 use super::*;
+use crate::codec::argument;
+use crate::unwind;
 
-fn run<A, R>(args: &[u8], body: impl FnOnce(A) -> R, input: Witness<A>, out: Witness<R>) -> (Ran, Vec<u8>) {
+fn run<A, R>(
+    args: &[u8],
+    body: impl FnOnce(A) -> R,
+    input: Witness<A>,
+    out: Witness<R>,
+) -> (Ran, Vec<u8>) {
     let mut result = Vec::new();
     let ran = Run::new(args, &mut result).task(|args| args.take(input), body, out);
     (ran, result)
@@ -28,12 +35,14 @@ fn each_step_that_fails_says_so() {
     let mut two = encoded(argument::<u64>(), &1);
     two.extend(encoded(argument::<u64>(), &2));
     let left_over = run(&two, |x: u64| x, argument(), output()).0;
-    assert!(matches!(left_over, Err(Failure::DecodeArgs(CodecError(text))) if text.contains("1 bytes")));
+    assert!(
+        matches!(left_over, Err(Failure::DecodeArgs(CodecError(text))) if text.contains("1 bytes"))
+    );
 
     let args = encoded(argument::<u64>(), &1);
     let panicked = run(&args, |_: u64| -> u64 { panic!("boom") }, argument(), output()).0;
     let Err(Failure::Panicked(payload)) = panicked else { panic!("{panicked:?}") };
-    assert_eq!(crate::codec::panic_text(&*payload), "boom");
+    assert_eq!(unwind::into_text(payload), "boom");
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Decoder {
         if self.header_filled == HEADER_BYTES {
             self.header_filled = 0;
             let Header { kind, call, body_bytes } = Header::parse(&self.header)?;
-            let reserve = limits::BODY_RESERVE_BYTES
-                .min(usize::try_from(body_bytes).unwrap_or(usize::MAX));
+            let reserve =
+                limits::BODY_RESERVE_BYTES.min(usize::try_from(body_bytes).unwrap_or(usize::MAX));
             let frame = Frame { kind, call, body: Vec::with_capacity(reserve) };
             self.current = Some((frame, body_bytes));
         }

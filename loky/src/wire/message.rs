@@ -166,8 +166,8 @@ pub(crate) fn finish_result(frame: &mut [u8]) {
 
 fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
     out.extend_from_slice(&hello.version.to_le_bytes());
-    let Image { device, inode, size_bytes, modified_nanos } = hello.image;
-    for number in [device, inode, size_bytes, modified_nanos] {
+    let Image { device, inode, size_bytes } = hello.image;
+    for number in [device, inode, size_bytes] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     put_fingerprint(out, hello.fingerprint);
@@ -182,12 +182,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
 
 fn take_hello(reader: &mut Reader<'_>) -> Result<Hello, WireError> {
     let version = reader.u32()?;
-    let image = Image {
-        device: reader.u64()?,
-        inode: reader.u64()?,
-        size_bytes: reader.u64()?,
-        modified_nanos: reader.u64()?,
-    };
+    let image = Image { device: reader.u64()?, inode: reader.u64()?, size_bytes: reader.u64()? };
     let fingerprint = take_fingerprint(reader)?;
     let has_table = reader.u8()? == 1;
     let length = reader.u64()?;

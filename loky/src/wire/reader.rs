@@ -55,7 +55,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn end(self) -> Result<(), WireError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(WireError("a message that goes on too long")) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(WireError("a message that goes on too long"))
+        }
     }
 }
 

@@ -58,14 +58,12 @@ fn run(call: CallId, task: &str, args: &[u8], answer: &mut Vec<u8>) {
     FromWorker::begin_result(answer, call);
     let failure = match Table::get().by_name(task) {
         None => CallFailure::UnknownTask,
-        Some(entry) => {
-            match panics::watched(|| (entry.run)(Run::new(args, answer))) {
-                Ok(()) => return message::finish_result(answer),
-                Err(Failure::DecodeArgs(CodecError(text))) => CallFailure::DecodeArgs(text),
-                Err(Failure::EncodeResult(CodecError(text))) => CallFailure::EncodeResult(text),
-                Err(Failure::Panicked(payload)) => CallFailure::Panicked(panics::report(payload)),
-            }
-        }
+        Some(entry) => match panics::watched(|| (entry.run)(Run::new(args, answer))) {
+            Ok(()) => return message::finish_result(answer),
+            Err(Failure::DecodeArgs(CodecError(text))) => CallFailure::DecodeArgs(text),
+            Err(Failure::EncodeResult(CodecError(text))) => CallFailure::EncodeResult(text),
+            Err(Failure::Panicked(payload)) => CallFailure::Panicked(panics::report(payload)),
+        },
     };
     *answer = FromWorker::Failed(call, failure).to_bytes();
 }

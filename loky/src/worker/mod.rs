@@ -11,10 +11,11 @@ mod panics;
 mod tests;
 mod watch;
 
+use std::os::fd::AsFd;
 use std::process;
 use std::sync::Arc;
 
-use crate::sys::{child, poll, signals, socket::Socket, startup};
+use crate::sys::{child, poll, signals, startup};
 use crate::transport::WorkerEnd;
 use crate::transport::stream::WorkerStream;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
@@ -57,7 +58,7 @@ pub(crate) fn run(cookie: Cookie) -> ! {
     panics::install_hook();
 
     let served = calls::serve(&mut WorkerStream::new(Arc::clone(&socket)));
-    if served.is_err() || poll::is_hung_up(std::os::fd::AsFd::as_fd(&*socket)) {
+    if served.is_err() || poll::is_hung_up(socket.as_fd()) {
         // The channel is broken, which means that the parent is gone, or wants this process gone: what was started here
         // goes with it.
         watch::end_everything();
@@ -68,6 +69,7 @@ pub(crate) fn run(cookie: Cookie) -> ! {
 /// Tells the parent, on a channel that is still this process's stdin, why it will get no worker.
 pub(crate) fn refuse(reason: &str) {
     if let Ok(socket) = startup::take_channel() {
-        let _ = WorkerStream::new(Arc::new(socket)).send(&FromWorker::Refuse(reason.to_owned()).to_bytes());
+        let _ = WorkerStream::new(Arc::new(socket))
+            .send(&FromWorker::Refuse(reason.to_owned()).to_bytes());
     }
 }

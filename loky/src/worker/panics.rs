@@ -4,13 +4,12 @@
 //! started has no caller: that one goes to the hook that was there before. So do all panics of a program that is built to
 //! abort on them, since no report comes out of that.
 
-use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::panic::{self, PanicHookInfo};
 
-use crate::codec::panic_text;
 use crate::error::PanicReport;
+use crate::unwind::{self, PanicPayload};
 
 thread_local! {
     /// Whether this thread is running a call.
@@ -68,10 +67,8 @@ pub(super) fn watched<T>(call: impl FnOnce() -> T) -> T {
 }
 
 /// The report of a panic that ended a call.
-pub(super) fn report(payload: Box<dyn Any + Send>) -> PanicReport {
-    let message = panic_text(&*payload);
-    // The drop of a payload is the user's code, and may panic again.
-    let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(payload)));
+pub(super) fn report(payload: PanicPayload) -> PanicReport {
+    let message = unwind::into_text(payload);
     // One that was thrown on without the hook is not the one that the hook saw.
     let seen = SEEN.take().filter(|seen| seen.message.is_empty() || seen.message == message);
     let (location, backtrace) = seen.map_or((None, None), |seen| (seen.location, seen.backtrace));

@@ -10,8 +10,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 
-use rustix::process::Signal;
-
 use crate::clock;
 use crate::limits;
 use crate::sys::poll::PollSet;
@@ -46,6 +44,5 @@ fn wait_for_the_end(socket: &Socket, parent: Option<&OwnedFd>) {
 /// Kills what this process started, then this process.
 pub(super) fn end_everything() -> ! {
     tree::kill_below(&[std::process::id()]);
-    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
-    std::process::abort()
+    tree::kill_self()
 }

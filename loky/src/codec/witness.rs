@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, CodecError};
+use super::CodecError;
 
 /// What can be an argument of a task.
 #[diagnostic::on_unimplemented(
@@ -57,11 +57,16 @@ impl<T> Witness<T> {
     where
         T: Serialize + DeserializeOwned,
     {
-        Self { encode: codec::encode::<T>, decode: codec::decode::<T> }
+        Self { encode: super::encode::<T>, decode: super::decode::<T> }
     }
 
     pub(crate) fn encode(self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
         (self.encode)(value, out)
+    }
+
+    /// Takes one value from the front of `input`.
+    pub(crate) fn decode(self, input: &mut &[u8]) -> Result<T, CodecError> {
+        (self.decode)(input)
     }
 
     /// The one value that `input` holds.
@@ -101,7 +106,7 @@ pub const fn fallible_output<T: FallibleOutput>() -> Witness<T> {
 }
 
 /// The witness that stands where a task was refused: it asks nothing of the type, and nothing ever uses it.
-pub(super) const fn refused<T>() -> Witness<T> {
+pub(crate) const fn refused<T>() -> Witness<T> {
     Witness { encode: |_, _| Err(not_a_task()), decode: |_| Err(not_a_task()) }
 }
 
@@ -109,54 +114,8 @@ fn not_a_task() -> CodecError {
     CodecError("this function is not a task".to_owned())
 }
 
-/// The arguments of one call, one encoded value after the other.
-#[doc(hidden)]
-#[derive(Debug, Default)]
-pub struct EncodedArgs {
-    bytes: Vec<u8>,
-}
-
-impl EncodedArgs {
-    /// Appends one argument.
-    ///
-    /// # Errors
-    /// What serde says.
-    pub fn put<T>(&mut self, witness: Witness<T>, value: &T) -> Result<(), CodecError> {
-        witness.encode(value, &mut self.bytes)
-    }
-
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-}
-
-/// The arguments of one call, to be taken one after the other.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Arguments<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Arguments<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Takes the next argument.
-    ///
-    /// # Errors
-    /// What serde says.
-    pub fn take<T>(&mut self, witness: Witness<T>) -> Result<T, CodecError> {
-        (witness.decode)(&mut self.rest)
-    }
-
-    /// Nothing may be left when all were taken.
-    pub(crate) fn finish(self) -> Result<(), CodecError> {
-        at_end(self.rest)
-    }
-}
-
-fn at_end(rest: &[u8]) -> Result<(), CodecError> {
+/// Nothing may be left when all was taken.
+pub(crate) fn at_end(rest: &[u8]) -> Result<(), CodecError> {
     if rest.is_empty() {
         Ok(())
     } else {

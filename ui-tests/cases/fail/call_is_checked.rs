@@ -1,0 +1,9 @@
+#[loky::task]
+fn add(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+fn main() {
+    let _ = add::call(1);
+    let _ = add::call(1, "2");
+}

@@ -1,0 +1,4 @@
+loky::main! {
+    #[allow(dead_code)]
+    async fn main() {}
+}

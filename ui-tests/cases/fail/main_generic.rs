@@ -1,0 +1,3 @@
+loky::main! {
+    fn main<T>() {}
+}

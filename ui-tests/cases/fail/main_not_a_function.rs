@@ -1,0 +1,3 @@
+loky::main! {
+    struct Program;
+}

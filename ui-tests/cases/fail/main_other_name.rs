@@ -1,0 +1,10 @@
+loky::main! {
+    fn start() {
+        let _ = used();
+    }
+}
+
+#[must_use]
+fn used() -> u8 {
+    1
+}

@@ -1,0 +1,5 @@
+loky::main! {
+    fn main(args: Vec<String>) -> usize {
+        args.len()
+    }
+}

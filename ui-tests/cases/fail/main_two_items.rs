@@ -1,0 +1,9 @@
+loky::main! {
+    fn main() {
+        helper();
+    }
+
+    pub(crate) fn helper() {}
+}
+
+const _: fn() = helper;

@@ -1,0 +1,8 @@
+#[loky::task("geo.add", retries = 2, = 3)]
+fn add(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+fn main() {
+    let _ = add::call(1, 2);
+}
