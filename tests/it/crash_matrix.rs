@@ -15,11 +15,11 @@ use std::panic::{panic_any, resume_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{hint, process, thread};
 
 use loky::{
-    CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio, Task,
+    CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Stdio, Task,
 };
 use loky_tests::{Event, is_alive, isolated, isolated_with_stderr, until};
 use serde::de::Error as _;
@@ -514,4 +514,157 @@ cases! {
     rubbish_on_the_channel: perform(Deed::SpoilChannel) => dies(KILLED, "broke the protocol");
     death_inside_a_message: perform(Deed::StopInsideMessage) => dies(&["EXIT(3)"], "in the middle of a message");
     channel_closed_by_a_live_worker: perform(Deed::CloseChannel) => dies(KILLED, "closed its channel");
+}
+
+/// Callbacks that panic hurt neither the pool nor each other.
+#[test]
+fn test_callback_crash_on_submit() {
+    isolated_with_stderr(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let (began, go_on) = (Event::new(), Event::new());
+        let held = executor.submit(hold, (began, go_on.clone()));
+        let (sender, receiver) = mpsc::channel();
+        let last = sender.clone();
+        held.add_done_callback(|_| panic!("{PANIC}"));
+        held.add_done_callback(move |_| sender.send(1).expect("the test waits"));
+        held.add_done_callback(|_| panic_any(Bomb));
+        held.add_done_callback(move |_| last.send(2).expect("the test waits"));
+        go_on.set();
+        assert!(held.result().is_ok());
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+        let after = executor.submit(double, 21);
+        let (sender, receiver) = mpsc::channel();
+        after.add_done_callback(move |after| sender.send(after.result()).expect("the test waits"));
+        assert_eq!(receiver.recv().unwrap().unwrap(), 42);
+        after.add_done_callback(|_| panic!("{PANIC}"));
+        after.add_done_callback(|_| panic_any(Bomb));
+    });
+}
+
+#[loky::task]
+fn kill_friend(began: Event, go_on: Event, friend: u32) -> bool {
+    began.set();
+    go_on.wait();
+    kill(friend, libc::SIGKILL)
+}
+
+/// Workers kill each other, all at the same time.
+#[track_caller]
+fn check_races(n: usize) {
+    for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
+        let builder = ProcessPoolExecutor::builder().max_workers(n).on_worker_crash(policy);
+        let executor = builder.build().unwrap();
+        executor.prewarm().unwrap();
+        let (began, go_on) = (Event::new(), Event::new());
+        let friends = executor.worker_pids().into_iter().rev();
+        let calls: Vec<_> = friends
+            .map(|friend| executor.submit(kill_friend, (began.clone(), go_on.clone(), friend)))
+            .collect();
+        (0..n).for_each(|_| began.wait());
+        go_on.set_for(n);
+        let errors: Vec<_> = calls.iter().filter_map(Future::error).collect();
+        // The first to be killed had not yet killed anybody.
+        assert!(errors.iter().any(Error::is_terminated_worker), "{errors:?}");
+        for error in errors {
+            let is_expected = match policy {
+                CrashPolicy::BreakPool => {
+                    error.is_terminated_worker() || error.is_broken_process_pool()
+                }
+                _ => error.is_terminated_worker(),
+            };
+            assert!(is_expected, "{error:?}");
+            assert_eq!(error.worker_exit().unwrap().to_string(), "SIGKILL(-9)");
+            assert_eq!(error.execution(), Execution::Started);
+        }
+        let after = executor.submit(double, 21);
+        if policy == CrashPolicy::Heal {
+            assert_eq!(after.result().unwrap(), 42);
+        } else {
+            assert!(after.error().unwrap().is_broken_process_pool() && executor.is_broken());
+        }
+    }
+}
+
+#[test]
+fn test_crash_races_1() {
+    isolated(|| check_races(1));
+}
+
+#[test]
+fn test_crash_races_2() {
+    isolated(|| check_races(2));
+}
+
+#[test]
+fn test_crash_races_5() {
+    isolated(|| check_races(5));
+}
+
+#[test]
+fn test_crash_races_13() {
+    isolated(|| check_races(13));
+}
+
+#[test]
+fn test_queue_full_deadlock() {
+    isolated(|| {
+        IS_PARENT.store(true, Ordering::Relaxed);
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let calls: Vec<_> = (0..100)
+            .map(|i| {
+                let bad = executor.submit(take, Trap((Encoded, InParent, Fail)));
+                (bad, executor.submit(double, i))
+            })
+            .collect();
+        for ((bad, good), i) in calls.into_iter().zip(0..) {
+            assert!(bad.error().unwrap().is_encode_args());
+            assert_eq!(good.result().unwrap(), 2 * i);
+        }
+    });
+}
+
+/// Where a task left its argument: it is dropped when the next one comes, long after the result of its call is out.
+static LEFT: std::sync::Mutex<Option<Trap>> = std::sync::Mutex::new(None);
+
+#[loky::task]
+fn leave(trap: Option<Trap>) {
+    *LEFT.lock().expect("no panics here") = trap;
+}
+
+#[track_caller]
+fn check_left(deed: Deed, exit: &str) {
+    let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+    executor.submit(leave, Some(Trap((Dropped, InWorker, deed)))).result().unwrap();
+    let error = executor.submit(leave, None).error().unwrap();
+    assert!(error.is_terminated_worker(), "{error:?}");
+    assert_eq!(error.worker_exit().unwrap().to_string(), exit);
+    executor.submit(leave, None).result().unwrap();
+}
+
+#[test]
+fn test_call_item_gc_crash_or_exit() {
+    isolated(|| {
+        IS_PARENT.store(true, Ordering::Relaxed);
+        check_left(Segfault, "SIGSEGV(-11)");
+        check_left(Exit(0), "EXIT(0)");
+    });
+}
+
+/// An iterable that panics does so in its consumer, and nothing of the map stays behind.
+#[test]
+fn test_imap_handle_iterable_exception() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(2).build().unwrap();
+        for bad_item in [0, 3, 7, 50] {
+            let items = (0..100).inspect(|i| {
+                if *i == bad_item {
+                    resume_unwind(Box::new("from the iterable"));
+                }
+            });
+            let consume = || executor.map(double, items).collect::<Result<Vec<_>, _>>();
+            let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(consume));
+            assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"from the iterable"));
+            assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
+        }
+    });
 }

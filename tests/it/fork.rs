@@ -1,1 +1,307 @@
-//! (being written)
+//! A program that forks while it has pools: its handles are dead in the child, and go on working in the parent.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loky::{Error, Future, ReturnWhen, Shutdown};
+use loky_tests::{Event, children_of, isolated, tasks};
+
+use crate::spawn::builder;
+
+/// How long a forked child may take. Generous, for a machine with other work; what hangs never ends.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[loky::task]
+fn wait_for(event: Event) -> u32 {
+    event.wait();
+    std::process::id()
+}
+
+/// A raw identifier, whose name the library makes anew.
+#[loky::task]
+fn r#loop(x: u64) -> u64 {
+    x
+}
+
+/// A forked child that is running its body.
+struct Forked {
+    pid: i32,
+}
+
+impl Forked {
+    /// Forks. The child runs `body` and exits, with 0 if that did not panic.
+    fn start(body: impl FnOnce()) -> Self {
+        #[expect(unsafe_code, reason = "this is what is tested")]
+        // SAFETY: the child runs only what does not depend on other threads; that loky is so is what is tested.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "fork");
+        if pid == 0 {
+            let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
+            #[expect(unsafe_code, reason = "the rest of the test is the parent's")]
+            // SAFETY: ends the process at once, as is its right.
+            unsafe {
+                libc::_exit(code)
+            };
+        }
+        Self { pid }
+    }
+
+    /// Waits for its end, which must be a good one.
+    #[track_caller]
+    fn finish(self) {
+        let mut status = 0;
+        let mut has_ended = || {
+            #[expect(unsafe_code, reason = "std waits only for what it has started")]
+            // SAFETY: `status` is there to be written.
+            let waited = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
+            waited == self.pid
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            loky_tests::until("the forked child", LIMIT, &mut has_ended);
+        }));
+        if ended.is_err() {
+            #[expect(unsafe_code, reason = "std kills only what it has started")]
+            // SAFETY: our child, which nobody has waited for.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL)
+            };
+            panic!("the forked child hung");
+        }
+        assert_eq!(status, 0, "the forked child's end");
+    }
+}
+
+fn in_forked_child(body: impl FnOnce()) {
+    Forked::start(body).finish();
+}
+
+#[track_caller]
+fn assert_refused(error: &Error, owner: u32) {
+    assert!(error.is_invalid_config(), "{error}");
+    assert!(error.to_string().contains(&format!("`{owner}`")), "{error}");
+}
+
+#[test]
+fn every_handle_is_dead_in_a_forked_child() {
+    isolated(|| {
+        let owner = std::process::id();
+        let event = Event::new();
+        let executor = builder(1).build().unwrap();
+        let running = executor.submit(wait_for, event.clone());
+        let queued = executor.submit(tasks::add, (1, 2));
+        loky_tests::until("a call that runs", LIMIT, || running.running());
+        in_forked_child(|| {
+            assert_refused(&executor.submit(tasks::add, (1, 2)).error().unwrap(), owner);
+            assert_refused(&executor.spawn(tasks::add::call(1, 2)).error().unwrap(), owner);
+            let item = executor.map(tasks::add, [(1, 2)]).next().unwrap();
+            assert_refused(&item.unwrap_err(), owner);
+            assert_refused(&executor.prewarm().unwrap_err(), owner);
+            for future in [&queued, &executor.submit(tasks::add, (1, 2))] {
+                assert_refused(&future.result().unwrap_err(), owner);
+                let limited = future.result_timeout(Duration::from_secs(1000));
+                assert_refused(&limited.unwrap_err(), owner);
+                assert!(!future.cancel());
+            }
+            assert_eq!(executor.worker_pids(), []);
+            for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
+                executor.shutdown(how);
+            }
+            assert!(!executor.is_shutdown() && !executor.is_broken());
+            let _ = (format!("{executor:?}{running:?}"), executor.id(), executor.max_workers());
+            drop((queued.clone(), executor.clone()));
+        });
+        event.set();
+        assert!(executor.worker_pids().contains(&running.result().unwrap()));
+        assert_eq!(queued.result().unwrap(), 3);
+        assert_eq!(executor.submit(tasks::add, (2, 3)).result().unwrap(), 5);
+    });
+}
+
+#[test]
+fn waiting_in_a_forked_child_comes_to_an_end() {
+    isolated(|| {
+        let event = Event::new();
+        let executor = builder(1).build().unwrap();
+        let running = executor.submit(wait_for, event.clone());
+        let futures = vec![running.clone(), executor.submit(wait_for, event.clone())];
+        loky_tests::until("a call that runs", LIMIT, || running.running());
+        in_forked_child(|| {
+            let waited = loky::wait(&futures, ReturnWhen::AllCompleted, None);
+            assert_eq!((waited.done.len(), waited.not_done.len()), (0, 2));
+            assert_eq!(loky::as_completed(futures.clone()).count(), 0);
+        });
+        event.set_for(2);
+        assert!(futures.iter().all(|future| future.result().is_ok()));
+    });
+}
+
+#[test]
+fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
+    isolated(|| {
+        let event = Event::new();
+        let executor = builder(1).build().unwrap();
+        let running = executor.submit(wait_for, event.clone());
+        loky_tests::until("a call that runs", LIMIT, || running.running());
+        in_forked_child(|| {
+            // This one was made here: it is done, since it was refused.
+            let refused = executor.submit(wait_for, event.clone());
+            let futures = [refused, running.clone()];
+            let waited = loky::wait(&futures, ReturnWhen::AllCompleted, None);
+            assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+        });
+        event.set();
+        running.result().unwrap();
+    });
+}
+
+#[test]
+fn dropping_the_last_handle_in_a_forked_child_does_nothing() {
+    isolated(|| {
+        let executor = builder(2).build().unwrap();
+        executor.prewarm().unwrap();
+        let pids = executor.worker_pids();
+        let future = executor.submit(tasks::add, (1, 2));
+        let mut handles = Some((executor, future));
+        in_forked_child(|| drop(handles.take()));
+        let (executor, future) = handles.unwrap();
+        assert_eq!(future.result().unwrap(), 3);
+        assert_eq!(executor.worker_pids(), pids);
+        assert_eq!(children_of(std::process::id()).len(), 2);
+        assert_eq!(executor.submit(tasks::add, (2, 3)).result().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_forked_child_may_panic_and_exit_with_handles() {
+    isolated(|| {
+        let executor = builder(1).build().unwrap();
+        executor.prewarm().unwrap();
+        let pids = executor.worker_pids();
+        in_forked_child(|| {
+            let handle = executor.clone();
+            // `resume_unwind` runs no hook, and so prints nothing.
+            let panic = catch_unwind(AssertUnwindSafe(move || {
+                let _handle = handle;
+                std::panic::resume_unwind(Box::new("a panic"));
+            }));
+            assert!(panic.is_err());
+            std::process::exit(0);
+        });
+        assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+        assert_eq!(executor.worker_pids(), pids);
+    });
+}
+
+#[test]
+fn a_forked_child_may_have_pools_of_its_own() {
+    isolated(|| {
+        let executor = builder(2).build().unwrap();
+        executor.prewarm().unwrap();
+        in_forked_child(|| {
+            let own = builder(2).build().unwrap();
+            own.prewarm().unwrap();
+            let worker = own.submit(tasks::pid, ()).result().unwrap();
+            let process = loky_tests::process(worker).unwrap();
+            assert_eq!(process.parent, std::process::id());
+            assert_refused(&executor.prewarm().unwrap_err(), process_parent());
+            own.shutdown(Shutdown::Wait);
+            assert_eq!(children_of(std::process::id()), []);
+        });
+        assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+    });
+}
+
+fn process_parent() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+#[test]
+fn a_forked_child_of_a_forked_child_is_told_apart_from_both() {
+    isolated(|| {
+        let owner = std::process::id();
+        let executor = builder(1).build().unwrap();
+        executor.prewarm().unwrap();
+        in_forked_child(|| {
+            let own = builder(1).build().unwrap();
+            own.prewarm().unwrap();
+            let middle = std::process::id();
+            in_forked_child(|| {
+                assert_refused(&executor.prewarm().unwrap_err(), owner);
+                assert_refused(&own.submit(tasks::add, (1, 2)).error().unwrap(), middle);
+            });
+            assert_eq!(own.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+            own.shutdown(Shutdown::Wait);
+        });
+    });
+}
+
+#[test]
+fn a_forked_child_that_lives_on_does_not_hold_workers() {
+    isolated(|| {
+        let event = Event::new();
+        let executor = builder(2).build().unwrap();
+        executor.prewarm().unwrap();
+        let pids = executor.worker_pids();
+        // It has copies of all descriptors of the pool.
+        let forked = Forked::start(|| event.wait());
+        executor.shutdown(Shutdown::Wait);
+        assert!(pids.iter().all(|pid| !loky_tests::is_alive(*pid)));
+        event.set();
+        forked.finish();
+    });
+}
+
+#[test]
+fn a_pool_that_never_started_can_be_forked() {
+    isolated(|| {
+        let owner = std::process::id();
+        let executor = builder(1).build().unwrap();
+        in_forked_child(|| {
+            assert_refused(&executor.submit(tasks::add, (1, 2)).error().unwrap(), owner);
+            executor.shutdown(Shutdown::Wait);
+        });
+        assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+    });
+}
+
+/// Uses a pool with all its might until told to stop.
+fn hammer(executor: &loky::ProcessPoolExecutor, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let futures: Vec<Future<u64>> = (0..50).map(|x| executor.submit(r#loop, x)).collect();
+        for (x, future) in (0..50).zip(&futures) {
+            assert!(future.cancel() || future.result().unwrap() == x);
+        }
+    }
+}
+
+#[test]
+fn a_fork_in_the_middle_of_other_threads_work_does_not_hang_the_child() {
+    isolated(|| {
+        let owner = std::process::id();
+        let executor = builder(2).build().unwrap();
+        executor.prewarm().unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| hammer(&executor, &stop));
+            scope.spawn(|| hammer(&executor, &stop));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..200 {
+                    let future = executor.submit(tasks::add, (1, 2));
+                    in_forked_child(|| {
+                        assert_refused(&future.result().unwrap_err(), owner);
+                        assert!(!future.cancel());
+                        assert_refused(&executor.submit(r#loop, 1).error().unwrap(), owner);
+                        assert_refused(&executor.prewarm().unwrap_err(), owner);
+                        assert_eq!(executor.worker_pids(), []);
+                        executor.shutdown(Shutdown::Kill);
+                        drop((future.clone(), executor.clone()));
+                    });
+                    assert_eq!(future.result().unwrap(), 3);
+                }
+            }));
+            stop.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
+    });
+}

@@ -1,1 +1,319 @@
-//! (being written)
+//! `map`: order, errors, time, laziness and what an early end leaves behind. CONFORMANCE.md, section 2.4, by the same names.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loky::Shutdown;
+use loky_tests::{Event, children_of, isolated};
+
+use crate::submit::{Held, LONG, count, executor, pid, square, until_childless};
+
+#[loky::task]
+fn add(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+#[loky::task]
+fn divide(a: u64, b: u64) -> u64 {
+    a / b
+}
+
+/// Blocks at the one number.
+#[loky::task]
+fn pass_but(blocked: u64, gate: Event, number: u64) -> u64 {
+    if number == blocked {
+        gate.wait();
+    }
+    number
+}
+
+#[loky::task]
+fn length(text: String) -> usize {
+    text.len()
+}
+
+#[loky::task]
+fn say_hello(_number: u32) -> u32 {
+    thread::sleep(Duration::from_millis(10));
+    std::process::id()
+}
+
+/// The example of Python loky's README.
+#[test]
+fn say_hello_with_all_workers() {
+    isolated(|| {
+        let executor = executor(4);
+        let hello = executor.submit(say_hello, 0);
+        assert_ne!(hello.result().unwrap(), std::process::id());
+        // All are up, so that none comes too late for its share.
+        executor.prewarm().unwrap();
+        let pids: BTreeSet<_> = executor.map(say_hello, 0..50).map(Result::unwrap).collect();
+        assert_eq!(pids, executor.worker_pids().into_iter().collect());
+        assert_eq!(pids.len(), 4);
+    });
+}
+
+#[test]
+fn test_map() {
+    isolated(|| {
+        let executor = executor(2);
+        let pairs = || (0..100).zip((0..100).rev());
+        let sums: Vec<_> = executor.map(add, pairs()).map(Result::unwrap).collect();
+        assert_eq!(sums, Vec::from_iter(pairs().map(|(a, b)| add(a, b))));
+        let squares: loky::Result<Vec<_>> = executor.map(square::TASK, [3, 1, 2]).collect();
+        assert_eq!(squares.unwrap(), [9, 1, 4]);
+        assert_eq!(executor.map(square, []).count(), 0);
+        // A task without arguments, as often as there are units.
+        assert_eq!(executor.map(pid, [(); 5]).filter(Result::is_ok).count(), 5);
+    });
+}
+
+#[test]
+fn the_order_is_that_of_the_items() {
+    isolated(|| {
+        let executor = executor(2);
+        let gate = Event::new();
+        let items = || (0..6).map(|number| (0, gate.clone(), number));
+        let opener = executor.map(pass_but, items());
+        // The first one ends last.
+        let thread = thread::spawn({
+            let gate = gate.clone();
+            let last = executor.submit(pass_but, (9, gate.clone(), 7));
+            move || {
+                last.result().unwrap();
+                gate.set();
+            }
+        });
+        assert_eq!(opener.map(Result::unwrap).collect::<Vec<_>>(), Vec::from_iter(0..6));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn test_map_exception() {
+    isolated(|| {
+        let executor = executor(2);
+        let mut map = executor.map(divide, [(1, 1), (2, 1), (3, 0), (4, 1)]);
+        assert_eq!(map.next().unwrap().unwrap(), 1);
+        assert_eq!(map.next().unwrap().unwrap(), 2);
+        let error = map.next().unwrap().unwrap_err();
+        assert_eq!(error.panic().unwrap().message(), "attempt to divide by zero");
+        assert_eq!(map.next().unwrap().unwrap(), 4, "each item fails alone");
+        assert!(map.next().is_none() && map.next().is_none());
+    });
+}
+
+#[test]
+fn what_is_no_task_is_an_error_of_each_item() {
+    isolated(|| {
+        let executor = executor(1);
+        let results: Vec<_> = executor.map(|x: u64| x, 0..3).collect();
+        assert_eq!(results.len(), 3);
+        assert!(results.iter().all(|result| result.as_ref().is_err_and(|e| e.is_not_a_task())));
+    });
+}
+
+#[test]
+fn test_map_timeout() {
+    isolated(|| {
+        let executor = executor(2);
+        executor.prewarm().unwrap();
+        let gate = Event::new();
+        let limit = Duration::from_secs(1);
+        let items = (0..8).map(|number| (2, gate.clone(), number));
+        let mut map = executor.map(pass_but, items).timeout(limit);
+        let start = Instant::now();
+        assert_eq!([0, 1].map(|_| map.next().unwrap().unwrap()), [0, 1]);
+        let error = map.next().unwrap().unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        assert!(start.elapsed() >= limit && start.elapsed() < LONG);
+        assert!(map.next().is_none() && map.next().is_none(), "one error, and the end");
+        gate.set();
+    });
+}
+
+#[test]
+fn the_time_of_a_map_begins_with_its_first_item() {
+    isolated(|| {
+        let executor = executor(1);
+        // Time that would be used up by now if it began with the call of `timeout`.
+        let limit = Duration::from_millis(300);
+        let map = executor.map(square, 0..3).timeout(limit);
+        thread::sleep(limit);
+        executor.prewarm().unwrap();
+        assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 4]);
+        // Without any time nothing but what is there already can come, which is nothing.
+        let mut map = executor.map(square, 0..3).timeout(Duration::ZERO);
+        let held = Held::new(&executor, 1);
+        assert!(map.next().unwrap().unwrap_err().is_timeout());
+        assert!(map.next().is_none());
+        held.release();
+    });
+}
+
+#[test]
+fn nothing_happens_before_the_first_item_is_asked_for() {
+    isolated(|| {
+        let executor = executor(2);
+        let taken = AtomicUsize::new(0);
+        let items = || (0..).inspect(|_| drop(taken.fetch_add(1, Ordering::SeqCst)));
+        drop(executor.map(square, items()));
+        let mut map = executor.map(square, items()).timeout(LONG);
+        assert_eq!(taken.load(Ordering::SeqCst), 0);
+        assert_eq!(children_of(std::process::id()), []);
+        assert_eq!(map.next().unwrap().unwrap(), 0);
+        assert!(taken.load(Ordering::SeqCst) > 2, "enough for both workers");
+    });
+}
+
+#[test]
+fn an_endless_iterable_is_taken_a_little_ahead() {
+    isolated(|| {
+        const MOST_AHEAD: usize = 64;
+        let executor = executor(2);
+        let taken = AtomicUsize::new(0);
+        let items = (0..).inspect(|_| drop(taken.fetch_add(1, Ordering::SeqCst)));
+        let mut map = executor.map(square, items);
+        for number in 0..1000 {
+            assert_eq!(map.next().unwrap().unwrap(), square(number));
+            let ahead = taken.load(Ordering::SeqCst) - usize::try_from(number).unwrap();
+            assert!(ahead <= MOST_AHEAD, "{ahead} items ahead at {number}");
+        }
+    });
+}
+
+/// Says that it began, waits if it has to, and counts.
+#[loky::task]
+fn begin(began: Event, gate: Option<Event>) -> usize {
+    began.set();
+    if let Some(gate) = gate {
+        gate.wait();
+    }
+    count()
+}
+
+#[test]
+fn an_early_end_takes_back_what_has_not_begun() {
+    isolated(|| {
+        let executor = executor(1);
+        let (began, gate) = (Event::new(), Event::new());
+        let items = (0..8).map(|number| (began.clone(), (number == 1).then(|| gate.clone())));
+        let mut map = executor.map(begin, items);
+        assert_eq!(map.next().unwrap().unwrap(), 1);
+        [1, 2].iter().for_each(|_| began.wait());
+        drop(map);
+        gate.set();
+        // The call that runs is left alone; of the others none came between it and this one.
+        assert_eq!(executor.submit(count, ()).result().unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_map_that_was_never_used_submits_nothing() {
+    isolated(|| {
+        let executor = executor(1);
+        drop(executor.map(count, [(); 10]));
+        assert_eq!(executor.submit(count, ()).result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn an_iterable_that_panics_hurts_only_its_map() {
+    isolated(|| {
+        let executor = executor(2);
+        let items = || {
+            (0..40).inspect(|number| {
+                if *number == 20 {
+                    resume_unwind(Box::new("thrown"));
+                }
+            })
+        };
+        let mut map = executor.map(square, items());
+        let mut next = || catch_unwind(AssertUnwindSafe(|| map.next()));
+        let mut results = Vec::new();
+        let thrown = loop {
+            match next() {
+                Ok(result) => results.push(result.unwrap().unwrap()),
+                Err(payload) => break payload,
+            }
+        };
+        assert_eq!(*thrown.downcast::<&str>().unwrap(), "thrown");
+        assert_eq!(results, Vec::from_iter((0..20).map(square).take(results.len())));
+        drop(map);
+        assert_eq!(executor.submit(square, 5).result().unwrap(), 25);
+
+        // Without anybody to catch it between: the map is dropped while panicking.
+        let all = || executor.map(square, items()).count();
+        assert!(catch_unwind(AssertUnwindSafe(all)).is_err());
+        assert_eq!(executor.submit(square, 6).result().unwrap(), 36);
+    });
+}
+
+#[test]
+fn an_iterable_may_borrow() {
+    isolated(|| {
+        let executor = executor(2);
+        let words = ["a", "list", "of", "words"].map(String::from).to_vec();
+        let lengths: Vec<_> =
+            executor.map(length, words.iter().cloned()).map(Result::unwrap).collect();
+        assert_eq!(lengths, [1, 4, 2, 5]);
+        let mut seen = Vec::new();
+        let items = words.iter().map(|word| {
+            seen.push(word.as_str());
+            word.clone()
+        });
+        assert_eq!(executor.map(length, items).filter(Result::is_ok).count(), 4);
+        assert_eq!(seen, words);
+    });
+}
+
+#[test]
+fn several_maps_share_the_workers() {
+    isolated(|| {
+        let executor = executor(2);
+        let [mut one, mut two] = [(); 2].map(|()| executor.map(square, 0..100));
+        for expected in (0..100).map(square) {
+            assert_eq!(one.next().unwrap().unwrap(), expected);
+            assert_eq!(two.next().unwrap().unwrap(), expected);
+        }
+        // Inside of one another, on a pool that the outer one keeps full.
+        let sum_below = |x| executor.map(square, 0..x).map(Result::unwrap).sum::<u64>();
+        let sums: Vec<_> =
+            executor.map(square, 0..5).map(|result| sum_below(result.unwrap())).collect();
+        assert_eq!(sums, [0, 0, 14, 204, 1240]);
+    });
+}
+
+#[test]
+fn a_map_holds_its_executor() {
+    isolated(|| {
+        let executor = executor(2);
+        let mut map = executor.map(square, 0..30);
+        assert_eq!(map.next().unwrap().unwrap(), 0);
+        drop(executor);
+        assert_eq!(map.by_ref().map(Result::unwrap).sum::<u64>(), (0..30).map(square).sum());
+        drop(map);
+        assert_eq!(children_of(std::process::id()), [], "the map held the last handle");
+    });
+}
+
+#[test]
+fn a_map_over_an_executor_that_is_shut_down() {
+    isolated(|| {
+        let executor = executor(1);
+        let held = Held::new(&executor, 1);
+        let mut map = executor.map(square, 0..3);
+        executor.shutdown(Shutdown::NoWait);
+        held.release();
+        for _ in 0..3 {
+            assert!(map.next().unwrap().unwrap_err().is_shutdown_executor());
+        }
+        assert!(map.next().is_none());
+        drop(map);
+        executor.shutdown(Shutdown::Wait);
+        until_childless();
+    });
+}

@@ -1,1 +1,241 @@
-//! (being written)
+//! Nothing outlives the program: no worker, nothing that a task started, nothing in the file system; however it ends.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout};
+use std::time::{Duration, Instant};
+
+use loky_tests::{isolated, program, run, until};
+
+use crate::spawn::Scratch;
+
+/// How long the remains of a program may live.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// A variable that a program and all below it inherit, by which they are found.
+const MARK: &str = "LOKY_TESTS_MARK";
+
+/// Everything that runs below one program. Killed when this goes, so that a failed test leaves nothing either.
+pub(crate) struct Marked {
+    mark: String,
+}
+
+impl Marked {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { mark: format!("{name}-{}", std::process::id()) }
+    }
+
+    /// The variable to be set.
+    pub(crate) fn variable(&self) -> (&str, &str) {
+        (MARK, &self.mark)
+    }
+
+    /// The live processes that have it.
+    pub(crate) fn pids(&self) -> BTreeSet<u32> {
+        let line = format!("{MARK}={}", self.mark);
+        let entries = fs::read_dir("/proc").unwrap();
+        let numbers = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let is_marked = |pid: &u32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == line.as_bytes())
+        };
+        numbers.filter(is_marked).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_gone_within(&self, limit: Duration) {
+        until(&format!("the end of {:?}", self.pids()), limit, || self.pids().is_empty());
+        // A process in the middle of exec has no environment to be seen for a moment.
+        assert_eq!(self.pids(), BTreeSet::new());
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            kill(pid);
+        }
+    }
+}
+
+fn kill(pid: u32) {
+    #[expect(unsafe_code, reason = "std kills only what it has started")]
+    // SAFETY: plain numbers.
+    unsafe {
+        libc::kill(pid.cast_signed(), libc::SIGKILL)
+    };
+}
+
+/// The program `orphans` in one of its modes, with a temporary folder of its own.
+struct Orphans {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    marked: Marked,
+    temp: Scratch,
+    shared_before: BTreeSet<String>,
+}
+
+impl Orphans {
+    fn start(mode: &str) -> Self {
+        let (marked, temp) = (Marked::new(mode), Scratch::new());
+        let (name, value) = marked.variable();
+        let mut command = program("orphans");
+        command.arg(mode).env(name, value).env("TMPDIR", temp.path());
+        let shared_before = shared_files();
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout, marked, temp, shared_before }
+    }
+
+    fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn expect_lines(&mut self, lines: &[&str]) {
+        for expected in lines {
+            assert_eq!(self.read_line(), *expected);
+        }
+    }
+
+    /// Kills the program, and sees to it that nothing is left.
+    #[track_caller]
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.assert_nothing_left();
+    }
+
+    #[track_caller]
+    fn assert_nothing_left(&self) {
+        self.marked.assert_gone_within(LIMIT);
+        assert_eq!(fs::read_dir(self.temp.path()).unwrap().count(), 0, "temporary files");
+        let new: Vec<_> = shared_files().difference(&self.shared_before).cloned().collect();
+        assert!(new.is_empty(), "shared files: {new:?}");
+    }
+}
+
+fn shared_files() -> BTreeSet<String> {
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
+    // Other programs of the machine have theirs there too.
+    names.filter(|name| name.contains("loky")).collect()
+}
+
+#[test]
+fn a_killed_program_leaves_no_idle_workers() {
+    isolated(|| {
+        let mut orphans = Orphans::start("idle");
+        orphans.expect_lines(&["ready"]);
+        assert_eq!(orphans.marked.pids().len(), 1 + 2);
+        orphans.kill();
+    });
+}
+
+#[test]
+fn a_killed_program_leaves_no_running_calls() {
+    isolated(|| {
+        let mut orphans = Orphans::start("block");
+        expect_blocked_and_ready(&mut orphans);
+        assert_eq!(orphans.marked.pids().len(), 1 + 2);
+        orphans.kill();
+    });
+}
+
+/// Reads until both calls have started all that they start, which may be after the program is ready.
+fn expect_blocked_and_ready(orphans: &mut Orphans) {
+    let mut lines: Vec<_> = (0..3).map(|_| orphans.read_line()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["blocked", "blocked", "ready"]);
+}
+
+#[test]
+fn a_killed_program_leaves_nothing_that_its_tasks_started() {
+    isolated(|| {
+        let mut orphans = Orphans::start("children");
+        expect_blocked_and_ready(&mut orphans);
+        assert_eq!(orphans.marked.pids().len(), 1 + 2 * (1 + 3));
+        orphans.kill();
+    });
+}
+
+#[test]
+fn a_killed_program_leaves_no_workers_of_its_workers() {
+    isolated(|| {
+        let mut orphans = Orphans::start("below");
+        expect_blocked_and_ready(&mut orphans);
+        assert_eq!(orphans.marked.pids().len(), 1 + 2 * (1 + 1 + 3));
+        orphans.kill();
+    });
+}
+
+#[test]
+fn a_worker_of_a_worker_goes_with_it_when_that_is_killed() {
+    isolated(|| {
+        let mut orphans = Orphans::start("below");
+        expect_blocked_and_ready(&mut orphans);
+        for worker in loky_tests::children_of(orphans.child.id()) {
+            kill(worker.pid);
+        }
+        // What is left is the program with two workers that came instead of those.
+        let below = |pid: u32| loky_tests::process(pid).map(|process| process.parent);
+        let program = orphans.child.id();
+        until("the end of what was below the workers", LIMIT, || {
+            let pids = orphans.marked.pids();
+            pids.into_iter().all(|pid| pid == program || below(pid) == Some(program))
+        });
+        orphans.kill();
+    });
+}
+
+#[test]
+fn a_program_that_is_killed_while_workers_start_leaves_none() {
+    isolated(|| {
+        for number in 0..12 {
+            let mut orphans = Orphans::start("start");
+            orphans.expect_lines(&["ready"]);
+            until("some workers", Duration::from_secs(60), || orphans.marked.pids().len() > number);
+            orphans.kill();
+        }
+    });
+}
+
+/// A program that ends by itself while calls run.
+#[track_caller]
+fn check_end(mode: &str, code: i32, stderr: &str) {
+    let marked = Marked::new(mode);
+    let (name, value) = marked.variable();
+    let finished = run(program("orphans").arg(mode).env(name, value));
+    assert_eq!(finished.code, Some(code), "{finished:?}");
+    assert!(finished.stderr.contains(stderr), "{finished:?}");
+    marked.assert_gone_within(LIMIT);
+}
+
+#[test]
+fn a_program_that_exits_leaves_no_running_calls() {
+    isolated(|| check_end("exit", 5, ""));
+}
+
+#[test]
+fn a_program_that_panics_leaves_no_running_calls() {
+    isolated(|| {
+        let start = Instant::now();
+        check_end("panic", 101, "the program ends in a panic");
+        assert!(start.elapsed() < Duration::from_secs(60), "it waited for calls that never end");
+    });
+}
+
+#[test]
+fn a_thread_that_ends_takes_no_workers_with_it() {
+    isolated(|| {
+        let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let first = std::thread::scope(|scope| {
+            scope.spawn(|| executor.submit(loky_tests::tasks::pid, ()).result()).join().unwrap()
+        });
+        let second = executor.submit(loky_tests::tasks::pid, ()).result();
+        assert_eq!(first.unwrap(), second.unwrap());
+    });
+}

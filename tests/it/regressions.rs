@@ -1,1 +1,221 @@
-//! (being written)
+//! What once went wrong, in Python's loky or here: each test fails where the fault is back.
+//!
+//! Those named after a finding of Python's loky are hangs and leaks that its current version has, with the causes that its
+//! source shows; here the causes do not exist, and these tests hold that.
+
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use loky::{CrashPolicy, Execution, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::{Event, is_alive, isolated, until};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::crash_matrix::{SOON, double, hold, kill};
+
+/// An executor of two workers, both busy, and one call behind them, which is cancelled.
+fn with_a_cancelled_call(
+    policy: CrashPolicy,
+    go_on: &Event,
+) -> (ProcessPoolExecutor, [Future<u32>; 2], Future<u64>) {
+    let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
+    let executor = builder.build().unwrap();
+    let began = Event::new();
+    let running = [(); 2].map(|()| executor.submit(hold, (began.clone(), go_on.clone())));
+    running.iter().for_each(|_| began.wait());
+    let pending = executor.submit(double, 1);
+    assert!(pending.cancel() && pending.cancelled());
+    (executor, running, pending)
+}
+
+/// Python: the crash of a worker after a cancellation ends the manager thread; the later calls are pending for ever, the
+/// surviving workers are never killed.
+#[test]
+fn regression_crash_after_a_cancelled_call() {
+    isolated(|| {
+        let go_on = Event::new();
+        let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::Heal, &go_on);
+        let later = executor.submit(double, 21);
+        let pid = executor.worker_pids()[0];
+        kill(pid, libc::SIGKILL);
+        assert_eq!(later.result().unwrap(), 42);
+        go_on.set();
+        let results = running.map(|call| call.result());
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        assert!(pending.error().unwrap().is_cancelled());
+    });
+}
+
+#[test]
+fn regression_crash_after_a_cancelled_call_breaks_the_pool() {
+    isolated(|| {
+        let go_on = Event::new();
+        let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::BreakPool, &go_on);
+        let later = executor.submit(double, 21);
+        let pids = executor.worker_pids();
+        kill(pids[0], libc::SIGKILL);
+        assert!(later.error().unwrap().is_broken_process_pool());
+        let mut kinds = running.map(|call| {
+            let error = call.error().unwrap();
+            (error.is_terminated_worker(), error.is_broken_process_pool())
+        });
+        kinds.sort_unstable();
+        assert_eq!(kinds, [(false, true), (true, false)]);
+        assert!(pending.error().unwrap().is_cancelled());
+        until("nobody survives", SOON, || !pids.iter().any(|pid| is_alive(*pid)));
+    });
+}
+
+/// Python: the shutdown returns at once, kills nobody, and leaves the other calls pending for ever.
+#[test]
+fn regression_kill_after_a_cancelled_call() {
+    isolated(|| {
+        let go_on = Event::new();
+        let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::Heal, &go_on);
+        let later = executor.submit(double, 21);
+        let pids = executor.worker_pids();
+        let start = Instant::now();
+        executor.shutdown(Shutdown::Kill);
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(!pids.iter().any(|pid| is_alive(*pid)));
+        assert!(later.done() && running.iter().all(Future::done));
+        for (error, execution) in [
+            (later.error(), Execution::NotStarted),
+            (running[0].error(), Execution::Started),
+            (running[1].error(), Execution::Started),
+        ] {
+            let error = error.unwrap();
+            assert!(error.is_shutdown_executor(), "{error:?}");
+            assert_eq!(error.execution(), execution);
+        }
+        assert!(pending.error().unwrap().is_cancelled());
+    });
+}
+
+/// An error value that serde will not have, in one direction or the other.
+#[derive(Debug)]
+struct Stubborn {
+    in_worker: bool,
+}
+
+impl Serialize for Stubborn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.in_worker {
+            return Err(serde::ser::Error::custom("not out of here"));
+        }
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Stubborn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer)?;
+        Err(serde::de::Error::custom("not in here"))
+    }
+}
+
+#[loky::task]
+fn fail_stubbornly(in_worker: bool) -> Result<(), Stubborn> {
+    Err(Stubborn { in_worker })
+}
+
+/// Python: such an exception breaks the whole pool, with the exit code 1 of a worker or with `BrokenProcessPool`.
+#[test]
+fn regression_error_that_cannot_travel() {
+    isolated(|| {
+        for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
+            let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
+            let executor = builder.build().unwrap();
+            executor.prewarm().unwrap();
+            let pids = executor.worker_pids();
+            let out = executor.submit(fail_stubbornly, true).error().unwrap();
+            assert!(out.is_encode_result() && out.to_string().contains("not out of here"), "{out}");
+            let back = executor.submit(fail_stubbornly, false).error().unwrap();
+            assert!(back.is_decode_result() && back.to_string().contains("not in here"), "{back}");
+            assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
+            assert_eq!(executor.worker_pids(), pids);
+        }
+    });
+}
+
+/// Python: an idle worker that gets a SIGINT breaks the pool, with "a task has failed to un-serialize".
+#[test]
+fn regression_sigint_to_an_idle_worker() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(2).build().unwrap();
+        executor.prewarm().unwrap();
+        let pids = executor.worker_pids();
+        assert!(kill(pids[0], libc::SIGINT));
+        until("it is gone", SOON, || !is_alive(pids[0]));
+        let results: Vec<_> = (0..20).map(|i| executor.submit(double, i)).collect();
+        for (result, i) in results.iter().zip(0..) {
+            assert_eq!(result.result().unwrap(), 2 * i);
+        }
+        executor.prewarm().unwrap();
+        assert!(!executor.is_broken());
+        assert!(!executor.worker_pids().contains(&pids[0]));
+        assert!(executor.worker_pids().contains(&pids[1]), "the other one has nothing to do with it");
+    });
+}
+
+/// Python: a busy one raises `KeyboardInterrupt` in the task and carries on. Here it is a death like any other.
+#[test]
+fn regression_sigint_to_a_busy_worker() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let (began, go_on) = (Event::new(), Event::new());
+        let held = executor.submit(hold, (began.clone(), go_on));
+        began.wait();
+        assert!(kill(executor.worker_pids()[0], libc::SIGINT));
+        let error = held.error().unwrap();
+        assert_eq!(error.worker_exit().unwrap().to_string(), "SIGINT(-2)");
+        assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
+    });
+}
+
+/// A SIGINT to the program's process group, as the terminal sends it for Ctrl-C, is no business of the workers.
+#[test]
+fn regression_sigint_to_the_group() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let (began, go_on) = (Event::new(), Event::new());
+        let held = executor.submit(hold, (began.clone(), go_on.clone()));
+        began.wait();
+        let worker = executor.worker_pids()[0];
+        let group = |pid| loky_tests::process(pid).unwrap().group;
+        let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
+        assert_eq!(group(bystander.id()), group(std::process::id()), "what Ctrl-C reaches");
+        assert_ne!(group(worker), group(std::process::id()));
+        bystander.kill().unwrap();
+        bystander.wait().unwrap();
+        go_on.set();
+        assert_eq!(held.result().unwrap(), worker);
+    });
+}
+
+/// The last handle is dropped by a callback that is still running when everything else of the pool has ended: that must
+/// not wait for the end of the pool, which waits for the callback.
+#[test]
+fn regression_last_handle_dropped_by_the_last_callback() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        executor.prewarm().unwrap();
+        let pid = executor.worker_pids()[0];
+        let handle = executor.clone();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let (ended, has_ended) = mpsc::channel();
+        executor.submit(double, 1).add_done_callback(move |_| {
+            let _ = may_go_on.recv();
+            drop(handle);
+            ended.send(()).expect("the test waits");
+        });
+        executor.shutdown(Shutdown::NoWait);
+        drop(executor);
+        until("the worker has left", SOON, || !is_alive(pid));
+        until("the worker is reaped", SOON, || loky_tests::process(pid).is_none());
+        drop(go_on);
+        has_ended.recv_timeout(SOON).expect("the callback comes to its end");
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        until("the pool's threads have ended", SOON, || threads() <= 2);
+    });
+}

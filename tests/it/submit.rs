@@ -4,7 +4,6 @@
 // Rows of 2.4 that are not here: test_map* → map.rs; test_worker_timeout* → idle timeout; test_memory_leak_protection, test_reference_cycle_collection → memory growth; test_serialization → codecs; test_max_depth → nesting; test_viztracer* → initializer; test_no_deprecation_warning_is_raised_on_fork → fork.rs.
 
 use std::collections::BTreeSet;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -80,12 +79,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Returns when they have begun.
+    /// Returns when they have begun, and this process knows it.
     pub(crate) fn new(executor: &ProcessPoolExecutor, calls: usize) -> Self {
         let (began, gate) = (Event::new(), Event::new());
         let call = || executor.submit(hold, (began.clone(), gate.clone()));
-        let futures = (0..calls).map(|_| call()).collect();
+        let futures: Vec<_> = (0..calls).map(|_| call()).collect();
         (0..calls).for_each(|_| began.wait());
+        until("the news is here", LONG, || futures.iter().all(Future::running));
         Self { futures, gate }
     }
 
@@ -293,13 +293,13 @@ fn a_call_that_was_cancelled_never_runs() {
 
 /// Two calls run, one waits behind them; `end` ends the first one's worker. What becomes of the three, by policy.
 #[track_caller]
-fn check_death(end: impl Fn(&ProcessPoolExecutor) -> Future<u32>, words: &str) {
+fn check_death<T>(end: impl Fn(&ProcessPoolExecutor) -> (Future<u32>, T), words: &str) {
     for policy in POLICIES {
         let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
         let executor = builder.build().unwrap();
         let held = Held::new(&executor, 1);
         let [bystander] = &*held.futures else { unreachable!("one call was made") };
-        let victim = end(&executor);
+        let (victim, _what_it_needs) = end(&executor);
 
         let error = victim.result_timeout(LONG).unwrap_err();
         assert!(error.is_terminated_worker(), "{error}");
@@ -339,14 +339,12 @@ fn check_death(end: impl Fn(&ProcessPoolExecutor) -> Future<u32>, words: &str) {
 #[test]
 fn test_killed_child() {
     isolated(|| {
-        for (signal, words) in
-            [(libc::SIGTERM, "SIGTERM(-15)"), (libc::SIGKILL, "SIGKILL(-9)")]
-        {
+        for (signal, words) in [(libc::SIGTERM, "SIGTERM(-15)"), (libc::SIGKILL, "SIGKILL(-9)")] {
             check_death(
                 |executor| {
-                    let Held { futures, .. } = Held::new(executor, 1);
-                    send_signal(futures[0].worker_pid().unwrap(), signal);
-                    futures[0].clone()
+                    let held = Held::new(executor, 1);
+                    send_signal(held.futures[0].worker_pid().unwrap(), signal);
+                    (held.futures[0].clone(), held)
                 },
                 words,
             );
@@ -363,7 +361,7 @@ fn exit_instead(code: i32) -> u32 {
 fn test_exited_child() {
     isolated(|| {
         for (code, words) in [(42, "EXIT(42)"), (0, "EXIT(0)")] {
-            check_death(|executor| executor.submit(exit_instead, code), words);
+            check_death(|executor| (executor.submit(exit_instead, code), ()), words);
         }
     });
 }

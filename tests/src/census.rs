@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
+
+use crate::until;
 
 /// One process, as /proc shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl Census {
         Self {
             children: children.map(|child| format!("{} {}", child.pid, child.name)).collect(),
             descriptors: descriptors(me),
-            threads: fs::read_dir("/proc/self/task").expect("/proc").count(),
+            threads: threads(),
             shared_mappings: maps.lines().filter(is_shared).count(),
             shared_files: names("/dev/shm").filter(|name| name.contains("loky")).collect(),
         }
@@ -88,9 +91,16 @@ impl Census {
     /// If it is not.
     #[track_caller]
     pub fn assert_unchanged(&self) {
+        // A thread that was joined is still listed until the kernel has taken it apart: join returns when its memory is
+        // given up, which comes before. So threads have a moment; everything else has none.
+        until("threads are gone", Duration::from_secs(5), || threads() <= self.threads);
         let now = Self::take();
         assert_eq!(&now, self, "something was left behind (left: now, right: before)");
     }
+}
+
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").expect("/proc").count()
 }
 
 /// The open descriptors of a process, with what they refer to.

@@ -14,6 +14,7 @@ pub struct Event {
     path: PathBuf,
     /// Only where it was made: keeps the permits while nobody has the pipe open.
     #[serde(skip)]
+    #[expect(dead_code, reason = "held for its drop")]
     owner: Option<Arc<Owner>>,
 }
 
