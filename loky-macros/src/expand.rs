@@ -185,6 +185,7 @@ fn entry(parts: &Parts<'_>, args: &TaskArgs) -> TokenStream {
         static __LOKY_ENTRY: ::loky::__private::v1::TaskEntry = ::loky::__private::v1::TaskEntry {
             path: __loky_path,
             explicit_name: #explicit_name,
+            plain_path: ::std::sync::OnceLock::new(),
             signature: #signature,
             file: ::core::file!(),
             line: #line,

@@ -25,8 +25,9 @@ pub(crate) fn check() -> Result<()> {
         Calling::None => Err(Error::new(ErrorKind::InvalidConfig, NO_ENTRY)),
         // Somebody's worker was to be here, or above: going on would start processes without end.
         Calling::Worker(_) => {
-            worker::refuse(NO_ENTRY);
+            // In this order: who hears the refusal kills this process.
             say(NO_ENTRY);
+            worker::refuse(NO_ENTRY);
             Err(Error::new(ErrorKind::Handshake, NO_ENTRY))
         }
         Calling::BelowOrphan => {

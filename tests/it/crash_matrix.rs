@@ -18,13 +18,16 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{hint, process, thread};
 
-use loky::{
-    CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Stdio, Task,
-};
+use loky::{CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Stdio, Task};
 use loky_tests::{Event, is_alive, isolated, isolated_with_stderr, until};
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use Deed::{Abort, Exit, Fail, Panic, Segfault};
+use ErrorKind::{DecodeArgs, DecodeResult, EncodeArgs, EncodeResult, Panicked};
+use Moment::{Decoded, Dropped, Encoded};
+use Place::{InParent, InWorker};
 
 /// How long something may take that happens at once. Generous, for a machine with other work.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -35,6 +38,16 @@ pub(crate) fn hold(began: Event, go_on: Event) -> u32 {
     began.set();
     go_on.wait();
     process::id()
+}
+
+/// A call that is running, and will until its event is set.
+#[track_caller]
+pub(crate) fn busy(executor: &ProcessPoolExecutor) -> (Future<u32>, Event) {
+    let (began, go_on) = (Event::new(), Event::new());
+    let call = executor.submit(hold, (began.clone(), go_on.clone()));
+    began.wait();
+    until("it is known to run", SOON, || call.running());
+    (call, go_on)
 }
 
 #[loky::task]
@@ -191,14 +204,12 @@ enum Moment {
     Decoded,
     Dropped,
 }
-use Moment::{Decoded, Dropped, Encoded};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     InParent,
     InWorker,
 }
-use Place::{InParent, InWorker};
 
 /// Set in the process of the test; never in a worker, which is not forked.
 static IS_PARENT: AtomicBool = AtomicBool::new(false);
@@ -286,7 +297,7 @@ struct Expected {
 
 const fn fails(kind: ErrorKind, text: &'static str) -> Expected {
     let execution = match kind {
-        ErrorKind::EncodeArgs | ErrorKind::DecodeArgs => Execution::NotStarted,
+        EncodeArgs | DecodeArgs => Execution::NotStarted,
         _ => Execution::Finished,
     };
     Expected { kind, execution, exits: &[], text }
@@ -311,12 +322,12 @@ impl Expected {
         if let Some(exit) = error.worker_exit() {
             let text = exit.to_string();
             assert!(self.exits.contains(&&*text) && message.contains(&text), "{message}");
-            let number = exit.code().or(exit.signal().map(|signal| -signal)).unwrap();
+            let number = exit.code().or_else(|| exit.signal().map(|signal| -signal)).unwrap();
             assert!(text.contains(&format!("({number})")), "{text}");
             assert_eq!(exit.task(), Some(task));
             assert!(pids.contains(&exit.pid()) && !is_alive(exit.pid()), "{error:?}");
         }
-        assert_eq!(error.panic().is_some(), self.kind == ErrorKind::Panicked, "{error:?}");
+        assert_eq!(error.panic().is_some(), self.kind == Panicked, "{error:?}");
         if let Some(panic) = error.panic() {
             assert!(message.contains(panic.message()), "{message}");
             assert!(pids.contains(&panic.worker_pid()));
@@ -349,9 +360,7 @@ impl Case {
         let executor = builder.stderr(stderr).build().unwrap();
         executor.prewarm().unwrap();
         let pids = executor.worker_pids();
-        let (began, go_on) = (Event::new(), Event::new());
-        let neighbour = executor.submit(hold, (began.clone(), go_on.clone()));
-        began.wait();
+        let (neighbour, go_on) = busy(&executor);
         let bad = submit(&executor);
         let behind = executor.submit(double, 21);
 
@@ -446,9 +455,6 @@ const ABORT: &[&str] = &["SIGABRT(-6)"];
 const KILLED: &[&str] = &["SIGKILL(-9)"];
 const EXIT_0: &[&str] = &["EXIT(0)"];
 
-use Deed::{Abort, Exit, Fail, Panic, Segfault};
-use ErrorKind::{DecodeArgs, DecodeResult, EncodeArgs, EncodeResult, Panicked};
-
 cases! {
     /// 1: `id(ExitAtPickle())`.
     encoding_the_argument_panics: take(Trap((Encoded, InParent, Panic))) => fails(EncodeArgs, PANIC), loud;
@@ -521,8 +527,7 @@ cases! {
 fn test_callback_crash_on_submit() {
     isolated_with_stderr(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
-        let (began, go_on) = (Event::new(), Event::new());
-        let held = executor.submit(hold, (began, go_on.clone()));
+        let (held, go_on) = busy(&executor);
         let (sender, receiver) = mpsc::channel();
         let last = sender.clone();
         held.add_done_callback(|_| panic!("{PANIC}"));

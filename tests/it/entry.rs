@@ -156,6 +156,7 @@ fn a_worker_exe_without_entry_is_told_what_to_add() {
 fn a_worker_exe_without_entry_that_starts_itself_comes_to_an_end() {
     isolated(|| {
         check_no_entry(Some("inherit"), 4);
+        check_no_entry(Some("null"), 4);
     });
 }
 

@@ -1,1 +1,721 @@
-//! (being written)
+//! Faults of the world around the calls: channels that carry rubbish, workers that stop or never come up, a host that has
+//! no descriptors left or takes other processes' deaths away, and processes that a task started.
+//!
+//! What is held in each: calls get their outcome, other calls get theirs, the executor works again as soon as it can, and
+//! nothing stays behind.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{process, ptr, thread};
+
+use loky::{CrashPolicy, Error, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio};
+use loky_tests::{
+    Event, children_of, is_alive, isolated, process as look, processes_in_session, until,
+};
+
+use crate::crash_matrix::{Deed, SOON, busy, channel, double, kill, perform};
+
+/// Within which a death is noticed.
+const NOTICED: Duration = Duration::from_secs(2);
+
+fn executor(max_workers: usize) -> ProcessPoolExecutor {
+    let executor = ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap();
+    executor.prewarm().unwrap();
+    executor
+}
+
+#[track_caller]
+fn answers(executor: &ProcessPoolExecutor) {
+    assert!(!executor.is_broken());
+    let calls: Vec<_> = (0..20).map(|i| executor.submit(double, i)).collect();
+    for (call, i) in calls.iter().zip(0..) {
+        assert_eq!(call.result().unwrap(), 2 * i);
+    }
+}
+
+/// The file of this name that only this process has.
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("loky-tests-{}-{name}", process::id()))
+}
+
+// ---- channels ----
+
+/// Says something on the channel that the library would not, and waits to be ended for it.
+#[loky::task]
+fn say(bytes: Vec<u8>) {
+    channel().write_all(&bytes).expect("a channel");
+    loop {
+        thread::park();
+    }
+}
+
+/// As [`say`], when the call is over.
+#[loky::task]
+fn say_later(bytes: Vec<u8>, go_on: Event) {
+    thread::spawn(move || {
+        go_on.wait();
+        channel().write_all(&bytes).expect("a channel");
+    });
+}
+
+/// The layout of `loky/src/wire`.
+fn frame(kind: u8, call: u64, length: u64, body: &[u8]) -> Vec<u8> {
+    let mut frame = b"\xf5lky".to_vec();
+    frame.extend([kind, 0, 0, 0]);
+    frame.extend(call.to_le_bytes());
+    frame.extend(length.to_le_bytes());
+    frame.extend(body);
+    frame
+}
+
+/// A worker that lies is ended, and its lies touch nobody else's calls: the other one has call 1, the liar call 2.
+#[test]
+fn forged_messages() {
+    let (hello, began, result, failed) = (17, 19, 20, 21);
+    isolated(|| {
+        for bytes in [
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            vec![0; 24],
+            vec![0xff; 100_000],
+            frame(result, 1, 1, &[0]),
+            frame(failed, 1, 1, &[3]),
+            frame(began, 1, 0, &[]),
+            frame(began, 2, 0, &[]),
+            frame(began, 77, 0, &[]),
+            frame(began, 2, 1, &[0]),
+            frame(result, 77, 1, &[0]),
+            frame(result, u64::MAX, 1, &[0]),
+            frame(hello, 0, 0, &[]),
+            frame(hello, 0, 61, &[0xff; 61]),
+            frame(failed, 2, 1, &[99]),
+            frame(failed, 2, 9, &[1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]),
+            frame(1, 2, 0, &[]),
+            frame(200, 2, 0, &[]),
+            frame(result, 2, 1 << 60, &[]),
+            frame(result, 2, u64::MAX, &[]),
+        ] {
+            let executor = executor(2);
+            let (neighbour, go_on) = busy(&executor);
+            let error = executor.submit(say, bytes.clone()).error().unwrap();
+            assert!(error.is_terminated_worker(), "{bytes:?}: {error:?}");
+            assert_eq!(error.execution(), Execution::Started, "{bytes:?}");
+            let cause = error.worker_exit().unwrap().cause().unwrap();
+            assert!(cause.contains("broke the protocol"), "{bytes:?}: {cause}");
+            assert!(!neighbour.done(), "{bytes:?}");
+            go_on.set();
+            assert!(neighbour.result().is_ok(), "{bytes:?}");
+            answers(&executor);
+        }
+    });
+}
+
+#[test]
+fn rubbish_from_an_idle_worker() {
+    isolated(|| {
+        let executor = executor(1);
+        let go_on = Event::new();
+        executor.submit(say_later, (vec![b'x'; 100], go_on.clone())).result().unwrap();
+        let pid = executor.worker_pids()[0];
+        go_on.set();
+        until("it is ended", SOON, || !is_alive(pid));
+        answers(&executor);
+    });
+}
+
+// ---- workers ----
+
+/// One that is stopped is slow, not dead.
+#[test]
+fn stopped_worker() {
+    isolated(|| {
+        POLICIES.into_iter().for_each(|policy| {
+            let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
+            let executor = builder.build().unwrap();
+            let (held, go_on) = busy(&executor);
+            let behind = executor.submit(double, 21);
+            let pid = held.worker_pid().unwrap();
+            stop(pid);
+            go_on.set();
+            let error = held.result_timeout(Duration::from_millis(300)).unwrap_err();
+            assert!(error.is_timeout() && error.execution() == Execution::Started, "{error:?}");
+            assert!(held.running() && !behind.done() && !executor.is_broken());
+            kill(pid, libc::SIGCONT);
+            assert_eq!(held.result().unwrap(), pid);
+            assert_eq!(behind.result().unwrap(), 42);
+
+            let (held, _go_on) = busy(&executor);
+            stop(pid);
+            let start = Instant::now();
+            executor.shutdown(Shutdown::Kill);
+            assert!(start.elapsed() < Duration::from_secs(5));
+            assert!(!is_alive(pid));
+            assert!(held.error().unwrap().is_shutdown_executor());
+        })
+    });
+}
+
+#[track_caller]
+fn stop(pid: u32) {
+    assert!(kill(pid, libc::SIGSTOP));
+    until("it is stopped", SOON, || look(pid).is_some_and(|it| it.state == 'T'));
+}
+
+const POLICIES: [CrashPolicy; 2] = [CrashPolicy::Heal, CrashPolicy::BreakPool];
+
+#[loky::task]
+fn repeat(text: String, times: usize) -> String {
+    text.repeat(times)
+}
+
+#[test]
+fn huge_argument_and_result() {
+    isolated(|| {
+        let executor = executor(2);
+        let large = "0123456789abcdef".repeat(1 << 20);
+        let call = executor.submit(repeat, (large.clone(), 4));
+        answers(&executor);
+        let result = call.result().unwrap();
+        assert_eq!(result.len(), 64 << 20);
+        assert!(result.starts_with(&large) && result.ends_with(&large));
+        let dead = executor.submit(perform, Deed::Exit(1));
+        let alive = executor.submit(repeat, (large.clone(), 1));
+        assert!(dead.error().unwrap().is_terminated_worker());
+        assert_eq!(alive.result().unwrap(), large);
+    });
+}
+
+#[loky::task]
+fn start_threads(go_on: Event) {
+    for _ in 0..4 {
+        let go_on = go_on.clone();
+        thread::spawn(move || go_on.wait());
+    }
+    thread::spawn(|| panic!("nobody's panic"));
+}
+
+/// They live as long as their worker, and do not keep it.
+#[test]
+fn threads_that_outlive_their_call() {
+    isolated(|| {
+        let builder = ProcessPoolExecutor::builder().max_workers(1).stderr(Stdio::Null);
+        let executor = builder.build().unwrap();
+        let never = Event::new();
+        executor.submit(start_threads, never.clone()).result().unwrap();
+        let pid = executor.worker_pids()[0];
+        answers(&executor);
+        assert_eq!(executor.worker_pids(), [pid], "a panic of such a thread is its own");
+        let start = Instant::now();
+        executor.shutdown(Shutdown::Wait);
+        assert!(start.elapsed() < Duration::from_secs(4), "it was not killed for staying");
+    });
+}
+
+#[loky::task]
+fn print(text: String) {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).expect("a file");
+}
+
+#[test]
+fn output_to_stdout_is_output() {
+    isolated(|| {
+        let path = temporary("stdout");
+        let builder = ProcessPoolExecutor::builder().max_workers(1);
+        let executor = builder.stdout(Stdio::File(path.clone())).build().unwrap();
+        for _ in 0..3 {
+            executor.submit(print, "\u{f5}lky and so on\n".to_owned()).result().unwrap();
+        }
+        answers(&executor);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "\u{f5}lky and so on\n".repeat(3));
+        fs::remove_file(path).unwrap();
+    });
+}
+
+#[loky::task]
+fn sum_in_threads(n: u64) -> u64 {
+    let sum = |from| (from..n).step_by(4).sum::<u64>();
+    thread::scope(|scope| {
+        let parts = [0, 1, 2, 3].map(|from| scope.spawn(move || sum(from)));
+        parts.map(|part| part.join().expect("a sum")).into_iter().sum()
+    })
+}
+
+/// Threads of the parent, whatever they hold, have no part in the workers, which are not forked.
+#[test]
+fn test_numpy_dot_parent_and_child_no_freeze() {
+    isolated(|| {
+        let is_over = AtomicBool::new(false);
+        let until_over = || {
+            while !is_over.load(Ordering::Relaxed) {
+                drop(std::hint::black_box(vec![0_u8; 100_000]));
+            }
+        };
+        thread::scope(|scope| {
+            let _over = SetOnDrop(&is_over);
+            (0..3).for_each(|_| drop(scope.spawn(until_over)));
+            let executor = executor(2);
+            let sums: Vec<_> =
+                executor.map(sum_in_threads, [1000; 20]).collect::<Result<_, _>>().unwrap();
+            assert_eq!(sums, [499_500; 20]);
+        });
+    });
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+// ---- starting ----
+
+#[track_caller]
+fn never_comes_up(exe: &str, policy: CrashPolicy, is_expected: fn(&Error) -> bool, text: &str) {
+    let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
+    let executor = builder.worker_exe(exe).build().unwrap();
+    let calls = [(); 3].map(|()| executor.submit(double, 1));
+    for error in calls.iter().map(|call| call.error().unwrap()) {
+        assert!(is_expected(&error) && error.to_string().contains(text), "{error:?}");
+        assert_eq!(error.execution(), Execution::NotStarted);
+    }
+    assert!(executor.is_broken());
+    let after = executor.submit(double, 1);
+    assert!(after.done() && is_expected(&after.error().unwrap()), "{after:?}");
+}
+
+#[test]
+fn workers_that_never_come_up() {
+    isolated(|| {
+        POLICIES.into_iter().for_each(|policy| {
+            never_comes_up("/no/such/program", policy, Error::is_spawn, "`/no/such/program`");
+            never_comes_up("/dev/null", policy, Error::is_spawn, "`/dev/null`");
+            never_comes_up("/bin/false", policy, Error::is_broken_process_pool, "EXIT(1)");
+            never_comes_up("/bin/true", policy, Error::is_handshake, "loky::main!");
+        })
+    });
+}
+
+/// A program that dies so many times by SIGSEGV, and is this one after that.
+struct DiesAtFirst {
+    folder: PathBuf,
+}
+
+impl DiesAtFirst {
+    fn new(times: usize) -> Self {
+        let folder = temporary("deaths");
+        (0..times).for_each(|i| fs::create_dir_all(folder.join(i.to_string())).unwrap());
+        let this = std::env::current_exe().unwrap();
+        let script = format!(
+            "#!/bin/sh\nfor death in '{}'/?; do rmdir $death 2>/dev/null && kill -SEGV $$; done\nexec '{}'\n",
+            folder.display(),
+            this.display()
+        );
+        fs::write(folder.join("worker"), script).unwrap();
+        fs::set_permissions(folder.join("worker"), PermissionsExt::from_mode(0o700)).unwrap();
+        Self { folder }
+    }
+
+    fn executor(&self, max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
+        let builder = ProcessPoolExecutor::builder().max_workers(max_workers);
+        builder.worker_exe(self.folder.join("worker")).on_worker_crash(policy).build().unwrap()
+    }
+}
+
+impl Drop for DiesAtFirst {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn deaths_before_the_handshake_are_healed() {
+    isolated(|| {
+        for (max_workers, deaths) in [(1, 1), (1, 5), (2, 2), (3, 8)] {
+            let program = DiesAtFirst::new(deaths);
+            answers(&program.executor(max_workers, CrashPolicy::Heal));
+        }
+    });
+}
+
+#[test]
+fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
+    isolated(|| {
+        let program = DiesAtFirst::new(1);
+        let executor = program.executor(2, CrashPolicy::BreakPool);
+        let error = executor.submit(double, 1).error().unwrap();
+        assert!(error.is_broken_process_pool(), "{error:?}");
+        assert_eq!(error.execution(), Execution::NotStarted);
+        assert_eq!(error.worker_exit().unwrap().to_string(), "SIGSEGV(-11)");
+    });
+}
+
+// ---- descriptors ----
+
+/// Sets how many descriptors this process may have. Returns what it was.
+fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    #[expect(unsafe_code, reason = "std has no resource limits")]
+    // SAFETY: `limit` has room for what is written.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let before = limit.rlim_cur;
+    limit.rlim_cur = soft;
+    #[expect(unsafe_code, reason = "std has no resource limits")]
+    // SAFETY: `limit` is filled in.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!((got, set), (0, 0));
+    before
+}
+
+/// As long as it is there, this process has no more descriptors than it was left.
+struct Scarcity {
+    limit: libc::rlim_t,
+    files: Vec<File>,
+}
+
+impl Scarcity {
+    fn with_free(n_free: usize) -> Self {
+        let limit = limit_descriptors(200);
+        let mut files: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        files.truncate(files.len() - n_free);
+        Self { limit, files }
+    }
+}
+
+impl Drop for Scarcity {
+    fn drop(&mut self) {
+        self.files.clear();
+        limit_descriptors(self.limit);
+    }
+}
+
+#[track_caller]
+fn names_the_limit(error: &Error) {
+    assert!(error.is_io() || error.is_spawn(), "{error:?}");
+    assert!(error.to_string().contains("`RLIMIT_NOFILE`"), "{error}");
+    assert_eq!(error.execution(), Execution::NotStarted, "{error:?}");
+}
+
+/// The same for each number of free ones: what cannot be had fails with the reason, and can be had later.
+#[test]
+fn no_descriptors_left() {
+    isolated(|| {
+        let outcomes: Vec<(bool, bool)> = (0..20)
+            .map(|n_free| {
+                let scarcity = Scarcity::with_free(n_free);
+                let builder = ProcessPoolExecutor::builder().max_workers(2);
+                let executor = match builder.build() {
+                    Ok(executor) => executor,
+                    Err(error) => {
+                        assert!(error.is_io(), "{error:?}");
+                        names_the_limit(&error);
+                        return (false, false);
+                    }
+                };
+                let calls = [1, 2, 3].map(|x| executor.submit(double, x).result());
+                for result in &calls {
+                    result.as_ref().err().into_iter().for_each(names_the_limit);
+                }
+                assert!(!executor.is_broken());
+                drop(scarcity);
+                answers(&executor);
+                executor.prewarm().unwrap();
+                (true, calls.iter().all(Result::is_ok))
+            })
+            .collect();
+        assert_eq!(outcomes[0], (false, false));
+        assert!(outcomes.contains(&(true, false)), "{outcomes:?}");
+        assert_eq!(outcomes[19], (true, true));
+    });
+}
+
+#[test]
+fn a_death_while_no_descriptors_are_left() {
+    isolated(|| {
+        let executor = executor(2);
+        let (held, _go_on) = busy(&executor);
+        let [other] = idle_workers(&executor, &held)[..] else { panic!("one is idle") };
+        let scarcity = Scarcity::with_free(0);
+        kill(held.worker_pid().unwrap(), libc::SIGKILL);
+        let error = held.error().unwrap();
+        assert_eq!(error.worker_exit().unwrap().to_string(), "SIGKILL(-9)");
+        assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
+        kill(other, libc::SIGKILL);
+        // The dead have left their descriptors, so a new one may be had.
+        for _ in 0..20 {
+            executor.submit(double, 1).error().iter().for_each(names_the_limit);
+        }
+        drop(scarcity);
+        answers(&executor);
+    });
+}
+
+fn idle_workers(executor: &ProcessPoolExecutor, busy: &Future<u32>) -> Vec<u32> {
+    let mut pids = executor.worker_pids();
+    pids.retain(|pid| busy.worker_pid() != Some(*pid));
+    pids
+}
+
+/// As some sandboxes do it. poll(2) then refuses to look at any descriptor.
+#[test]
+fn calls_go_on_when_no_more_descriptors_are_allowed() {
+    isolated(|| {
+        let executor = executor(2);
+        let limit = limit_descriptors(0);
+        let call = executor.submit(double, 21).result_timeout(SOON);
+        limit_descriptors(limit);
+        assert_eq!(call.unwrap(), 42);
+        answers(&executor);
+    });
+}
+
+// ---- a host with other ideas about children ----
+
+#[track_caller]
+fn lives_with_unknown_deaths(executor: &ProcessPoolExecutor) {
+    for deed in [Deed::Exit(0), Deed::Exit(3), Deed::Abort, Deed::Segfault] {
+        let error = executor.submit(perform, deed).error().unwrap();
+        assert!(error.is_terminated_worker(), "{error:?}");
+        assert_eq!(error.execution(), Execution::Started);
+        let exit = error.worker_exit().unwrap().to_string();
+        let known = ["UNKNOWN", "EXIT(0)", "EXIT(3)", "SIGABRT(-6)", "SIGSEGV(-11)"];
+        assert!(known.contains(&&*exit), "{error:?}");
+        answers(executor);
+    }
+    let (held, _go_on) = busy(executor);
+    kill(held.worker_pid().unwrap(), libc::SIGKILL);
+    assert!(held.error().unwrap().is_terminated_worker());
+    answers(executor);
+    let (held, _go_on) = busy(executor);
+    let pids = executor.worker_pids();
+    executor.shutdown(Shutdown::Kill);
+    assert!(held.error().unwrap().is_shutdown_executor());
+    assert!(!pids.iter().any(|pid| is_alive(*pid)));
+}
+
+#[test]
+fn host_that_ignores_sigchld() {
+    isolated(|| {
+        #[expect(unsafe_code, reason = "std has no signals")]
+        // SAFETY: the disposition is a constant, no function.
+        unsafe {
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+        }
+        lives_with_unknown_deaths(&executor(2));
+        let broken = ProcessPoolExecutor::builder().max_workers(2);
+        let broken = broken.on_worker_crash(CrashPolicy::BreakPool).build().unwrap();
+        assert!(broken.submit(perform, Deed::Exit(1)).error().unwrap().is_terminated_worker());
+        assert!(broken.submit(double, 1).error().unwrap().is_broken_process_pool());
+        answers(&executor(2));
+    });
+}
+
+/// False if there are no children.
+fn wait_for_any_child() -> bool {
+    #[expect(unsafe_code, reason = "std waits for one child at a time")]
+    // SAFETY: the status is not asked for.
+    let pid = unsafe { libc::waitpid(-1, ptr::null_mut(), 0) };
+    pid > 0
+}
+
+#[test]
+fn host_that_waits_for_all_children() {
+    isolated(|| {
+        let is_over = AtomicBool::new(false);
+        let wait = || {
+            while !is_over.load(Ordering::Relaxed) {
+                if !wait_for_any_child() {
+                    thread::yield_now();
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let _over = SetOnDrop(&is_over);
+            scope.spawn(wait);
+            for _ in 0..5 {
+                lives_with_unknown_deaths(&executor(2));
+            }
+            answers(&executor(2));
+        });
+    });
+}
+
+// ---- what tasks start ----
+
+/// Forks a process that keeps everything open that the worker has, and does nothing.
+#[loky::task]
+fn fork_holder(in_own_session: bool) -> u32 {
+    #[expect(unsafe_code, reason = "it is what is tested")]
+    // SAFETY: the child does nothing but system calls.
+    match unsafe { libc::fork() } {
+        0 => sit(in_own_session),
+        child => child.cast_unsigned(),
+    }
+}
+
+fn sit(in_own_session: bool) -> ! {
+    if in_own_session {
+        #[expect(unsafe_code, reason = "std starts no sessions")]
+        // SAFETY: it takes nothing.
+        unsafe {
+            libc::setsid();
+        }
+    }
+    loop {
+        #[expect(unsafe_code, reason = "std cannot wait for ever in a forked child")]
+        // SAFETY: it takes nothing.
+        unsafe {
+            libc::pause();
+        }
+    }
+}
+
+struct KillOnDrop(u32);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        kill(self.0, libc::SIGKILL);
+    }
+}
+
+/// A worker's forked child holds the other end of its channel open: the end of the channel does not come.
+#[test]
+fn death_of_a_worker_whose_child_keeps_the_channel() {
+    isolated(|| {
+        for in_own_session in [false, true] {
+            let executor = executor(1);
+            for (deed, text) in [(Deed::Exit(7), "EXIT(7)"), (Deed::Abort, "SIGABRT(-6)")] {
+                let child = executor.submit(fork_holder, in_own_session).result().unwrap();
+                // It can be found no more once its worker is gone.
+                let _guard = in_own_session.then(|| KillOnDrop(child));
+                let start = Instant::now();
+                let error = executor.submit(perform, deed).error().unwrap();
+                assert!(start.elapsed() < NOTICED, "{:?}", start.elapsed());
+                assert_eq!(error.worker_exit().unwrap().to_string(), text);
+                assert!(in_own_session || !is_alive(child), "before the call is resolved");
+                answers(&executor);
+            }
+            let child = executor.submit(fork_holder, in_own_session).result().unwrap();
+            let _guard = in_own_session.then(|| KillOnDrop(child));
+            let pid = executor.worker_pids()[0];
+            kill(pid, libc::SIGKILL);
+            until("it is replaced", SOON, || {
+                executor.worker_pids().first().is_some_and(|now| *now != pid)
+            });
+            answers(&executor);
+        }
+    });
+}
+
+/// Starts some processes; returns the worker's pid.
+#[loky::task]
+fn start_processes() -> u32 {
+    let quiet = |command: &mut Command| {
+        let null = process::Stdio::null;
+        drop(command.stdin(null()).stdout(null()).stderr(null()).spawn().expect("a process"));
+    };
+    quiet(Command::new("sleep").arg("60"));
+    quiet(Command::new("sleep").arg("60").process_group(0));
+    quiet(Command::new("sh").args(["-c", "sleep 60 & sleep 60"]).process_group(0));
+    process::id()
+}
+
+/// The processes that [`start_processes`] left, with those below them.
+#[track_caller]
+fn started(executor: &ProcessPoolExecutor) -> Vec<u32> {
+    let worker = executor.submit(start_processes, ()).result().unwrap();
+    let sleepers = || {
+        let all = processes_in_session(worker);
+        all.into_iter().filter(|it| it.name == "sleep").map(|it| it.pid).collect::<Vec<_>>()
+    };
+    until("all four sleep", SOON, || sleepers().len() == 4);
+    sleepers()
+}
+
+#[track_caller]
+fn check_started(what: &str, policy: CrashPolicy, end: fn(&ProcessPoolExecutor)) {
+    let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
+    let executor = builder.build().unwrap();
+    let started = started(&executor);
+    answers(&executor);
+    assert!(started.iter().all(|pid| is_alive(*pid)), "{what}: they outlive their call");
+    end(&executor);
+    until(what, NOTICED, || !started.iter().any(|pid| is_alive(*pid)));
+}
+
+#[test]
+fn processes_that_a_task_started_go_with_its_worker() {
+    isolated(|| {
+        use CrashPolicy::{BreakPool, Heal};
+        let exit: fn(&ProcessPoolExecutor) =
+            |executor| drop(executor.submit(perform, Deed::Exit(0)).error());
+        let killed: fn(&ProcessPoolExecutor) = |executor| {
+            kill(executor.worker_pids()[0], libc::SIGKILL);
+        };
+        check_started("its own exit", Heal, exit);
+        check_started("its own exit, of a pool that breaks", BreakPool, exit);
+        check_started("killed while idle", Heal, killed);
+        check_started("killed while idle, of a pool that breaks", BreakPool, killed);
+        check_started("crash", Heal, |executor| {
+            executor.submit(perform, Deed::Segfault).error().unwrap();
+        });
+        check_started("misbehaviour", Heal, |executor| {
+            executor.submit(perform, Deed::SpoilChannel).error().unwrap();
+        });
+        for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
+            let executor = executor(1);
+            let started = started(&executor);
+            executor.shutdown(how);
+            assert!(!started.iter().any(|pid| is_alive(*pid)), "{how:?}");
+        }
+        let executor = executor(1);
+        let started = started(&executor);
+        drop(executor);
+        assert!(!started.iter().any(|pid| is_alive(*pid)), "drop");
+    });
+}
+
+/// Starts a process that leaves the worker's session.
+#[loky::task]
+fn start_apart() -> u32 {
+    let null = process::Stdio::null;
+    let mut command = Command::new("setsid");
+    command.args(["sleep", "60"]).stdin(null()).stdout(null()).stderr(null());
+    command.spawn().expect("setsid(1)").id()
+}
+
+/// Also those in a session of their own, as long as the worker is there to tell whose they are.
+#[test]
+fn kill_reaches_processes_in_sessions_of_their_own() {
+    isolated(|| {
+        let executor = executor(2);
+        let started = [(); 3].map(|()| executor.submit(start_apart, ()).result().unwrap());
+        let sleeps = |pid: &u32| look(*pid).is_some_and(|it| it.name == "sleep");
+        until("they have left", SOON, || started.iter().all(sleeps));
+        assert!(started.iter().all(|pid| look(*pid).is_some_and(|it| it.session == *pid)));
+        executor.shutdown(Shutdown::Kill);
+        assert!(!started.iter().any(|pid| is_alive(*pid)));
+        assert!(children_of(process::id()).is_empty());
+    });
+}
+
+/// Finding them takes a descriptor or two.
+#[test]
+fn processes_go_with_their_worker_while_no_descriptors_are_left() {
+    isolated(|| {
+        let executor = executor(1);
+        let started = started(&executor);
+        let scarcity = Scarcity::with_free(0);
+        let error = executor.submit(perform, Deed::Exit(5)).error().unwrap();
+        drop(scarcity);
+        assert_eq!(error.worker_exit().unwrap().to_string(), "EXIT(5)");
+        until("they are gone", NOTICED, || !started.iter().any(|pid| is_alive(*pid)));
+    });
+}

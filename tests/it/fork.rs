@@ -1,5 +1,6 @@
 //! A program that forks while it has pools: its handles are dead in the child, and go on working in the parent.
 
+use std::os::unix::process::parent_id;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use loky::{Error, Future, ReturnWhen, Shutdown};
 use loky_tests::{Event, children_of, isolated, tasks};
 
+use crate::parent_death::signal;
 use crate::spawn::builder;
 
 /// How long a forked child may take. Generous, for a machine with other work; what hangs never ends.
@@ -61,11 +63,7 @@ impl Forked {
             loky_tests::until("the forked child", LIMIT, &mut has_ended);
         }));
         if ended.is_err() {
-            #[expect(unsafe_code, reason = "std kills only what it has started")]
-            // SAFETY: our child, which nobody has waited for.
-            unsafe {
-                libc::kill(self.pid, libc::SIGKILL)
-            };
+            signal(self.pid.cast_unsigned(), libc::SIGKILL);
             panic!("the forked child hung");
         }
         assert_eq!(status, 0, "the forked child's end");
@@ -204,16 +202,12 @@ fn a_forked_child_may_have_pools_of_its_own() {
             let worker = own.submit(tasks::pid, ()).result().unwrap();
             let process = loky_tests::process(worker).unwrap();
             assert_eq!(process.parent, std::process::id());
-            assert_refused(&executor.prewarm().unwrap_err(), process_parent());
+            assert_refused(&executor.prewarm().unwrap_err(), parent_id());
             own.shutdown(Shutdown::Wait);
             assert_eq!(children_of(std::process::id()), []);
         });
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
     });
-}
-
-fn process_parent() -> u32 {
-    std::os::unix::process::parent_id()
 }
 
 #[test]
@@ -265,43 +259,109 @@ fn a_pool_that_never_started_can_be_forked() {
     });
 }
 
-/// Uses a pool with all its might until told to stop.
-fn hammer(executor: &loky::ProcessPoolExecutor, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let futures: Vec<Future<u64>> = (0..50).map(|x| executor.submit(r#loop, x)).collect();
-        for (x, future) in (0..50).zip(&futures) {
-            assert!(future.cancel() || future.result().unwrap() == x);
-        }
+/// Uses a pool with all its might.
+fn hammer(executor: &loky::ProcessPoolExecutor) {
+    let futures: Vec<Future<u64>> = (0..50).map(|x| executor.submit(r#loop, x)).collect();
+    for (x, future) in (0..50).zip(&futures) {
+        assert!(future.cancel() || future.result().unwrap() == x);
     }
 }
 
+/// Forks again and again while two threads do `work` in a loop; each child does `body`.
+#[track_caller]
+fn check_fork_during(work: impl Fn() + Sync, body: impl Fn()) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    work();
+                }
+            });
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..200 {
+                in_forked_child(&body);
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        outcome.unwrap();
+    });
+}
+
 #[test]
-fn a_fork_in_the_middle_of_other_threads_work_does_not_hang_the_child() {
+fn a_fork_while_others_ask_for_names_does_not_hang_the_child() {
+    isolated(|| {
+        let owner = std::process::id();
+        let executor = builder(1).build().unwrap();
+        let ask = || assert!(r#loop::TASK.name().ends_with("::loop"));
+        check_fork_during(ask, || {
+            ask();
+            assert_refused(&executor.submit(r#loop, 1).error().unwrap(), owner);
+        });
+    });
+}
+
+#[test]
+fn a_fork_while_others_look_at_a_future_does_not_hang_the_child() {
+    isolated(|| {
+        let event = Event::new();
+        let executor = builder(1).build().unwrap();
+        let future = executor.submit(wait_for, event.clone());
+        loky_tests::until("a call that runs", LIMIT, || future.running());
+        let ask = || {
+            assert!(!future.done() && !future.cancelled());
+            let _ = (future.worker_pid(), format!("{future:?}"));
+        };
+        check_fork_during(ask, || {
+            let _ = (future.done(), future.running(), future.cancelled(), future.worker_pid());
+            let _ = format!("{future:?}");
+            let futures = [future.clone()];
+            let _ = loky::wait(&futures, ReturnWhen::AllCompleted, None);
+            let _ = loky::as_completed(futures).count();
+            assert!(!future.cancel());
+        });
+        event.set();
+        future.result().unwrap();
+    });
+}
+
+#[test]
+fn a_fork_while_others_submit_does_not_hang_the_child() {
     isolated(|| {
         let owner = std::process::id();
         let executor = builder(2).build().unwrap();
         executor.prewarm().unwrap();
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| hammer(&executor, &stop));
-            scope.spawn(|| hammer(&executor, &stop));
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                for _ in 0..200 {
-                    let future = executor.submit(tasks::add, (1, 2));
-                    in_forked_child(|| {
-                        assert_refused(&future.result().unwrap_err(), owner);
-                        assert!(!future.cancel());
-                        assert_refused(&executor.submit(r#loop, 1).error().unwrap(), owner);
-                        assert_refused(&executor.prewarm().unwrap_err(), owner);
-                        assert_eq!(executor.worker_pids(), []);
-                        executor.shutdown(Shutdown::Kill);
-                        drop((future.clone(), executor.clone()));
-                    });
-                    assert_eq!(future.result().unwrap(), 3);
+        let futures: Vec<_> = (0..20).map(|x| executor.submit(tasks::add, (x, 1))).collect();
+        check_fork_during(
+            || hammer(&executor),
+            || {
+                for future in &futures {
+                    assert_refused(&future.result().unwrap_err(), owner);
+                    assert!(!future.cancel());
                 }
-            }));
-            stop.store(true, Ordering::Relaxed);
-            outcome.unwrap();
+                assert_refused(&executor.submit(tasks::add, (1, 2)).error().unwrap(), owner);
+                assert_refused(&executor.prewarm().unwrap_err(), owner);
+                assert_eq!(executor.worker_pids(), []);
+                executor.shutdown(Shutdown::Kill);
+                drop((futures.clone(), executor.clone()));
+            },
+        );
+        assert!(futures.iter().all(|future| future.result().is_ok()));
+    });
+}
+
+#[test]
+fn a_fork_while_others_have_pools_does_not_hang_the_child_s_own() {
+    isolated(|| {
+        let work = || {
+            let executor = builder(1).build().unwrap();
+            assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+        };
+        // Each child starts and ends a pool, and is as slow as that.
+        check_fork_during(work, || {
+            work();
+            assert_eq!(children_of(std::process::id()), []);
         });
     });
 }

@@ -71,24 +71,25 @@ fn test_map() {
     });
 }
 
+/// The first one waits for the last one.
+#[loky::task]
+fn pass_backwards(gate: Event, last: u64, number: u64) -> u64 {
+    match number {
+        0 => gate.wait(),
+        number if number == last => gate.set(),
+        _ => {}
+    }
+    number
+}
+
 #[test]
 fn the_order_is_that_of_the_items() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
-        let items = || (0..6).map(|number| (0, gate.clone(), number));
-        let opener = executor.map(pass_but, items());
-        // The first one ends last.
-        let thread = thread::spawn({
-            let gate = gate.clone();
-            let last = executor.submit(pass_but, (9, gate.clone(), 7));
-            move || {
-                last.result().unwrap();
-                gate.set();
-            }
-        });
-        assert_eq!(opener.map(Result::unwrap).collect::<Vec<_>>(), Vec::from_iter(0..6));
-        thread.join().unwrap();
+        let items = (0..6).map(|number| (gate.clone(), 5, number));
+        let numbers: Vec<_> = executor.map(pass_backwards, items).map(Result::unwrap).collect();
+        assert_eq!(numbers, Vec::from_iter(0..6));
     });
 }
 
@@ -140,7 +141,7 @@ fn the_time_of_a_map_begins_with_its_first_item() {
     isolated(|| {
         let executor = executor(1);
         // Time that would be used up by now if it began with the call of `timeout`.
-        let limit = Duration::from_millis(300);
+        let limit = Duration::from_secs(1);
         let map = executor.map(square, 0..3).timeout(limit);
         thread::sleep(limit);
         executor.prewarm().unwrap();
@@ -154,12 +155,16 @@ fn the_time_of_a_map_begins_with_its_first_item() {
     });
 }
 
+fn increase(number: &AtomicUsize) {
+    number.fetch_add(1, Ordering::SeqCst);
+}
+
 #[test]
 fn nothing_happens_before_the_first_item_is_asked_for() {
     isolated(|| {
         let executor = executor(2);
         let taken = AtomicUsize::new(0);
-        let items = || (0..).inspect(|_| drop(taken.fetch_add(1, Ordering::SeqCst)));
+        let items = || (0..).inspect(|_| increase(&taken));
         drop(executor.map(square, items()));
         let mut map = executor.map(square, items()).timeout(LONG);
         assert_eq!(taken.load(Ordering::SeqCst), 0);
@@ -175,7 +180,7 @@ fn an_endless_iterable_is_taken_a_little_ahead() {
         const MOST_AHEAD: usize = 64;
         let executor = executor(2);
         let taken = AtomicUsize::new(0);
-        let items = (0..).inspect(|_| drop(taken.fetch_add(1, Ordering::SeqCst)));
+        let items = (0..).inspect(|_| increase(&taken));
         let mut map = executor.map(square, items);
         for number in 0..1000 {
             assert_eq!(map.next().unwrap().unwrap(), square(number));

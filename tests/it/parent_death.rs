@@ -45,25 +45,32 @@ impl Marked {
 
     #[track_caller]
     pub(crate) fn assert_gone_within(&self, limit: Duration) {
-        until(&format!("the end of {:?}", self.pids()), limit, || self.pids().is_empty());
-        // A process in the middle of exec has no environment to be seen for a moment.
-        assert_eq!(self.pids(), BTreeSet::new());
+        // Twice, since a process in the middle of exec has no environment to be seen for a moment.
+        let are_gone = || self.pids().is_empty() && self.pids().is_empty();
+        let ended = catch_unwind(AssertUnwindSafe(|| until("the end of all", limit, are_gone)));
+        if let Err(panic) = ended {
+            let left = self.pids().into_iter().filter_map(process);
+            let left: Vec<_> = left.map(|process| format!("{process:?}")).collect();
+            eprintln_all(&left);
+            resume_unwind(panic);
+        }
     }
 }
 
 impl Drop for Marked {
     fn drop(&mut self) {
         for pid in self.pids() {
-            kill(pid);
+            signal(pid, libc::SIGKILL);
         }
     }
 }
 
-fn kill(pid: u32) {
-    #[expect(unsafe_code, reason = "std kills only what it has started")]
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, signal: i32) {
+    #[expect(unsafe_code, reason = "std signals only what it has started")]
     // SAFETY: plain numbers.
     unsafe {
-        libc::kill(pid.cast_signed(), libc::SIGKILL)
+        libc::kill(pid.cast_signed(), signal)
     };
 }
 
@@ -101,6 +108,13 @@ impl Orphans {
         }
     }
 
+    /// Waits until so many processes are there, the program included.
+    #[track_caller]
+    fn expect_processes(&self, number: usize) {
+        let what = format!("{number} processes");
+        until(&what, Duration::from_secs(60), || self.marked.pids().len() == number);
+    }
+
     /// Kills the program, and sees to it that nothing is left.
     #[track_caller]
     fn kill(mut self) {
@@ -130,7 +144,7 @@ fn a_killed_program_leaves_no_idle_workers() {
     isolated(|| {
         let mut orphans = Orphans::start("idle");
         orphans.expect_lines(&["ready"]);
-        assert_eq!(orphans.marked.pids().len(), 1 + 2);
+        orphans.expect_processes(1 + 2);
         orphans.kill();
     });
 }
@@ -140,7 +154,7 @@ fn a_killed_program_leaves_no_running_calls() {
     isolated(|| {
         let mut orphans = Orphans::start("block");
         expect_blocked_and_ready(&mut orphans);
-        assert_eq!(orphans.marked.pids().len(), 1 + 2);
+        orphans.expect_processes(1 + 2);
         orphans.kill();
     });
 }
@@ -157,7 +171,7 @@ fn a_killed_program_leaves_nothing_that_its_tasks_started() {
     isolated(|| {
         let mut orphans = Orphans::start("children");
         expect_blocked_and_ready(&mut orphans);
-        assert_eq!(orphans.marked.pids().len(), 1 + 2 * (1 + 3));
+        orphans.expect_processes(1 + 2 * (1 + 3));
         orphans.kill();
     });
 }
@@ -167,7 +181,7 @@ fn a_killed_program_leaves_no_workers_of_its_workers() {
     isolated(|| {
         let mut orphans = Orphans::start("below");
         expect_blocked_and_ready(&mut orphans);
-        assert_eq!(orphans.marked.pids().len(), 1 + 2 * (1 + 1 + 3));
+        orphans.expect_processes(1 + 2 * (1 + 1 + 3));
         orphans.kill();
     });
 }
@@ -178,7 +192,7 @@ fn a_worker_of_a_worker_goes_with_it_when_that_is_killed() {
         let mut orphans = Orphans::start("below");
         expect_blocked_and_ready(&mut orphans);
         for worker in loky_tests::children_of(orphans.child.id()) {
-            kill(worker.pid);
+            signal(worker.pid, libc::SIGKILL);
         }
         // What is left is the program with two workers that came instead of those.
         let below = |pid: u32| loky_tests::process(pid).map(|process| process.parent);

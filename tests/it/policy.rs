@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::mpsc;
 
 use loky::{CrashPolicy, Error, Execution, Future, ProcessPoolExecutor, Shutdown};
-use loky_tests::{Event, children_of, is_alive, isolated, process, until};
+use loky_tests::{children_of, is_alive, isolated, process, until};
 
-use crate::crash_matrix::{Deed, SOON, double, hold, kill, perform};
+use crate::crash_matrix::{Deed, SOON, busy, double, hold, kill, perform};
 
 fn executor(max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
     let builder = ProcessPoolExecutor::builder().max_workers(max_workers).on_worker_crash(policy);
@@ -55,7 +55,11 @@ fn heal_replaces_an_idle_worker_and_keeps_the_others() {
         });
         executor.prewarm().unwrap();
         let after = executor.worker_pids();
-        assert_eq!((after[0], after[2]), (before[0], before[2]), "pids are in the order of indices");
+        assert_eq!(
+            (after[0], after[2]),
+            (before[0], before[2]),
+            "pids are in the order of indices"
+        );
         assert!(!executor.is_broken());
         assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
     });
@@ -122,7 +126,8 @@ fn heal_runs_what_was_queued_behind_the_dead() {
 fn heal_puts_up_with_any_number_of_crashes_in_a_row() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::Heal);
-        let calls: Vec<_> = (0..60).map(|_| executor.submit(perform, Deed::ExitAtOnce(1))).collect();
+        let calls: Vec<_> =
+            (0..60).map(|_| executor.submit(perform, Deed::ExitAtOnce(1))).collect();
         assert!(calls.iter().all(|call| call.error().unwrap().is_terminated_worker()));
         assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
     });
@@ -133,10 +138,8 @@ fn heal_puts_up_with_any_number_of_crashes_in_a_row() {
 fn heal_tells_deaths_at_the_same_time_apart() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::Heal);
-        let (began, go_on) = (Event::new(), Event::new());
-        let calls = [(); 2].map(|()| executor.submit(hold, (began.clone(), go_on.clone())));
-        calls.iter().for_each(|_| began.wait());
-        until("both run", SOON, || calls.iter().all(Future::running));
+        let ((one, _go_on_one), (other, _go_on_other)) = (busy(&executor), busy(&executor));
+        let calls = [one, other];
         let pids = [0, 1].map(|i: usize| calls[i].worker_pid().unwrap());
         kill(pids[0], libc::SIGKILL);
         kill(pids[1], libc::SIGTERM);
@@ -154,10 +157,8 @@ fn heal_tells_deaths_at_the_same_time_apart() {
 fn heal_goes_on_while_it_shuts_down() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::Heal);
-        let (began, go_on) = (Event::new(), Event::new());
-        let held = executor.submit(hold, (began.clone(), go_on));
+        let (held, _go_on) = busy(&executor);
         let queued: Vec<_> = (0..5).map(|i| executor.submit(double, i)).collect();
-        began.wait();
         executor.shutdown(Shutdown::NoWait);
         kill_and_wait(executor.worker_pids()[0]);
         assert!(held.error().unwrap().is_terminated_worker());
@@ -190,12 +191,10 @@ fn break_pool_by_the_death_of_an_idle_worker() {
 fn break_pool_tells_what_ran_from_what_did_not() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::BreakPool);
-        let (began, go_on) = (Event::new(), Event::new());
-        let running = [(); 2].map(|()| executor.submit(hold, (began.clone(), go_on.clone())));
-        running.iter().for_each(|_| began.wait());
+        let ((one, _go_on_one), (other, _go_on_other)) = (busy(&executor), busy(&executor));
+        let running = [one, other];
         let queued: Vec<_> = (0..10).map(|i| executor.submit(double, i)).collect();
         assert!(queued[9].cancel());
-        until("both run", SOON, || running.iter().all(Future::running));
         let victim = running[1].worker_pid().unwrap();
         kill(victim, libc::SIGTERM);
 
@@ -243,12 +242,8 @@ fn break_pool_keeps_what_was_finished_before() {
 fn break_pool_fails_every_item_of_a_map() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::BreakPool);
-        let deeds = (0..1000).map(|i| if i == 3 { Deed::ExitAtOnce(9) } else { Deed::Raise(0) });
-        let mut items = executor.map(perform, deeds.take(4));
-        let errors: Vec<_> = items.by_ref().filter_map(Result::err).collect();
-        assert!(!errors.is_empty());
-        for error in &errors {
-            assert_eq!(error.worker_exit().unwrap().to_string(), "EXIT(9)", "{error:?}");
+        for item in executor.map(perform, [Deed::ExitAtOnce(9); 20]) {
+            assert_eq!(item.unwrap_err().worker_exit().unwrap().to_string(), "EXIT(9)");
         }
         let items: Vec<_> = executor.map(double, 0..20).collect();
         assert_eq!(items.len(), 20);
@@ -261,8 +256,7 @@ fn break_pool_fails_every_item_of_a_map() {
 fn break_pool_calls_back() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::BreakPool);
-        let (began, go_on) = (Event::new(), Event::new());
-        let held = executor.submit(hold, (began.clone(), go_on));
+        let (held, _go_on) = busy(&executor);
         let queued = executor.submit(double, 1);
         let (sender, receiver) = mpsc::channel();
         for i in 0..2 {
@@ -280,7 +274,6 @@ fn break_pool_calls_back() {
                 queued.add_done_callback(move |queued| report(queued.error().expect("a failure")));
             }
         }
-        began.wait();
         let pid = executor.worker_pids()[0];
         kill(pid, libc::SIGKILL);
         let reports: Vec<_> = (0..2).map(|_| receiver.recv().unwrap()).collect();
@@ -295,9 +288,7 @@ fn break_pool_calls_back() {
 #[test]
 fn break_pool_can_be_shut_down_in_every_way() {
     isolated(|| {
-        for how in
-            [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill]
-        {
+        for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
             let executor = executor(2, CrashPolicy::BreakPool);
             let bad = executor.submit(perform, Deed::Abort);
             assert!(bad.error().unwrap().is_terminated_worker());

@@ -183,7 +183,7 @@ fn two_tasks_of_one_name_are_refused() {
         assert_eq!(lines.len(), 2, "{finished:?}");
         for line in lines {
             assert!(line.starts_with("DuplicateTask Some(\"loky-tests.twice\"): "), "{line}");
-            for place in ["src/bin/duplicate.rs:5", "src/bin/duplicate.rs:10"] {
+            for place in ["src/bin/duplicate.rs:5", "src/bin/duplicate.rs:9"] {
                 assert!(line.contains(place), "no {place} in: {line}");
             }
         }

@@ -3,15 +3,20 @@
 //! Those named after a finding of Python's loky are hangs and leaks that its current version has, with the causes that its
 //! source shows; here the causes do not exist, and these tests hold that.
 
+use std::fs;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{CrashPolicy, Execution, Future, ProcessPoolExecutor, Shutdown};
 use loky_tests::{Event, is_alive, isolated, until};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::crash_matrix::{SOON, double, hold, kill};
+use crate::crash_matrix::{SOON, busy, double, hold, kill};
 
 /// An executor of two workers, both busy, and one call behind them, which is cancelled.
 fn with_a_cancelled_call(
@@ -154,7 +159,10 @@ fn regression_sigint_to_an_idle_worker() {
         executor.prewarm().unwrap();
         assert!(!executor.is_broken());
         assert!(!executor.worker_pids().contains(&pids[0]));
-        assert!(executor.worker_pids().contains(&pids[1]), "the other one has nothing to do with it");
+        assert!(
+            executor.worker_pids().contains(&pids[1]),
+            "the other one has nothing to do with it"
+        );
     });
 }
 
@@ -163,9 +171,7 @@ fn regression_sigint_to_an_idle_worker() {
 fn regression_sigint_to_a_busy_worker() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
-        let (began, go_on) = (Event::new(), Event::new());
-        let held = executor.submit(hold, (began.clone(), go_on));
-        began.wait();
+        let (held, _go_on) = busy(&executor);
         assert!(kill(executor.worker_pids()[0], libc::SIGINT));
         let error = held.error().unwrap();
         assert_eq!(error.worker_exit().unwrap().to_string(), "SIGINT(-2)");
@@ -178,9 +184,7 @@ fn regression_sigint_to_a_busy_worker() {
 fn regression_sigint_to_the_group() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
-        let (began, go_on) = (Event::new(), Event::new());
-        let held = executor.submit(hold, (began.clone(), go_on.clone()));
-        began.wait();
+        let (held, go_on) = busy(&executor);
         let worker = executor.worker_pids()[0];
         let group = |pid| loky_tests::process(pid).unwrap().group;
         let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
@@ -190,6 +194,73 @@ fn regression_sigint_to_the_group() {
         bystander.wait().unwrap();
         go_on.set();
         assert_eq!(held.result().unwrap(), worker);
+    });
+}
+
+/// A waker that keeps the thread that wakes it: the one that reads what workers say.
+struct Stall {
+    entered: mpsc::Sender<()>,
+    /// Closed to let it go on.
+    release: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Wake for Stall {
+    fn wake(self: Arc<Self>) {
+        self.entered.send(()).expect("the test waits");
+        let _ = self.release.lock().expect("nothing panics here").recv();
+    }
+}
+
+/// A call whose task is running, and whose pool has not heard of that yet. It hears when the sender goes.
+fn secretly_begun(
+    executor: &ProcessPoolExecutor,
+    go_on: &Event,
+) -> (Future<u32>, mpsc::Sender<()>) {
+    let (before, before_may_go_on) = busy(executor);
+    let (entered, has_entered) = mpsc::channel();
+    let (release, may_go_on) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Stall { entered, release: Mutex::new(may_go_on) }));
+    let poll = pin!(before).as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
+    let began = Event::new();
+    let call = executor.submit(hold, (began.clone(), go_on.clone()));
+    before_may_go_on.set();
+    has_entered.recv().expect("the waker is woken");
+    began.wait();
+    (call, release)
+}
+
+/// Between the moment in which a task begins and the one in which its pool hears of it, nobody may say that it has not.
+#[test]
+fn regression_begun_call_is_never_said_not_to_have_started() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let go_on = Event::new();
+        let (call, release) = secretly_begun(&executor, &go_on);
+        let queued = executor.submit(double, 1);
+        thread::scope(|scope| {
+            scope.spawn(|| executor.shutdown(Shutdown::Kill));
+            let (error, queued) = (call.error().unwrap(), queued.error().unwrap());
+            drop(release);
+            assert!(error.is_shutdown_executor() && queued.is_shutdown_executor());
+            assert_eq!(queued.execution(), Execution::NotStarted);
+            assert_eq!(error.execution(), Execution::Started);
+        });
+    });
+}
+
+#[test]
+fn regression_begun_call_is_never_said_not_to_have_started_by_a_timeout() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let go_on = Event::new();
+        let (call, release) = secretly_begun(&executor, &go_on);
+        let error = call.result_timeout(Duration::ZERO).unwrap_err();
+        drop(release);
+        go_on.set();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(error.execution(), Execution::Started);
+        assert!(call.result().is_ok());
     });
 }
 
@@ -212,10 +283,26 @@ fn regression_last_handle_dropped_by_the_last_callback() {
         executor.shutdown(Shutdown::NoWait);
         drop(executor);
         until("the worker has left", SOON, || !is_alive(pid));
-        until("the worker is reaped", SOON, || loky_tests::process(pid).is_none());
+        until("the pool's thread waits for the callback", SOON, pool_thread_waits_for_a_thread);
         drop(go_on);
         has_ended.recv_timeout(SOON).expect("the callback comes to its end");
-        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
-        until("the pool's threads have ended", SOON, || threads() <= 2);
+        until("the pool's threads have ended", SOON, || pool_threads().is_empty());
     });
+}
+
+/// What /proc says of the threads of pools in this process.
+fn pool_threads() -> Vec<PathBuf> {
+    let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+    let name = |thread: &PathBuf| fs::read_to_string(thread.join("comm")).unwrap_or_default();
+    threads.filter(|thread| name(thread).starts_with("loky-")).collect()
+}
+
+/// Whether the thread that otherwise polls is in futex(2).
+fn pool_thread_waits_for_a_thread() -> bool {
+    let futex = libc::SYS_futex.to_string();
+    pool_threads().iter().any(|thread| {
+        let name = fs::read_to_string(thread.join("comm")).unwrap_or_default();
+        let call = fs::read_to_string(thread.join("syscall")).unwrap_or_default();
+        name.starts_with("loky-pool") && call.split(' ').next() == Some(&futex)
+    })
 }

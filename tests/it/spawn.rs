@@ -251,7 +251,8 @@ fn a_script_that_fails_now_and_then_does_no_harm() {
         let host = loky_tests::program_path("host");
         let taken = scratch.path().join("taken");
         // The first of all that try makes the folder, and dies.
-        let text = format!("mkdir {} 2>/dev/null && exit 3\nexec {}", taken.display(), host.display());
+        let text =
+            format!("mkdir {} 2>/dev/null && exit 3\nexec {}", taken.display(), host.display());
         let executor = builder(2).worker_exe(scratch.script(&text)).build().unwrap();
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
         executor.prewarm().unwrap();

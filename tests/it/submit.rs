@@ -75,6 +75,7 @@ pub(crate) fn count() -> usize {
 /// So many calls that block in workers of their own, until the gate opens for each.
 pub(crate) struct Held {
     pub(crate) futures: Vec<Future<u32>>,
+    began: Event,
     pub(crate) gate: Event,
 }
 
@@ -86,7 +87,12 @@ impl Held {
         let futures: Vec<_> = (0..calls).map(|_| call()).collect();
         (0..calls).for_each(|_| began.wait());
         until("the news is here", LONG, || futures.iter().all(Future::running));
-        Self { futures, gate }
+        Self { futures, began, gate }
+    }
+
+    /// One more at the same gate, which may begin when it likes.
+    pub(crate) fn another(&self, executor: &ProcessPoolExecutor) -> Future<u32> {
+        executor.submit(hold, (self.began.clone(), self.gate.clone()))
     }
 
     pub(crate) fn release(&self) {
@@ -398,7 +404,9 @@ fn fail_by_hand(code: u64) -> u64 {
 #[test]
 fn test_traceback() {
     isolated(|| {
-        let executor = executor(1);
+        // The backtrace can be switched off, which who runs this may have done.
+        let builder = ProcessPoolExecutor::builder().max_workers(1).env("RUST_BACKTRACE", "1");
+        let executor = builder.env("RUST_LIB_BACKTRACE", "1").build().unwrap();
         let worker = executor.submit(pid, ()).result().unwrap();
         let future = executor.submit(fail_by_hand, 123);
         let error = future.result().unwrap_err();

@@ -1,6 +1,7 @@
 //! `wait` over real calls: CONFORMANCE.md, section 2.2, by the same names. A cancelled call is done, and its being cancelled
 //! is no exception; an `Err` that a task returns is its result, and no exception either.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use loky::{Future, ProcessPoolExecutor, ReturnWhen, Waited, wait};
@@ -42,7 +43,7 @@ fn cancelled(executor: &ProcessPoolExecutor) -> Future<u32> {
 
 /// Insists on these being done and these not, by their place in `futures`.
 #[track_caller]
-fn check<R: std::fmt::Debug>(waited: &Waited<R>, futures: &[Future<R>], done: &[usize]) {
+fn check<R: Debug + 'static>(waited: &Waited<R>, futures: &[Future<R>], done: &[usize]) {
     assert_eq!(waited.done.len(), done.len(), "{waited:?}");
     assert_eq!(waited.done.len() + waited.not_done.len(), futures.len(), "{waited:?}");
     for (place, future) in futures.iter().enumerate() {

@@ -1,4 +1,5 @@
 //! Tasks of a crate that others depend on: of `it`, and of the helper programs.
+#![expect(clippy::missing_panics_doc, reason = "a panic in a task is an error to its caller")]
 
 use std::ffi::OsString;
 use std::io::{Read, Write};

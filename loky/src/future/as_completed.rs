@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Yields each of `futures` once, as soon as it has an outcome; those that have one come first.
 ///
+/// In a process that was forked off the one that submitted them they are left out.
+///
 /// ```
 /// #[loky::task]
 /// fn square(x: u64) -> u64 {
@@ -28,8 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// }
 /// ```
 pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) -> AsCompleted<R> {
-    let watch = Watch::new(distinct(futures.into_iter()));
-    AsCompleted { left: watch.futures.len(), watch }
+    AsCompleted { watch: Watch::new(distinct(futures.into_iter())) }
 }
 
 /// The iterator of [`as_completed`].
@@ -37,18 +38,20 @@ pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) ->
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompleted<R> {
     watch: Watch<R>,
-    left: usize,
 }
 
 impl<R: 'static> AsCompleted<R> {
     /// Waits no longer than until `timeout` from now: then one [`ErrorKind::Timeout`] and the end.
     pub fn timeout(self, timeout: Duration) -> AsCompletedTimeout<R> {
-        AsCompletedTimeout { futures: self, deadline: clock::deadline(Some(timeout)) }
+        AsCompletedTimeout {
+            futures: self,
+            deadline: clock::deadline(Some(timeout)),
+            is_over: false,
+        }
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Future<R>> {
         let number = self.watch.next(deadline)?;
-        self.left -= 1;
         Some(self.watch.futures[number].clone())
     }
 }
@@ -57,11 +60,11 @@ impl<R: 'static> Iterator for AsCompleted<R> {
     type Item = Future<R>;
 
     fn next(&mut self) -> Option<Future<R>> {
-        if self.left == 0 { None } else { self.next_until(None) }
+        self.next_until(None)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
+        (0, Some(self.watch.silent()))
     }
 }
 
@@ -71,19 +74,24 @@ impl<R: 'static> Iterator for AsCompleted<R> {
 pub struct AsCompletedTimeout<R> {
     futures: AsCompleted<R>,
     deadline: Option<Instant>,
+    is_over: bool,
 }
 
 impl<R: 'static> Iterator for AsCompletedTimeout<R> {
     type Item = Result<Future<R>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.futures.left == 0 {
+        if self.is_over {
             return None;
         }
         if let Some(future) = self.futures.next_until(self.deadline) {
             return Some(Ok(future));
         }
-        let left = std::mem::take(&mut self.futures.left);
+        self.is_over = true;
+        let left = self.futures.watch.silent();
+        if left == 0 {
+            return None;
+        }
         let all = self.futures.watch.futures.len();
         let message = format!("{left} (of {all}) futures unfinished");
         Some(Err(Error::new(ErrorKind::Timeout, message)))

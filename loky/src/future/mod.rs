@@ -102,13 +102,9 @@ impl<R: 'static> Future<R> {
 
     fn timed_out(&self) -> Error {
         let task = self.slot.task();
-        let execution = match self.slot.snapshot() {
-            Snapshot::Pending => Execution::NotStarted,
-            _ => Execution::Started,
-        };
         Error::new(ErrorKind::Timeout, format!("the call of `{task}` has no outcome yet"))
             .with_task(task)
-            .with_execution(execution)
+            .with_execution(Execution::Started) // Or it does so next: it goes on.
     }
 
     fn decode(&self, outcome: Outcome) -> Result<R> {

@@ -91,9 +91,12 @@ impl Slot {
         Self::new(task, None, State::Done(Err(error)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// `None` in a process that was forked off the one that the slot belongs to: there another thread may have had the lock,
+    /// and nobody will ever give it back.
+    fn lock(&self) -> Option<MutexGuard<'_, Inner>> {
+        let is_ours = fork_guard::current_pid() == self.owner_pid;
         // Nothing that may panic runs under this lock.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        is_ours.then(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn task(&self) -> &'static str {
@@ -109,11 +112,12 @@ impl Slot {
     }
 
     pub(super) fn worker_pid(&self) -> Option<u32> {
-        self.lock().worker_pid
+        self.lock()?.worker_pid
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        match &self.lock().state {
+        let Some(inner) = self.lock() else { return Snapshot::Pending };
+        match &inner.state {
             State::Pending => Snapshot::Pending,
             State::Running => Snapshot::Running,
             State::Done(outcome) => {
@@ -125,7 +129,7 @@ impl Slot {
 
     /// The outcome, if there is one.
     pub(super) fn peek(&self) -> Option<Outcome> {
-        match &self.lock().state {
+        match &self.lock()?.state {
             State::Done(outcome) => Some(outcome.clone()),
             State::Pending | State::Running => None,
         }
@@ -133,7 +137,7 @@ impl Slot {
 
     /// Blocks until there is an outcome, or until `deadline`.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        let mut inner = self.lock();
+        let mut inner = self.lock()?;
         loop {
             if let State::Done(outcome) = &inner.state {
                 return Some(outcome.clone());
@@ -154,7 +158,7 @@ impl Slot {
 
     /// The outcome, or else a promise that `waker` will be woken when there is one.
     pub(super) fn poll(&self, waker: &Waker) -> Option<Outcome> {
-        let mut inner = self.lock();
+        let mut inner = self.lock()?;
         if let State::Done(outcome) = &inner.state {
             return Some(outcome.clone());
         }
@@ -166,7 +170,7 @@ impl Slot {
 
     /// Runs `callback` when there is an outcome: now, if there is one.
     pub(super) fn add_callback(&self, callback: Callback) {
-        let mut inner = self.lock();
+        let Some(mut inner) = self.lock() else { return };
         if matches!(inner.state, State::Done(_)) {
             drop(inner);
             run_callbacks(vec![callback]);
@@ -177,7 +181,7 @@ impl Slot {
 
     /// Has `number` sent when there is an outcome: now, if there is one.
     pub(super) fn watch(&self, number: usize, sender: &Sender<usize>) {
-        let mut inner = self.lock();
+        let Some(mut inner) = self.lock() else { return };
         if matches!(inner.state, State::Done(_)) {
             // Nobody listens any more, or the number arrives: the channel is unbounded.
             let _ = sender.send(number);
@@ -188,7 +192,9 @@ impl Slot {
 
     /// Forgets a watcher that has gone before the outcome came.
     pub(super) fn unwatch(&self, sender: &Sender<usize>) {
-        self.lock().watchers.retain(|watcher| !watcher.sender.same_channel(sender));
+        if let Some(mut inner) = self.lock() {
+            inner.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
+        }
     }
 }
 
@@ -210,8 +216,9 @@ impl Promise {
 
     /// A worker has begun the call.
     pub(crate) fn begin(&self, worker_pid: u32) {
-        if let Some(slot) = &self.slot {
-            let mut inner = slot.lock();
+        if let Some(slot) = &self.slot
+            && let Some(mut inner) = slot.lock()
+        {
             inner.state = State::Running;
             inner.worker_pid = Some(worker_pid);
         }
@@ -237,7 +244,7 @@ impl Drop for Promise {
 }
 
 fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
-    let mut inner = slot.lock();
+    let Some(mut inner) = slot.lock() else { return Vec::new() };
     inner.state = State::Done(outcome);
     let callbacks = std::mem::take(&mut inner.callbacks);
     let wakers = std::mem::take(&mut inner.wakers);

@@ -93,8 +93,11 @@ fn cancelled() -> Future<u64> {
     future
 }
 
-/// A future in each of the states, with its name and what keeps it there.
-fn states() -> [(&'static str, Future<u64>, Option<Arc<Holder>>); 5] {
+/// The name of a state, a future that is in it, and what keeps it there.
+type State = (&'static str, Future<u64>, Option<Arc<Holder>>);
+
+/// All the states that there are.
+fn states() -> [State; 5] {
     let (pending, pending_holder) = pending();
     let (running, running_holder) = running();
     [
@@ -285,10 +288,9 @@ fn test_result_with_timeout() {
         [timeout, timeout, Some(ErrorKind::Cancelled), None, Some(ErrorKind::Panicked)]
     );
 
-    for (future, execution) in [(pending(), Execution::NotStarted), (running(), Execution::Started)]
-    {
+    for future in [pending(), running()] {
         let error = future.0.result_timeout(Duration::from_nanos(1)).unwrap_err();
-        assert_eq!((error.execution(), error.task()), (execution, Some(TASK)));
+        assert_eq!((error.execution(), error.task()), (Execution::Started, Some(TASK)));
         assert!(!future.0.done(), "the call goes on");
     }
     assert_eq!(returned().result_timeout(Duration::MAX).unwrap(), 42);

@@ -60,11 +60,8 @@ pub fn wait<R: 'static>(
     timeout: Option<Duration>,
 ) -> Waited<R> {
     let deadline = clock::deadline(timeout);
-    let watch = Watch::new(distinct(futures.iter().cloned()));
-    let mut open = watch.futures.len();
-    while open > 0 {
-        let Some(number) = watch.next(deadline) else { break };
-        open -= 1;
+    let mut watch = Watch::new(distinct(futures.iter().cloned()));
+    while let Some(number) = watch.next(deadline) {
         let future = &watch.futures[number];
         let is_enough = match return_when {
             ReturnWhen::FirstCompleted => true,
@@ -89,6 +86,8 @@ pub(super) fn distinct<R>(futures: impl Iterator<Item = Future<R>>) -> Vec<Futur
 #[derive(Debug)]
 pub(super) struct Watch<R> {
     pub(super) futures: Vec<Future<R>>,
+    /// How many have not said it yet. Those of the process that this one was forked off never will, and do not count.
+    silent: usize,
     sender: Sender<usize>,
     receiver: Receiver<usize>,
 }
@@ -96,24 +95,32 @@ pub(super) struct Watch<R> {
 impl<R: 'static> Watch<R> {
     pub(super) fn new(futures: Vec<Future<R>>) -> Self {
         let (sender, receiver) = crossbeam_channel::unbounded();
+        let mut silent = 0;
         for (number, future) in futures.iter().enumerate() {
-            // In a forked child nobody will say anything.
             if future.check_process().is_ok() {
+                silent += 1;
                 future.slot.watch(number, &sender);
             }
         }
-        Self { futures, sender, receiver }
+        Self { futures, silent, sender, receiver }
     }
 
-    /// The next one that is done; `None` after the deadline, or if none can ever be.
-    pub(super) fn next(&self, deadline: Option<Instant>) -> Option<usize> {
-        if self.futures.first().is_some_and(|future| future.check_process().is_err()) {
+    /// The next one that is done; `None` after the deadline, or when all have been.
+    pub(super) fn next(&mut self, deadline: Option<Instant>) -> Option<usize> {
+        if self.silent == 0 {
             return None;
         }
-        match deadline {
+        let number = match deadline {
             Some(deadline) => self.receiver.recv_deadline(deadline).ok(),
             None => self.receiver.recv().ok(),
-        }
+        }?;
+        self.silent -= 1;
+        Some(number)
+    }
+
+    /// How many have not said that they are done.
+    pub(super) fn silent(&self) -> usize {
+        self.silent
     }
 }
 

@@ -110,7 +110,8 @@ impl<R> Iterator for Map<'_, R> {
             return None;
         };
         let result = future.result_until(self.deadline);
-        if self.deadline.is_some_and(|deadline| deadline <= clock::now()) && !future.done() {
+        // No call has an outcome of this kind: it is the waiting that has come to its end.
+        if result.as_ref().is_err_and(Error::is_timeout) {
             self.is_over = true;
             self.in_flight.push_front(future);
             self.cancel_pending();

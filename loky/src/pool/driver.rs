@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use super::peer::Peer;
@@ -19,19 +20,21 @@ use crate::scheduler::Misbehaved;
 use crate::spawn;
 use crate::sys::child::Exit;
 use crate::sys::poll::PollSet;
+use crate::sys::reserve::Reserve;
 use crate::sys::tree;
 use crate::transport::stream::Outbox;
 use crate::unwind;
 use crate::wire::message::FromWorker;
 
 /// The body of the thread.
-pub(super) fn run(pool: &Arc<Pool>) {
+pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
     membership::join(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,
             peers: BTreeMap::new(),
             buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
+            reserve,
         };
         while driver.round() {}
     });
@@ -56,6 +59,8 @@ struct Driver<'a> {
     pool: &'a Arc<Pool>,
     peers: BTreeMap<WorkerId, Peer>,
     buffer: Box<[u8]>,
+    /// For looking for processes when there are no descriptors left.
+    reserve: Reserve,
 }
 
 /// What poll has found.
@@ -125,7 +130,8 @@ impl Driver<'_> {
         let condemned: Vec<_> = condemned.iter().filter_map(|id| self.peers.get(id)).collect();
         // Stopped first, so that they start nothing while what they started is looked for.
         condemned.iter().for_each(|peer| peer.process.stop());
-        tree::kill_below(&condemned.iter().map(|peer| peer.process.pid()).collect::<Vec<_>>());
+        let pids: Vec<_> = condemned.iter().map(|peer| peer.process.pid()).collect();
+        tree::kill_below(&pids, &mut self.reserve);
         condemned.iter().for_each(|peer| peer.process.kill());
     }
 
@@ -179,8 +185,16 @@ impl Driver<'_> {
             places.push((*id, channel, pidfd, captures));
         }
         if set.wait(now, deadline).is_err() {
-            // poll fails for want of memory alone: the next round tries again.
-            return Ready::default();
+            // Too many descriptors for a limit that was lowered, or no memory. Nothing blocks when it is not ready, so
+            // everybody can be asked instead.
+            thread::park_timeout(limits::REAP_INTERVAL);
+            let all = || self.peers.keys().copied().collect();
+            return Ready {
+                readable: all(),
+                writable: all(),
+                captured: all(),
+                perhaps_dead: all(),
+            };
         }
         if set.readable(wake) {
             self.pool.wake.clear();
@@ -233,7 +247,7 @@ impl Driver<'_> {
         }
         // While the dead are not reaped nobody else can have their numbers.
         let pids: Vec<_> = exits.iter().map(|(id, _)| self.peers[id].process.pid()).collect();
-        tree::kill_below(&pids);
+        tree::kill_below(&pids, &mut self.reserve);
         for (worker, exit) in exits {
             self.receive(worker);
             let Some(mut peer) = self.peers.remove(&worker) else { continue };

@@ -19,6 +19,7 @@ mod outcome;
 mod peer;
 mod state;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -36,8 +37,9 @@ use crate::id::CallId;
 use crate::limits;
 use crate::scheduler::{Refusal, Scheduler, Shutdown};
 use crate::sys::fork_guard;
+use crate::sys::hint;
+use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
-use crate::sys::{hint, is_shortage};
 use crate::wire::message;
 
 /// One pool of workers.
@@ -61,10 +63,11 @@ impl Pool {
     /// A pool without workers: they come with the first call.
     pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        let wake = Wake::new().map_err(|error| {
+        let failed = |error| {
             let message = format!("cannot create an executor{}", hint(&error));
             Error::io(ErrorKind::Io, &message, error)
-        })?;
+        };
+        let wake = Wake::new().map_err(failed)?;
         let scheduler = Scheduler::new(settings.max_workers, settings.crash_policy);
         Ok(Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
@@ -208,15 +211,16 @@ impl Pool {
         if !matches!(state.driver, DriverState::Unstarted) || state.scheduler.refusal().is_some() {
             return Ok(());
         }
+        let failed = |error: io::Error| {
+            let message = format!("cannot start the pool's thread{}", hint(&error));
+            Error::io(ErrorKind::Spawn, &message, error)
+        };
+        let reserve = Reserve::new().map_err(failed)?;
         let pool = Arc::clone(self);
         let builder = thread::Builder::new()
             .name(format!("loky-pool-{}", self.id))
             .stack_size(limits::THREAD_STACK_BYTES);
-        let handle = builder.spawn(move || driver::run(&pool)).map_err(|error| {
-            debug_assert!(is_shortage(&error), "threads fail for want of something");
-            let message = format!("cannot start the pool's thread{}", hint(&error));
-            Error::io(ErrorKind::Spawn, &message, error)
-        })?;
+        let handle = builder.spawn(move || driver::run(&pool, reserve)).map_err(failed)?;
         state.driver = DriverState::Running;
         *thread = Some(handle);
         self.is_driven.store(true, Ordering::Release);

@@ -3,7 +3,6 @@
 //! By `std::process::Command` with nothing that would make it fork with the parent's page tables (no `pre_exec`, no `uid`):
 //! so the time to start does not grow with the parent's memory. Everything else the child does to itself.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -16,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::sys::child::ChildProcess;
 use crate::sys::image::SELF_EXE;
 use crate::sys::socket::Socket;
-use crate::sys::{hint, is_shortage};
+use crate::sys::{hint, is_shortage, streams};
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
 /// Starts one process.
@@ -41,26 +40,19 @@ pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
     command.envs(settings.env.iter().map(|(name, value)| (name, value)));
     command.env(COOKIE_ENV, cookie.to_text());
     command.stdin(theirs.into_fd());
-    for (name, stdio) in [("stdout", &settings.stdout), ("stderr", &settings.stderr)] {
-        let stdio = open(stdio).map_err(|error| failed(&format!("`{name}`"), error))?;
-        if name == "stdout" {
-            command.stdout(stdio)
-        } else {
-            command.stderr(stdio)
-        };
-    }
+    let stdout = open(&settings.stdout).map_err(|error| failed("`stdout`", error))?;
+    let stderr = open(&settings.stderr).map_err(|error| failed("`stderr`", error))?;
+    command.stdout(stdout.theirs).stderr(stderr.theirs);
     if let Some(dir) = &settings.working_dir {
-        // The error of a missing folder would otherwise be taken for one of the program.
-        std::fs::metadata(dir)
+        // The error of a folder that will not do would otherwise be taken for one of the program.
+        check_folder(dir)
             .map_err(|error| failed(&format!("`working_dir` {}", dir.display()), error))?;
         command.current_dir(dir);
     }
 
-    let mut child =
-        command.spawn().map_err(|error| failed(&format!("`{}`", exe.display()), error))?;
-    let stdout = child.stdout.take().map(OwnedFd::from);
-    let stderr = child.stderr.take().map(OwnedFd::from);
-    Ok(Launched { process: ChildProcess::new(child), socket, stdout, stderr })
+    let child = command.spawn().map_err(|error| failed(&format!("`{}`", exe.display()), error))?;
+    let process = ChildProcess::new(child);
+    Ok(Launched { process, socket, stdout: stdout.ours, stderr: stderr.ours })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where processes are started")]
@@ -68,11 +60,28 @@ fn command(exe: &Path) -> Command {
     Command::new(exe)
 }
 
-fn open(stdio: &Stdio) -> io::Result<StdStdio> {
-    Ok(match stdio {
-        Stdio::Inherit => StdStdio::inherit(),
-        Stdio::Null => StdStdio::null(),
-        Stdio::File(path) => OpenOptions::new().append(true).create(true).open(path)?.into(),
-        Stdio::Capture => StdStdio::piped(),
-    })
+/// A stream of the worker: what it gets, and what stays here.
+struct Stream {
+    theirs: StdStdio,
+    ours: Option<OwnedFd>,
+}
+
+fn open(stdio: &Stdio) -> io::Result<Stream> {
+    let (theirs, ours) = match stdio {
+        Stdio::Inherit => (StdStdio::inherit(), None),
+        Stdio::Null => (streams::null()?.into(), None),
+        Stdio::File(path) => (streams::append(path)?.into(), None),
+        Stdio::Capture => {
+            let (read, write) = streams::pipe()?;
+            (write.into(), Some(read))
+        }
+    };
+    Ok(Stream { theirs, ours })
+}
+
+fn check_folder(path: &Path) -> io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+    }
+    Ok(rustix::fs::access(path, rustix::fs::Access::EXEC_OK)?)
 }

@@ -4,15 +4,18 @@
 //! kernel, a sandbox; forced by `--cfg loky_force_no_pidfd`), a number is used only while waitid(2) says that it is still
 //! that of our unreaped child. A host that ignores `SIGCHLD` or waits for all children takes the status away: then it is
 //! unknown how the child ended. See pidfd_open(2), waitid(2).
+//!
+//! # Safety
+//! One system call without a wrapper, which gets plain numbers.
+#![allow(unsafe_code, reason = "the null signal has no safe wrapper")]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Child;
+use std::ptr;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-
-use super::poll;
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,13 +60,9 @@ impl ChildProcess {
                 Some(Exit { code: status.exit_status(), signal: status.terminating_signal() })
             }
             // Somebody else has taken the status. With a pidfd it can still be told whether it has ended.
-            Err(Errno::CHILD) if self.is_running_by_pidfd() => None,
+            Err(Errno::CHILD) if self.pidfd().is_some_and(|pidfd| !is_reaped(pidfd)) => None,
             Err(_) => Some(Exit::default()),
         }
-    }
-
-    fn is_running_by_pidfd(&self) -> bool {
-        self.pidfd.as_ref().is_some_and(|pidfd| !poll::is_readable(pidfd.as_fd()))
     }
 
     /// Has the process pause, if it is still there.
@@ -106,11 +105,23 @@ pub(crate) fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
 /// The parent of this process, as something that becomes readable when it has ended. `None` where the kernel has no such
 /// thing; an error if the parent is not (or no longer) `expected`.
 pub(crate) fn watch_parent(expected: u32) -> io::Result<Option<OwnedFd>> {
-    let is_expected = || {
-        rustix::process::getppid()
-            .is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == expected)
-    };
     let pidfd = rustix::process::getppid().and_then(open_pidfd);
     // Asked afterwards, so that the descriptor cannot be that of whoever inherited us.
-    if is_expected() { Ok(pidfd) } else { Err(io::ErrorKind::NotFound.into()) }
+    if is_parent(expected) { Ok(pidfd) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Whether `pid` is the parent of this process. It is so until it has ended: then somebody else inherits us.
+pub(crate) fn is_parent(pid: u32) -> bool {
+    let parent = rustix::process::getppid();
+    parent.is_some_and(|parent| parent.as_raw_nonzero().get().cast_unsigned() == pid)
+}
+
+/// Whether the process of a pidfd has ended and somebody has taken its status. See pidfd_send_signal(2): the null signal
+/// only asks.
+fn is_reaped(pidfd: BorrowedFd<'_>) -> bool {
+    // SAFETY: plain numbers and a null pointer, which the call allows.
+    let asked = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, ptr::null::<()>(), 0)
+    };
+    asked != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }

@@ -10,9 +10,11 @@ pub(crate) mod fork_guard;
 pub(crate) mod image;
 pub(crate) mod init_array;
 pub(crate) mod poll;
+pub(crate) mod reserve;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod startup;
+pub(crate) mod streams;
 pub(crate) mod tree;
 pub(crate) mod wake;
 

@@ -69,6 +69,11 @@ impl Socket {
         Ok(read)
     }
 
+    /// Ends both directions, for all who have this end open.
+    pub(crate) fn hang_up(&self) {
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
+    }
+
     /// Ends this direction: the other side reads what was written, then the end.
     pub(crate) fn finish_sending(&self) {
         // The other side may be gone already.

@@ -6,9 +6,10 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::socket::Socket;
+use super::streams;
 
 /// Removes a variable from the environment of this process.
 pub(crate) fn remove_env(name: &str) {
@@ -32,7 +33,7 @@ fn stdin() -> BorrowedFd<'static> {
 pub(crate) fn take_channel() -> io::Result<Socket> {
     close_from_3();
     let channel = rustix::io::fcntl_dupfd_cloexec(stdin(), super::LOWEST)?;
-    let null = open_null()?;
+    let null = streams::null()?;
     rustix::stdio::dup2_stdin(&null)?;
     if is_closed(1) {
         rustix::stdio::dup2_stdout(&null)?;
@@ -41,12 +42,6 @@ pub(crate) fn take_channel() -> io::Result<Socket> {
         rustix::stdio::dup2_stderr(&null)?;
     }
     Ok(Socket::from_fd(channel))
-}
-
-fn open_null() -> io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags};
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    super::above_stdio(null)
 }
 
 fn is_closed(fd: i32) -> bool {

@@ -9,6 +9,7 @@ use std::fs;
 use rustix::process::{Pid, Signal};
 
 use super::child::open_pidfd;
+use super::reserve::Reserve;
 use crate::limits;
 
 /// One line of /proc/PID/stat, as far as it says who belongs to whom.
@@ -72,10 +73,13 @@ fn belonging(all: &[Stat], roots: &HashSet<u32>) -> Vec<Stat> {
 ///
 /// Repeated until a scan finds nobody, so that a process that forks meanwhile does not get away. The caller keeps the
 /// roots' numbers taken (alive or unreaped), so that no stranger can have one of them as its session.
-pub(crate) fn kill_below(roots: &[u32]) {
-    if roots.is_empty() {
-        return;
+pub(crate) fn kill_below(roots: &[u32], reserve: &mut Reserve) {
+    if !roots.is_empty() {
+        reserve.lend(|| kill_until_none_is_found(roots));
     }
+}
+
+fn kill_until_none_is_found(roots: &[u32]) {
     let mut roots: HashSet<u32> = roots.iter().copied().collect();
     for _ in 0..limits::KILL_ROUNDS {
         let victims = belonging(&processes(), &roots);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{Ran, Run};
@@ -13,6 +14,8 @@ pub struct TaskEntry {
     pub path: fn() -> &'static str,
     /// The name that the attribute gave.
     pub explicit_name: Option<&'static str>,
+    /// The path without the marks of raw identifiers, once somebody has asked for it.
+    pub plain_path: OnceLock<&'static str>,
     /// The types of the function, as written.
     pub signature: &'static str,
     /// The file that the function stands in.
@@ -40,9 +43,14 @@ pub struct TaskOptions {
 impl TaskEntry {
     /// The registered name: never empty, and without the `r#` of raw identifiers.
     pub(crate) fn name(&self) -> &'static str {
-        match self.explicit_name {
-            Some(name) => name,
-            None => without_raw((self.path)()),
+        let path = match self.explicit_name {
+            Some(name) => return name,
+            None => (self.path)(),
+        };
+        if path.contains("r#") {
+            self.plain_path.get_or_init(|| path.replace("r#", "").leak())
+        } else {
+            path
         }
     }
 }
@@ -60,23 +68,4 @@ impl fmt::Debug for TaskEntry {
 #[doc(hidden)]
 pub fn path_of<F>(_: &F) -> &'static str {
     std::any::type_name::<F>()
-}
-
-/// `path` without the `r#` of raw identifiers.
-fn without_raw(path: &'static str) -> &'static str {
-    if path.contains("r#") { intern(path.replace("r#", "")) } else { path }
-}
-
-/// Keeps `name` for the rest of the process, once for each different name.
-fn intern(name: String) -> &'static str {
-    use std::collections::BTreeSet;
-    use std::sync::{Mutex, PoisonError};
-    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name.as_str()) {
-        return known;
-    }
-    let name: &'static str = name.leak();
-    names.insert(name);
-    name
 }

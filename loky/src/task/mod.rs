@@ -11,6 +11,7 @@ mod run;
 mod tests;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 pub use self::arguments::{Arguments, EncodedArgs};
 pub use self::entry::{TaskEntry, TaskOptions, path_of};
@@ -75,6 +76,7 @@ pub const fn refused<Args, R>() -> Task<Args, R> {
     static ENTRY: TaskEntry = TaskEntry {
         path: || "",
         explicit_name: None,
+        plain_path: OnceLock::new(),
         signature: "",
         file: "",
         line: 0,

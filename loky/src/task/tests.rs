@@ -1,6 +1,7 @@
 use super::*;
 use crate::codec::argument;
 use crate::unwind;
+use std::sync::OnceLock;
 
 fn run<A, R>(
     args: &[u8],
@@ -56,6 +57,7 @@ fn a_raw_identifier_is_named_without_its_mark() {
     let entry = TaskEntry {
         path,
         explicit_name: None,
+        plain_path: OnceLock::new(),
         signature: "() -> ()",
         file: "",
         line: 0,

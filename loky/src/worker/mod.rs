@@ -12,9 +12,12 @@ mod tests;
 mod watch;
 
 use std::os::fd::AsFd;
-use std::process;
 use std::sync::Arc;
+use std::{io, process, thread};
 
+use self::watch::Watch;
+use crate::sys::reserve::Reserve;
+use crate::sys::socket::Socket;
 use crate::sys::{child, poll, signals, startup};
 use crate::transport::WorkerEnd;
 use crate::transport::stream::WorkerStream;
@@ -47,23 +50,31 @@ pub(crate) fn calling() -> Calling {
 pub(crate) fn run(cookie: Cookie) -> ! {
     startup::remove_env(COOKIE_ENV);
     let Ok(socket) = startup::take_channel() else { process::exit(1) };
+    let socket = Arc::new(socket);
     startup::lead_session();
     signals::restore_defaults();
-    // A parent that is gone already wants nothing.
-    let Ok(parent) = child::watch_parent(cookie.parent_pid) else { process::exit(1) };
-    let socket = Arc::new(socket);
-    if watch::start(Arc::clone(&socket), parent).is_err() {
-        process::exit(1);
+    if watch(&socket, cookie).is_err() {
+        process::exit(1); // The parent is gone already, or this process could not be kept from outliving it.
     }
     panics::install_hook();
 
     let served = calls::serve(&mut WorkerStream::new(Arc::clone(&socket)));
     if served.is_err() || poll::is_hung_up(socket.as_fd()) {
-        // The channel is broken, which means that the parent is gone, or wants this process gone: what was started here
-        // goes with it.
-        watch::end_everything();
+        // The channel is broken: the parent is gone, or wants this process gone. What was started here goes with it, which
+        // is the watch's business; where the channel is whole but what came over it is not, there is nobody to tell.
+        socket.hang_up();
+        loop {
+            thread::park();
+        }
     }
     process::exit(0)
+}
+
+fn watch(socket: &Arc<Socket>, cookie: Cookie) -> io::Result<()> {
+    let parent_pid = cookie.parent_pid;
+    let parent = child::watch_parent(parent_pid)?;
+    let reserve = Reserve::new()?;
+    Watch { socket: Arc::clone(socket), parent, parent_pid, reserve }.start()
 }
 
 /// Tells the parent, on a channel that is still this process's stdin, why it will get no worker.

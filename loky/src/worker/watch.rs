@@ -13,36 +13,50 @@ use std::thread;
 use crate::clock;
 use crate::limits;
 use crate::sys::poll::PollSet;
+use crate::sys::reserve::Reserve;
 use crate::sys::socket::Socket;
-use crate::sys::tree;
+use crate::sys::{child, tree};
 
-/// Starts the thread.
-pub(super) fn start(socket: Arc<Socket>, parent: Option<OwnedFd>) -> io::Result<()> {
-    let thread = thread::Builder::new().name("loky-watch".into());
-    thread.stack_size(limits::THREAD_STACK_BYTES).spawn(move || {
-        wait_for_the_end(&socket, parent.as_ref());
-        end_everything();
-    })?;
-    Ok(())
+/// What the thread waits for.
+pub(super) struct Watch {
+    /// The channel to the parent.
+    pub(super) socket: Arc<Socket>,
+    /// The parent, where the kernel has pidfds.
+    pub(super) parent: Option<OwnedFd>,
+    pub(super) parent_pid: u32,
+    /// Held back for looking around at the end, whatever the tasks did with the others.
+    pub(super) reserve: Reserve,
 }
 
-fn wait_for_the_end(socket: &Socket, parent: Option<&OwnedFd>) {
-    loop {
-        let mut set = PollSet::default();
-        // Nothing is to be read here: a hang-up is told without being asked for.
-        let channel = set.add(socket.as_fd(), false, false);
-        let parent = parent.map(|parent| set.add(parent.as_fd(), true, false));
-        if set.wait(clock::now(), None).is_err()
-            || set.hung_up(channel)
-            || parent.is_some_and(|parent| set.readable(parent))
-        {
-            return;
+impl Watch {
+    /// Starts the thread.
+    pub(super) fn start(mut self) -> io::Result<()> {
+        let thread = thread::Builder::new().name("loky-watch".into());
+        thread.stack_size(limits::THREAD_STACK_BYTES).spawn(move || {
+            self.wait_for_the_end();
+            tree::kill_below(&[std::process::id()], &mut self.reserve);
+            tree::kill_self()
+        })?;
+        Ok(())
+    }
+
+    fn wait_for_the_end(&self) {
+        loop {
+            let mut set = PollSet::default();
+            // Nothing is to be read here: a hang-up is told without being asked for.
+            let channel = set.add(self.socket.as_fd(), false, false);
+            let parent = self.parent.as_ref().map(|parent| set.add(parent.as_fd(), true, false));
+            let is_over = match set.wait(clock::now(), None) {
+                Ok(()) => set.hung_up(channel) || parent.is_some_and(|parent| set.readable(parent)),
+                // A task has lowered the limit of descriptors to less than these two: then one has to look.
+                Err(_) => {
+                    thread::park_timeout(limits::REAP_INTERVAL);
+                    !child::is_parent(self.parent_pid)
+                }
+            };
+            if is_over {
+                return;
+            }
         }
     }
-}
-
-/// Kills what this process started, then this process.
-pub(super) fn end_everything() -> ! {
-    tree::kill_below(&[std::process::id()]);
-    tree::kill_self()
 }
