@@ -67,7 +67,7 @@ fn task(parts: &Parts<'_>, args: &TaskArgs, companion: &Companion) -> TokenStrea
     let Parts { args: all, result, .. } = parts;
     let vis = &companion.vis;
     let witnesses = witnesses(parts);
-    let functions = [path(parts), run(parts)];
+    let functions = [item(parts), run(parts)];
     let encode = encode(parts);
     let entry = entry(parts, args);
     quote! {
@@ -125,11 +125,11 @@ fn is_result(ty: &Type) -> bool {
     }
 }
 
-fn path(parts: &Parts<'_>) -> TokenStream {
+fn item(parts: &Parts<'_>) -> TokenStream {
     let name = &parts.function.sig.ident;
     quote! {
-        fn __loky_path() -> &'static ::core::primitive::str {
-            ::loky::__private::v1::path_of(&#name)
+        fn __loky_item() -> ::loky::__private::v1::Item {
+            ::loky::__private::v1::item_of(&#name)
         }
     }
 }
@@ -183,7 +183,7 @@ fn entry(parts: &Parts<'_>, args: &TaskArgs) -> TokenStream {
     let line = quote_spanned!(name.span()=> ::core::line!());
     quote! {
         static __LOKY_ENTRY: ::loky::__private::v1::TaskEntry = ::loky::__private::v1::TaskEntry {
-            path: __loky_path,
+            item: __loky_item,
             explicit_name: #explicit_name,
             plain_path: ::std::sync::OnceLock::new(),
             signature: #signature,

@@ -15,7 +15,7 @@ pub mod v1 {
     pub use crate::registry::ENTRIES;
     pub use crate::sys::init_array::Initializer;
     pub use crate::task::{
-        Arguments, EncodedArgs, Failure, Ran, Run, TaskEntry, TaskOptions, path_of, refused,
+        Arguments, EncodedArgs, Failure, Item, Ran, Run, TaskEntry, TaskOptions, item_of, refused,
     };
 }
 

@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_int};
 
 use crate::role;
 use crate::sys::init_array::{self, Initializer};
+use crate::sys::startup;
 use crate::worker::{self, Calling};
 
 /// Makes this process a worker, if that is what it was started for; returns otherwise.
@@ -27,11 +28,11 @@ use crate::worker::{self, Calling};
 /// }
 /// ```
 pub fn init() {
+    role::set_entered();
     if let Calling::Worker(cookie) = worker::calling() {
-        role::set_entered();
+        startup::close_inherited();
         worker::run(cookie);
     }
-    role::set_entered();
 }
 
 /// What `loky::main!` holds while the user's `main` runs.
@@ -55,11 +56,13 @@ pub fn enter_before_main(
     argv: *const *const c_char,
     envp: *const *const c_char,
 ) {
-    if matches!(worker::calling(), Calling::Worker(_)) {
+    role::set_entered();
+    if let Calling::Worker(cookie) = worker::calling() {
+        startup::close_inherited(); // Before others open what is theirs.
         // This never returns to where the remaining ones would be called.
         init_array::run_remaining(own, argc, argv, envp);
+        worker::run(cookie);
     }
-    init();
 }
 
 /// Lets the `#[test]` functions of a test binary use executors. Once, at the root of the crate.

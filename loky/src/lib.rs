@@ -42,6 +42,9 @@
 //! - The library prints nothing, and changes no signal handler, signal mask or environment variable of this process.
 //! - A stack overflow of a Rust thread ends in an abort: in a [`WorkerExit`] the two look alike.
 //! - In a process that was forked off the one that made an executor, its handles fail with [`ErrorKind::InvalidConfig`].
+//! - Where this program is process 1 of a container, what is left of a killed worker becomes its child, and nobody reaps it:
+//!   `docker run --init` does.
+//! - Executors in tasks can be nested 10 levels deep; `LOKY_MAX_DEPTH` in the environment changes that (0: no limit).
 //! - A crate whose tasks the program never mentions is not linked: `use that_crate as _;` mends that.
 //! - Values nested deeper than the codec's limit do not travel; they fail with a clear error.
 //!

@@ -16,17 +16,27 @@ pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// How many bytes one worker may deliver before the others get their turn.
 pub(crate) const READ_TURN_BYTES: usize = 4 * 1024 * 1024;
 
+/// How many turns of reading a dead worker's channel gets.
+pub(crate) const LAST_TURNS: usize = 1024;
+
+/// How many bytes are written to one worker in one go, since the pool's lock is held meanwhile.
+pub(crate) const WRITE_TURN_BYTES: usize = 1024 * 1024;
+
 /// The longest table of task names that a handshake may carry.
 pub(crate) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 
 /// The longest text (message, location, backtrace) that is taken from a worker. Longer ones are cut there.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// The most workers of one pool: more processes than most systems allow at all.
+pub(crate) const MAX_WORKERS: usize = 1 << 15;
+
 /// How long a started process may take to say hello. Generous: a loaded machine that starts 300 workers of a large binary
 /// takes seconds.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(60);
 
-/// How many workers may die in a row before any of them began a call, until the pool gives up. More than the workers that
+/// How many workers may die in a row before one is ready, until the pool gives up; and how many that were ready may die before
+/// one began a call, until they are replaced at a pace. More than the workers that
 /// an unlucky (or unkind) environment kills while they start, and still less than a second of trying.
 pub(crate) const MAX_UNUSED_DEATHS: u32 = 16;
 
@@ -47,6 +57,12 @@ pub(crate) const CLOSED: Duration = Duration::from_secs(1);
 /// Where the kernel gives no pidfds: how often workers are looked at whose death the channel does not show.
 pub(crate) const REAP_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Where a worker has no pidfd of its parent: how often it looks whether the parent is still there.
+pub(crate) const PARENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a worker that is told to end at once, with all that it has started, may take before it is killed from outside.
+pub(crate) const KILL_GRACE: Duration = Duration::from_millis(300);
+
 /// How many scans of `/proc` are made to catch processes that fork while they are being killed.
 pub(crate) const KILL_ROUNDS: usize = 32;
 
@@ -57,5 +73,13 @@ pub(crate) const CAPTURE_BYTES: usize = 8 * 1024;
 /// for the consumer.
 pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
 
-/// The stack of the library's own threads, which run no code of the user but wakers.
+/// How much of the room for a large result a worker keeps for the next one.
+pub(crate) const ANSWER_KEEP_BYTES: usize = 1024 * 1024;
+
+/// How deep executors may be nested in tasks, unless `LOKY_MAX_DEPTH` says otherwise. Python loky's figure: what is deeper
+/// is a task that calls itself without end.
+pub(crate) const MAX_DEPTH: u32 = 10;
+
+/// The stack of the library's own threads, which run no code of the user but wakers (and callbacks, where the system gives no
+/// thread for these).
 pub(crate) const THREAD_STACK_BYTES: usize = 256 * 1024;

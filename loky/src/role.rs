@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
 use crate::worker::{self, Calling};
 
 /// Whether the entry has run, and found that this is the user's process, or made it a worker.
@@ -21,7 +22,7 @@ const NO_ENTRY: &str = "this program cannot start workers, since its copies woul
 /// Refuses to build an executor where copies of this program would not become workers.
 pub(crate) fn check() -> Result<()> {
     match worker::calling() {
-        Calling::None if IS_ENTERED.load(Ordering::Acquire) => Ok(()),
+        Calling::None if IS_ENTERED.load(Ordering::Acquire) => check_depth(),
         Calling::None => Err(Error::new(ErrorKind::InvalidConfig, NO_ENTRY)),
         // Somebody's worker was to be here, or above: going on would start processes without end.
         Calling::Worker(_) => {
@@ -36,6 +37,31 @@ pub(crate) fn check() -> Result<()> {
             Err(Error::new(ErrorKind::Handshake, message))
         }
     }
+}
+
+/// Refuses what is nested deeper than allowed, which is most likely a task that calls itself without end.
+fn check_depth() -> Result<()> {
+    let most = match std::env::var(MAX_DEPTH_ENV) {
+        Err(std::env::VarError::NotPresent) => i64::from(limits::MAX_DEPTH),
+        Err(std::env::VarError::NotUnicode(value)) => {
+            return Err(not_a_depth(&value.to_string_lossy()));
+        }
+        Ok(value) => value.trim().parse().map_err(|_| not_a_depth(&value))?,
+    };
+    if most <= 0 || i64::from(worker::depth()) < most {
+        return Ok(());
+    }
+    let message = format!(
+        "an executor cannot be nested deeper than {most} levels; if this is intended, set `{MAX_DEPTH_ENV}` (0: no limit)"
+    );
+    Err(Error::new(ErrorKind::Recursion, message))
+}
+
+const MAX_DEPTH_ENV: &str = "LOKY_MAX_DEPTH";
+
+fn not_a_depth(value: &str) -> Error {
+    let message = format!("`{MAX_DEPTH_ENV}` must be a number, not `{}`", value.escape_debug());
+    Error::new(ErrorKind::InvalidConfig, message)
 }
 
 /// The one thing that is printed: by a program that was started as a worker, cannot be one, and would otherwise end without

@@ -311,7 +311,7 @@ struct DiesAtFirst {
 impl DiesAtFirst {
     fn new(times: usize) -> Self {
         let folder = temporary("deaths");
-        (0..times).for_each(|i| fs::create_dir_all(folder.join(i.to_string())).unwrap());
+        fs::create_dir(&folder).unwrap();
         let this = std::env::current_exe().unwrap();
         let script = format!(
             "#!/bin/sh\nfor death in '{}'/?; do rmdir $death 2>/dev/null && kill -SEGV $$; done\nexec '{}'\n",
@@ -320,7 +320,13 @@ impl DiesAtFirst {
         );
         fs::write(folder.join("worker"), script).unwrap();
         fs::set_permissions(folder.join("worker"), PermissionsExt::from_mode(0o700)).unwrap();
-        Self { folder }
+        let program = Self { folder };
+        program.die_again(times);
+        program
+    }
+
+    fn die_again(&self, times: usize) {
+        (0..times).for_each(|i| fs::create_dir(self.folder.join(i.to_string())).unwrap());
     }
 
     fn executor(&self, max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
@@ -341,6 +347,24 @@ fn deaths_before_the_handshake_are_healed() {
         for (max_workers, deaths) in [(1, 1), (1, 5), (2, 2), (3, 8)] {
             let program = DiesAtFirst::new(deaths);
             answers(&program.executor(max_workers, CrashPolicy::Heal));
+        }
+    });
+}
+
+/// A pool gives up when its workers die without having done anything. These have.
+#[test]
+fn deaths_at_work_are_no_deaths_at_the_start() {
+    isolated(|| {
+        let program = DiesAtFirst::new(0);
+        let executor = program.executor(1, CrashPolicy::Heal);
+        for _ in 0..3 {
+            for _ in 0..10 {
+                let error = executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
+                assert!(error.is_terminated_worker(), "{error:?}");
+            }
+            program.die_again(9);
+            executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
+            answers(&executor);
         }
     });
 }
@@ -577,11 +601,29 @@ fn sit(in_own_session: bool) -> ! {
     }
 }
 
-struct KillOnDrop(u32);
+/// A forked process. It holds what the test prints to, so it must go before the test can come to any end.
+struct Holder {
+    pid: u32,
+    session: u32,
+}
 
-impl Drop for KillOnDrop {
+impl Holder {
+    #[track_caller]
+    fn fork(executor: &ProcessPoolExecutor, in_own_session: bool) -> Self {
+        let pid = executor.submit(fork_holder, in_own_session).result().unwrap();
+        let session = if in_own_session { pid } else { executor.worker_pids()[0] };
+        let is_there = || look(pid).is_some_and(|it| it.session == session);
+        until("it is where it belongs", SOON, is_there);
+        Self { pid, session }
+    }
+}
+
+impl Drop for Holder {
     fn drop(&mut self) {
-        kill(self.0, libc::SIGKILL);
+        // Unless the pool has killed it, and somebody else may have the number.
+        if look(self.pid).is_some_and(|it| it.session == self.session) {
+            kill(self.pid, libc::SIGKILL);
+        }
     }
 }
 
@@ -592,18 +634,16 @@ fn death_of_a_worker_whose_child_keeps_the_channel() {
         for in_own_session in [false, true] {
             let executor = executor(1);
             for (deed, text) in [(Deed::Exit(7), "EXIT(7)"), (Deed::Abort, "SIGABRT(-6)")] {
-                let child = executor.submit(fork_holder, in_own_session).result().unwrap();
-                // It can be found no more once its worker is gone.
-                let _guard = in_own_session.then(|| KillOnDrop(child));
+                let holder = Holder::fork(&executor, in_own_session);
                 let start = Instant::now();
                 let error = executor.submit(perform, deed).error().unwrap();
                 assert!(start.elapsed() < NOTICED, "{:?}", start.elapsed());
                 assert_eq!(error.worker_exit().unwrap().to_string(), text);
-                assert!(in_own_session || !is_alive(child), "before the call is resolved");
+                // One that has left the session can be found no more once its worker is gone.
+                assert!(in_own_session || !is_alive(holder.pid), "before the call is resolved");
                 answers(&executor);
             }
-            let child = executor.submit(fork_holder, in_own_session).result().unwrap();
-            let _guard = in_own_session.then(|| KillOnDrop(child));
+            let _holder = Holder::fork(&executor, in_own_session);
             let pid = executor.worker_pids()[0];
             kill(pid, libc::SIGKILL);
             until("it is replaced", SOON, || {

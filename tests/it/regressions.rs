@@ -220,8 +220,8 @@ fn secretly_begun(
     let (entered, has_entered) = mpsc::channel();
     let (release, may_go_on) = mpsc::channel();
     let waker = Waker::from(Arc::new(Stall { entered, release: Mutex::new(may_go_on) }));
-    let poll = pin!(before).as_mut().poll(&mut Context::from_waker(&waker));
-    assert!(poll.is_pending());
+    let mut before = pin!(before); // A handle that is dropped takes its waker along.
+    assert!(before.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let began = Event::new();
     let call = executor.submit(hold, (began.clone(), go_on.clone()));
     before_may_go_on.set();

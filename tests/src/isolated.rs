@@ -1,6 +1,7 @@
 //! Running one test in a process of its own.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -66,30 +67,41 @@ fn run_child(name: &str) -> Option<(bool, String, String)> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .expect("starting this binary again");
+    let stdout = read_to_end(child.stdout.take().expect("piped"));
+    let stderr = read_to_end(child.stderr.take().expect("piped"));
+    let deadline = Instant::now() + DEADLINE;
+    // The child's descendants hold the pipes too: the end of both is the end of everything that the test started.
+    let texts = [stdout, stderr]
+        .map(|text| text.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok());
+    if texts.iter().any(Option::is_none) {
+        kill_group(child.id());
+    }
+    let status = child.wait().expect("our child");
+    let [stdout, stderr] = texts;
+    Some((status.success(), stdout?, stderr?))
+}
+
+/// Reads in a thread of its own, which is left behind if the pipe stays open.
+fn read_to_end(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
-    let mut stdout = child.stdout.take().expect("piped");
-    let mut stderr = child.stderr.take().expect("piped");
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            // The child's descendants hold the pipes too: the end of both is the end of everything that the test started.
-            let mut texts = [Vec::new(), Vec::new()];
-            let [out, err] = &mut texts;
-            thread::scope(|scope| {
-                scope.spawn(|| stdout.read_to_end(out));
-                scope.spawn(|| stderr.read_to_end(err));
-            });
-            let _ = sender.send(texts.map(|text| String::from_utf8_lossy(&text).into_owned()));
-        });
-        let finished = receiver.recv_timeout(DEADLINE);
-        if finished.is_err() {
-            let _ = child.kill();
-        }
-        let status = child.wait().expect("our child");
-        let [stdout, stderr] = finished.ok()?;
-        Some((status.success(), stdout, stderr))
-    })
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = pipe.read_to_end(&mut text);
+        let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    receiver
+}
+
+/// Kills a test that hangs, and what it started that has not moved away.
+fn kill_group(pid: u32) {
+    #[expect(unsafe_code, reason = "std kills single processes only")]
+    // SAFETY: plain numbers; the leader of the group is our child, not waited for yet.
+    unsafe {
+        libc::kill(-pid.cast_signed(), libc::SIGKILL)
+    };
 }
 
 /// Waits until `condition` holds. For what happens in another process and announces itself in no way one could wait for.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
 
 /// What becomes of an executor when one of its workers dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,6 +55,9 @@ impl Settings {
     pub(crate) fn checked(mut self) -> Result<Self> {
         if self.max_workers == 0 {
             return Err(invalid("`max_workers` must be greater than 0".to_owned()));
+        }
+        if self.max_workers > limits::MAX_WORKERS {
+            return Err(invalid(format!("`max_workers` must be at most {}", limits::MAX_WORKERS)));
         }
         for (name, value) in &self.env {
             let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
@@ -107,6 +111,11 @@ mod tests {
     #[test]
     fn bad_settings_are_named() {
         refused(Settings { max_workers: 0, ..settings() }, "`max_workers` must be greater than 0");
+        let many = usize::MAX;
+        refused(
+            Settings { max_workers: many, ..settings() },
+            "`max_workers` must be at most 32768",
+        );
         for (name, value, text) in [
             ("", "", "`` cannot be the name"),
             ("A=B", "", "`A=B` cannot be the name"),

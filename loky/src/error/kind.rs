@@ -33,7 +33,7 @@ kinds! {
     /// The worker that ran the call died; [`Error::worker_exit`] says how. Python's `TerminatedWorkerError`.
     TerminatedWorker, is_terminated_worker;
     /// The pool is unusable: its workers die at start again and again, or one died under
-    /// [`CrashPolicy::BreakPool`](crate::CrashPolicy::BreakPool). The cause is the error's source.
+    /// [`CrashPolicy::BreakPool`](crate::CrashPolicy::BreakPool). [`Error::worker_exit`] says how the last one died.
     BrokenProcessPool, is_broken_process_pool;
     /// The executor was shut down before the call was submitted, or before it was finished.
     ShutdownExecutor, is_shutdown_executor;
@@ -57,7 +57,7 @@ kinds! {
     UnknownTask, is_unknown_task;
     /// Two tasks have the same name.
     DuplicateTask, is_duplicate_task;
-    /// An executor was created in a worker, deeper than allowed.
+    /// An executor was created in a worker, deeper than allowed: 10 levels, or what `LOKY_MAX_DEPTH` says.
     Recursion, is_recursion;
     /// A setting is out of its range or does not fit the program.
     InvalidConfig, is_invalid_config;

@@ -38,19 +38,20 @@ pub struct Error {
     inner: Arc<Inner>,
 }
 
+/// Cheap to clone: a broken pool gives each of its calls the same cause, with little of their own.
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    message: String,
+    message: Arc<str>,
     task: Option<&'static str>,
     execution: Execution,
-    panic: Option<PanicReport>,
-    worker_exit: Option<WorkerExit>,
+    panic: Option<Arc<PanicReport>>,
+    worker_exit: Option<Arc<WorkerExit>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Arc<str>>) -> Self {
         let inner = Inner {
             kind,
             message: message.into(),
@@ -82,11 +83,11 @@ impl Error {
     }
 
     pub(crate) fn with_panic(self, report: PanicReport) -> Self {
-        self.change(|inner| inner.panic = Some(report))
+        self.change(|inner| inner.panic = Some(Arc::new(report)))
     }
 
     pub(crate) fn with_worker_exit(self, exit: WorkerExit) -> Self {
-        self.change(|inner| inner.worker_exit = Some(exit))
+        self.change(|inner| inner.worker_exit = Some(Arc::new(exit)))
     }
 
     pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -116,14 +117,14 @@ impl Error {
     /// What the task panicked with, where the kind is [`ErrorKind::Panicked`].
     #[must_use]
     pub fn panic(&self) -> Option<&PanicReport> {
-        self.inner.panic.as_ref()
+        self.inner.panic.as_deref()
     }
 
     /// How the worker ended, where one did: for [`ErrorKind::TerminatedWorker`], and for
     /// [`ErrorKind::BrokenProcessPool`] that came of a worker's death.
     #[must_use]
     pub fn worker_exit(&self) -> Option<&WorkerExit> {
-        self.inner.worker_exit.as_ref()
+        self.inner.worker_exit.as_deref()
     }
 }
 

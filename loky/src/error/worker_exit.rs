@@ -19,6 +19,9 @@ pub struct WorkerExit {
 }
 
 impl WorkerExit {
+    /// What a worker exits with that lost its channel: `EX_PROTOCOL` of sysexits(3).
+    pub(crate) const CHANNEL_LOST: i32 = 76;
+
     /// The process id that the worker had.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -60,6 +63,9 @@ impl WorkerExit {
     pub fn cause(&self) -> Option<&str> {
         if self.remark.is_some() {
             return self.remark.as_deref();
+        }
+        if self.code == Some(Self::CHANNEL_LOST) {
+            return Some("its channel to this process was closed in it");
         }
         match (self.signal?, self.signal_name()) {
             (_, Some("SIGSEGV")) => Some("an invalid memory access or a stack overflow"),

@@ -18,6 +18,7 @@ use crate::pool::Pool;
 use crate::registry::IntoTask;
 use crate::scheduler::Shutdown;
 use crate::task::{Call, Task};
+use crate::wire::message::CallFrame;
 
 /// A pool of worker processes that runs tasks. Python's `ProcessPoolExecutor`.
 ///
@@ -126,8 +127,9 @@ impl ProcessPoolExecutor {
         args: &Args,
     ) -> Future<R> {
         let name = task.name();
-        match task.encode(args) {
-            Ok(bytes) => Future::new(self.pool().submit(name, &bytes), task.output()),
+        let mut call = CallFrame::new(name);
+        match task.encode(args, call.args()) {
+            Ok(()) => Future::new(self.pool().submit(name, call), task.output()),
             Err(error) => {
                 let message = format!("the arguments of `{name}` cannot be encoded: {error}");
                 let error = Error::new(ErrorKind::EncodeArgs, message).with_task(name);

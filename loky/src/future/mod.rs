@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
 pub use self::wait::{ReturnWhen, Waited, wait};
 
+use self::poll::Polled;
 use self::slot::{Outcome, Slot, Snapshot};
 use crate::clock;
 use crate::codec::Witness;
@@ -63,16 +64,18 @@ pub struct Future<R> {
     slot: Arc<Slot>,
     /// `None` where no result can come: what was submitted is no task.
     output: Option<Witness<R>>,
+    /// Set once it is polled.
+    polled: Option<Polled>,
 }
 
 impl<R: 'static> Future<R> {
     pub(crate) fn new(slot: Arc<Slot>, output: Witness<R>) -> Self {
-        Self { slot, output: Some(output) }
+        Self { slot, output: Some(output), polled: None }
     }
 
     /// The future of a call that was not accepted.
     pub(crate) fn failed(task: &'static str, error: Error) -> Self {
-        Self { slot: Slot::failed(task, error), output: None }
+        Self { slot: Slot::failed(task, error), output: None, polled: None }
     }
 
     /// Blocks until the call has an outcome, and returns it: each time a fresh value.
@@ -143,6 +146,11 @@ impl<R: 'static> Future<R> {
         matches!(self.slot.snapshot(), Snapshot::Done { cancelled: true })
     }
 
+    /// Whether there is an outcome, which is an error, which is not that it was cancelled.
+    fn has_failed(&self) -> bool {
+        matches!(self.slot.peek(), Some(Err(error)) if !error.is_cancelled())
+    }
+
     /// Takes the call back, if it has not started. True if it will never run (also when it was cancelled before).
     ///
     /// Callbacks run before it returns.
@@ -189,7 +197,7 @@ pub(crate) fn check_process(owner: u32) -> Result<()> {
 
 impl<R> Clone for Future<R> {
     fn clone(&self) -> Self {
-        Self { slot: Arc::clone(&self.slot), output: self.output }
+        Self { slot: Arc::clone(&self.slot), output: self.output, polled: None }
     }
 }
 

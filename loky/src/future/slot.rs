@@ -8,7 +8,8 @@
 //! `resolve` takes the promise by value, so there is no second one. A promise that is dropped resolves its slot with an
 //! error: a waiter is never left behind, whatever becomes of the pool's thread.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -39,7 +40,8 @@ pub(crate) enum Snapshot {
 pub(crate) struct Slot {
     task: &'static str,
     owner_pid: u32,
-    driver: Option<(Arc<dyn Driver>, CallId)>,
+    /// Gone when the pool is at its end: then there is nothing to be driven any more.
+    driver: Option<(Weak<dyn Driver>, CallId)>,
     inner: Mutex<Inner>,
     done: Condvar,
 }
@@ -48,7 +50,9 @@ struct Inner {
     state: State,
     worker_pid: Option<u32>,
     callbacks: Vec<Callback>,
-    wakers: Vec<Waker>,
+    /// One for each handle that is polled: the one of its latest poll.
+    wakers: BTreeMap<u64, Waker>,
+    last_waker: u64,
     watchers: Vec<Watcher>,
 }
 
@@ -67,14 +71,15 @@ struct Watcher {
 impl Slot {
     fn new(
         task: &'static str,
-        driver: Option<(Arc<dyn Driver>, CallId)>,
+        driver: Option<(Weak<dyn Driver>, CallId)>,
         state: State,
     ) -> Arc<Self> {
         let inner = Inner {
             state,
             worker_pid: None,
             callbacks: Vec::new(),
-            wakers: Vec::new(),
+            wakers: BTreeMap::new(),
+            last_waker: 0,
             watchers: Vec::new(),
         };
         Arc::new(Self {
@@ -107,8 +112,9 @@ impl Slot {
         self.owner_pid
     }
 
-    pub(super) fn driver(&self) -> Option<(&dyn Driver, CallId)> {
-        self.driver.as_ref().map(|(driver, call)| (&**driver, *call))
+    pub(super) fn driver(&self) -> Option<(Arc<dyn Driver>, CallId)> {
+        let (driver, call) = self.driver.as_ref()?;
+        Some((driver.upgrade()?, *call))
     }
 
     pub(super) fn worker_pid(&self) -> Option<u32> {
@@ -156,16 +162,29 @@ impl Slot {
         }
     }
 
-    /// The outcome, or else a promise that `waker` will be woken when there is one.
-    pub(super) fn poll(&self, waker: &Waker) -> Option<Outcome> {
+    /// The outcome, or else a promise that `waker` will be woken when there is one. `key` is the polled handle's, which gets
+    /// one here; a waker that it left before is replaced.
+    pub(super) fn poll(&self, key: &mut Option<u64>, waker: &Waker) -> Option<Outcome> {
+        // Cloning and dropping are the code of some runtime, and not to be run under the lock.
+        let waker = waker.clone();
         let mut inner = self.lock()?;
         if let State::Done(outcome) = &inner.state {
             return Some(outcome.clone());
         }
-        if !inner.wakers.iter().any(|known| known.will_wake(waker)) {
-            inner.wakers.push(waker.clone());
-        }
+        let key = *key.get_or_insert_with(|| {
+            inner.last_waker += 1;
+            inner.last_waker
+        });
+        let replaced = inner.wakers.insert(key, waker);
+        drop(inner);
+        drop(replaced);
         None
+    }
+
+    /// Forgets the waker of a handle that is gone.
+    pub(super) fn forget_waker(&self, key: u64) {
+        let forgotten = self.lock().and_then(|mut inner| inner.wakers.remove(&key));
+        drop(forgotten);
     }
 
     /// Runs `callback` when there is an outcome: now, if there is one.
@@ -207,7 +226,7 @@ impl Promise {
     /// A new slot for a call of `task`.
     pub(crate) fn new(
         task: &'static str,
-        driver: Arc<dyn Driver>,
+        driver: Weak<dyn Driver>,
         call: CallId,
     ) -> (Self, Arc<Slot>) {
         let slot = Slot::new(task, Some((driver, call)), State::Pending);
@@ -254,7 +273,7 @@ fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
     for Watcher { number, sender } in watchers {
         let _ = sender.send(number);
     }
-    for waker in wakers {
+    for waker in wakers.into_values() {
         // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
         let _ = unwind::guarded(|| waker.wake());
     }

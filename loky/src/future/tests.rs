@@ -52,7 +52,7 @@ impl Driver for Holder {
 
 fn pending() -> (Future<u64>, Arc<Holder>) {
     let holder = Arc::new(Holder::default());
-    let (promise, slot) = Promise::new(TASK, Arc::clone(&holder) as _, CALL);
+    let (promise, slot) = Promise::new(TASK, Arc::downgrade(&holder) as _, CALL);
     *holder.promise.lock().unwrap() = Some(promise);
     (Future::new(slot, output()), holder)
 }
@@ -88,7 +88,7 @@ fn raised() -> Future<u64> {
 }
 
 fn cancelled() -> Future<u64> {
-    let (future, _) = pending();
+    let (future, _holder) = pending();
     assert!(future.cancel());
     future
 }
@@ -505,6 +505,25 @@ fn each_waker_is_woken_once() {
 }
 
 #[test]
+fn a_handle_has_one_waker_which_goes_with_it() {
+    let (future, holder) = running();
+    let [old, new, gone] = [(); 3].map(|()| Counter::new());
+    let (mut kept, mut dropped) = (future.clone(), future.clone());
+    for counter in [&old, &new] {
+        assert!(poll(&mut kept, &Waker::from(Arc::clone(counter))).is_pending());
+    }
+    assert!(poll(&mut dropped, &Waker::from(Arc::clone(&gone))).is_pending());
+    assert_eq!([&old, &new, &gone].map(Arc::strong_count), [1, 2, 2], "that of the latest poll");
+    // A clone of a handle that was polled has no part in its waker.
+    drop(kept.clone());
+    drop(dropped);
+    assert_eq!([&old, &new, &gone].map(Arc::strong_count), [1, 2, 1]);
+    holder.resolve(value(1));
+    assert_eq!([old, new, gone].map(|counter| counter.wakes()), [0, 1, 0]);
+    assert_eq!(future.result().unwrap(), 1);
+}
+
+#[test]
 fn cancelling_and_losing_wake_as_well() {
     let cancel = |future: &Future<u64>, _: &Holder| assert!(future.cancel());
     let lose = |_: &Future<u64>, holder: &Holder| drop(holder.take());
@@ -527,10 +546,13 @@ fn a_waker_that_panics_hurts_nobody() {
             resume_unwind(Box::new("thrown"));
         }
     }
-    let (mut future, holder) = running();
+    let (future, holder) = running();
     let counter = Counter::new();
-    assert!(poll(&mut future, &Waker::from(Arc::new(Bad))).is_pending());
-    assert!(poll(&mut future, &Waker::from(Arc::clone(&counter))).is_pending());
+    let mut clones = [(); 3].map(|()| future.clone());
+    let wakers = [Arc::new(Bad).into(), Arc::clone(&counter).into(), Arc::new(Bad).into()];
+    for (clone, waker) in clones.iter_mut().zip(&wakers) {
+        assert!(poll(clone, waker).is_pending());
+    }
     let (sender, receiver) = mpsc::channel();
     future.add_done_callback(move |_| sender.send(()).unwrap());
     holder.resolve(value(1));

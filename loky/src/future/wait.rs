@@ -14,7 +14,8 @@ use crate::clock;
 pub enum ReturnWhen {
     /// One that has an outcome, cancelled or not.
     FirstCompleted,
-    /// One that has failed (being cancelled is no failure); all, if none does.
+    /// One that has failed (being cancelled is no failure, and neither is a result that cannot be decoded here: nobody has
+    /// tried yet); all, if none does.
     FirstException,
     /// All.
     #[default]
@@ -65,7 +66,7 @@ pub fn wait<R: 'static>(
         let future = &watch.futures[number];
         let is_enough = match return_when {
             ReturnWhen::FirstCompleted => true,
-            ReturnWhen::FirstException => !future.cancelled() && future.error().is_some(),
+            ReturnWhen::FirstException => future.has_failed(),
             ReturnWhen::AllCompleted => false,
         };
         if is_enough {

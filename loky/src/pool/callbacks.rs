@@ -12,20 +12,20 @@ use super::membership;
 use crate::future::slot::{Callback, run_callbacks};
 
 /// The way to the thread.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Callbacks {
-    running: Mutex<Option<Running>>,
+    state: Mutex<State>,
 }
 
-struct Running {
-    sender: Sender<Vec<Callback>>,
-    thread: JoinHandle<()>,
-}
-
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.thread.fmt(f)
-    }
+#[derive(Default)]
+enum State {
+    #[default]
+    Unstarted,
+    Running {
+        sender: Sender<Vec<Callback>>,
+        thread: JoinHandle<()>,
+    },
+    Finished,
 }
 
 impl Callbacks {
@@ -34,31 +34,35 @@ impl Callbacks {
         if callbacks.is_empty() {
             return;
         }
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.is_none() {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Unstarted) {
             let (sender, receiver) = crossbeam_channel::unbounded();
             let body = move || {
                 membership::join(pool);
                 receiver.into_iter().for_each(run_callbacks);
             };
             let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body);
-            *running = thread.ok().map(|thread| Running { sender, thread });
+            if let Ok(thread) = thread {
+                *state = State::Running { sender, thread };
+            }
         }
-        let unsent = match &*running {
-            Some(running) => running.sender.send(callbacks).err().map(|unsent| unsent.0),
-            None => Some(callbacks),
+        let unsent = match &*state {
+            State::Running { sender, .. } => sender.send(callbacks).err().map(|unsent| unsent.0),
+            State::Unstarted | State::Finished => Some(callbacks),
         };
-        drop(running);
+        drop(state);
         // No thread to be had: here, then. Better late than never.
         if let Some(callbacks) = unsent {
             run_callbacks(callbacks);
         }
     }
 
-    /// Waits for the callbacks that are there, and ends the thread.
+    /// Waits for the callbacks that are there, and ends the thread for good.
     pub(super) fn finish(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { sender, thread }) = running {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let finished = std::mem::replace(&mut *state, State::Finished);
+        drop(state);
+        if let State::Running { sender, thread } = finished {
             drop(sender);
             let _ = thread.join();
         }

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::limits;
-use crate::sys::poll;
 
 /// The read end of a worker's stdout or stderr, and what came out of it last.
 #[derive(Debug)]
@@ -32,10 +31,10 @@ impl Capture {
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let mut turn = 0;
         // Another process may hold the pipe open and write for ever.
-        while self.is_open && turn < limits::READ_TURN_BYTES && poll::is_readable(self.pipe.as_fd())
-        {
+        while self.is_open && turn < limits::READ_TURN_BYTES {
             match self.pipe.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Ok(0) | Err(_) => self.is_open = false,
                 Ok(read) => {
                     self.keep(&buffer[..read]);

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::peer::Peer;
+use super::outcome::Ending;
+use super::peer::{Peer, Received};
 use super::state::{DriverState, Job, Link, State};
-use super::{Pool, handshake, membership, outcome};
+use super::{Pool, handshake, membership};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::id::WorkerId;
@@ -48,7 +49,7 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
             state.scheduler.break_for(clock::now(), fault);
         }
         state.links.clear();
-        std::mem::take(&mut state.calls)
+        (std::mem::take(&mut state.calls), std::mem::take(&mut state.decided))
     };
     drop(calls);
     pool.changed.notify_all();
@@ -80,10 +81,11 @@ impl Driver<'_> {
             let mut state = self.pool.lock();
             (std::mem::take(&mut state.jobs), state.is_over)
         };
-        if is_over && jobs.is_empty() && self.peers.is_empty() {
+        if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.is_handed_out() {
             return false;
         }
         self.do_jobs(jobs);
+        self.kill_late();
         let Ready { readable, writable, captured, perhaps_dead } = self.wait();
         for worker in writable {
             self.pool.with_state(|state, _| {
@@ -127,12 +129,28 @@ impl Driver<'_> {
                 Job::Kill { worker } => condemned.push(worker),
             }
         }
-        let condemned: Vec<_> = condemned.iter().filter_map(|id| self.peers.get(id)).collect();
-        // Stopped first, so that they start nothing while what they started is looked for.
-        condemned.iter().for_each(|peer| peer.process.stop());
-        let pids: Vec<_> = condemned.iter().map(|peer| peer.process.pid()).collect();
-        tree::kill_below(&pids, &mut self.reserve);
-        condemned.iter().for_each(|peer| peer.process.kill());
+        let late = clock::deadline(Some(limits::KILL_GRACE));
+        for worker in condemned {
+            if let Some(peer) = self.peers.get_mut(&worker) {
+                // Its watch ends it, with all that it has started; so it does if this process ends in the middle of this.
+                peer.socket.hang_up();
+                peer.kill_at = late;
+            }
+        }
+    }
+
+    /// Kills those that were told to end and have not: stopped ones, strangers.
+    fn kill_late(&mut self) {
+        let now = clock::now();
+        let is_late = |peer: &&mut Peer| peer.kill_at.is_some_and(|at| at <= now);
+        let mut late: Vec<_> = self.peers.values_mut().filter(is_late).collect();
+        late.iter_mut().for_each(|peer| peer.kill_at = None);
+        // One whose status somebody else has taken is not there any more, and its number may be a stranger's.
+        let there = late.iter().filter(|peer| peer.process.exit().is_none());
+        let pids: Vec<_> = there.map(|peer| peer.pid()).collect();
+        tree::kill_with(&pids, &mut self.reserve, || {
+            late.iter().for_each(|peer| peer.process.kill());
+        });
     }
 
     fn start(&mut self, worker: WorkerId, index: usize) {
@@ -142,7 +160,7 @@ impl Driver<'_> {
                 let mut outbox = Outbox::new(Arc::clone(&peer.socket));
                 // An error means that it is gone already, which is seen where it is read from.
                 let _ = outbox.send(Arc::new(handshake::setup(index).to_bytes()));
-                let link = Link { pid: peer.process.pid(), index, outbox };
+                let link = Link { pid: peer.pid(), index, outbox };
                 self.peers.insert(worker, peer);
                 self.pool.lock().links.insert(worker, link);
             }
@@ -165,7 +183,8 @@ impl Driver<'_> {
             let waiting = state.links.iter().filter(|(_, link)| link.outbox.is_waiting());
             (state.scheduler.next_timer(), waiting.map(|(id, _)| *id).collect::<Vec<_>>())
         };
-        if self.peers.values().any(|peer| peer.process.pidfd().is_none()) {
+        deadline = self.peers.values().filter_map(|peer| peer.kill_at).chain(deadline).min();
+        if self.peers.values().any(|peer| peer.pidfd().is_none()) {
             let look = now + limits::REAP_INTERVAL;
             deadline = Some(deadline.map_or(look, |deadline| deadline.min(look)));
         }
@@ -177,7 +196,7 @@ impl Driver<'_> {
             let writes = waiting.binary_search(id).is_ok() && peer.is_open;
             let channel = (peer.is_open || writes)
                 .then(|| set.add(peer.socket.as_fd(), peer.is_open, writes));
-            let pidfd = peer.process.pidfd().map(|pidfd| set.add(pidfd, true, false));
+            let pidfd = peer.pidfd().map(|pidfd| set.add(pidfd, true, false));
             let captures = [&peer.stdout, &peer.stderr].map(|capture| {
                 let open = capture.as_ref().filter(|capture| capture.is_open());
                 open.map(|capture| set.add(capture.fd(), true, false))
@@ -213,15 +232,15 @@ impl Driver<'_> {
         ready
     }
 
-    /// Reads from a worker for one turn, and hears what it has to say.
-    fn receive(&mut self, worker: WorkerId) {
-        let Some(peer) = self.peers.get_mut(&worker) else { return };
+    /// Reads from a worker for one turn, and hears what it has to say. Whether there may be more.
+    fn receive(&mut self, worker: WorkerId) -> bool {
+        let Some(peer) = self.peers.get_mut(&worker) else { return false };
         if !peer.is_open {
-            return;
+            return false;
         }
-        let (said, fault) = peer.receive(&mut self.buffer);
+        let Received { said, fault, is_turn_over } = peer.receive(&mut self.buffer);
         if !peer.is_trusted {
-            return;
+            return is_turn_over;
         }
         let is_closed = !peer.is_open && fault.is_none();
         let pool = self.pool;
@@ -234,24 +253,41 @@ impl Driver<'_> {
                 state.scheduler.channel_closed(now, worker);
             }
         });
+        is_turn_over
     }
 
     /// Takes leave of those that are really dead: what they had written is read, what they started is killed.
     fn bury(&mut self, perhaps_dead: Vec<WorkerId>) {
-        let exits: Vec<(WorkerId, Exit)> = perhaps_dead
-            .into_iter()
-            .filter_map(|id| Some((id, self.peers.get(&id)?.process.exit()?)))
-            .collect();
+        let mut exits: Vec<(WorkerId, Exit)> = Vec::new();
+        for id in perhaps_dead {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            match peer.process.exit() {
+                Some(exit) => exits.push((id, exit)),
+                // Its pidfd says so and waitid does not: a debugger has it, and lets go when it likes.
+                None => peer.is_held = true,
+            }
+        }
         if exits.is_empty() {
             return;
         }
         // While the dead are not reaped nobody else can have their numbers.
-        let pids: Vec<_> = exits.iter().map(|(id, _)| self.peers[id].process.pid()).collect();
+        // (Unless somebody else has taken their status.)
+        let is_ours = |pid: &u32, exit: &Exit| !exit.is_unknown() || tree::is_free(*pid);
+        let pids: Vec<_> = exits.iter().map(|(id, exit)| (self.peers[id].pid(), exit)).collect();
+        let pids: Vec<_> =
+            pids.into_iter().filter(|(pid, exit)| is_ours(pid, exit)).map(|(pid, _)| pid).collect();
         tree::kill_below(&pids, &mut self.reserve);
         for (worker, exit) in exits {
-            self.receive(worker);
+            // The dead write no more; but a child that one forked off may, and is not waited for.
+            for _ in 0..limits::LAST_TURNS {
+                if !self.receive(worker) {
+                    break;
+                }
+            }
             let Some(mut peer) = self.peers.remove(&worker) else { continue };
-            peer.process.reap();
+            if !exit.is_unknown() {
+                peer.process.reap();
+            }
             let is_cut_off = peer.is_cut_off();
             let exit = peer.worker_exit(exit, &mut self.buffer);
             self.pool.with_state(|state, now| {
@@ -282,31 +318,33 @@ fn hear(
                 }
                 match handshake::check(&pool.settings, &hello) {
                     Ok(()) => state.scheduler.worker_ready(now, worker),
-                    Err(error) => state.scheduler.break_for(now, error),
+                    Err(error) => state.scheduler.handshake_failed(now, worker, error),
                 }
+            }
+            FromWorker::Refuse(_) if peer.is_greeted => {
+                return Err(Misbehaved("it refused to be what it had said that it is"));
             }
             FromWorker::Refuse(reason) => {
                 let error = Error::new(ErrorKind::Handshake, reason);
-                state.scheduler.break_for(now, error);
+                state.scheduler.handshake_failed(now, worker, error);
             }
             FromWorker::Began(call) => {
                 state.scheduler.call_began(worker, call)?;
                 if let Some(pending) = state.calls.get_mut(&call) {
-                    pending.promise.begin(peer.process.pid());
+                    pending.promise.begin(peer.pid());
                     pending.frame = None;
                 }
             }
             FromWorker::Result(call, bytes) => {
                 state.scheduler.call_finished(now, worker, call)?;
                 if let Some(pending) = state.calls.remove(&call) {
-                    state.decided.push((pending.promise, Ok(Arc::new(bytes))));
+                    state.decided.push(pending.ended(Ending::Result(bytes)));
                 }
             }
             FromWorker::Failed(call, failure) => {
                 state.scheduler.call_finished(now, worker, call)?;
                 if let Some(pending) = state.calls.remove(&call) {
-                    let error = outcome::failed(pending.task, failure);
-                    state.decided.push((pending.promise, Err(error)));
+                    state.decided.push(pending.ended(Ending::Failed(failure)));
                 }
             }
         }

@@ -7,11 +7,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::registry::Table;
 use crate::sys::image::Image;
 use crate::wire::message::{Hello, Setup, VERSION};
+use crate::worker;
 
 /// What the worker with this index is told first.
 pub(super) fn setup(index: usize) -> Setup {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
-    Setup { version: VERSION, index, fingerprint: Table::get().fingerprint() }
+    let (depth, fingerprint) = (worker::depth() + 1, Table::get().fingerprint());
+    Setup { version: VERSION, index, depth, fingerprint }
 }
 
 /// Compares what the worker says with what this process is.

@@ -20,8 +20,8 @@ mod peer;
 mod state;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
-use crate::wire::message;
+use crate::wire::message::CallFrame;
 
 /// One pool of workers.
 pub(crate) struct Pool {
@@ -52,6 +52,10 @@ pub(crate) struct Pool {
     changed: Condvar,
     wake: Wake,
     callbacks: Callbacks,
+    /// How many threads have outcomes in their hands that are not handed out yet.
+    handing_out: AtomicUsize,
+    /// Whether the driver would end if that were none.
+    is_ending: AtomicBool,
     /// Whether the driver thread was started.
     is_driven: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -77,6 +81,8 @@ impl Pool {
             changed: Condvar::new(),
             wake,
             callbacks: Callbacks::default(),
+            handing_out: AtomicUsize::new(0),
+            is_ending: AtomicBool::new(false),
             is_driven: AtomicBool::new(false),
             thread: Mutex::new(None),
             gone: Latch::default(),
@@ -104,15 +110,23 @@ impl Pool {
     /// Feeds the scheduler, performs what it decides, and hands out what was decided.
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (answer, decided) = self.decide(feed);
-        self.callbacks.run(self.id, decided.resolve());
+        if !decided.is_empty() {
+            self.callbacks.run(self.id, decided.resolve());
+            self.handed_out();
+        }
         answer
     }
 
+    /// Feeds the scheduler and performs what it decides. Who hands out what was decided says [`handed_out`](Self::handed_out)
+    /// when that is done, if there was anything.
     fn decide<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> (T, Decided) {
         let now = clock::now();
         let mut state = self.lock();
         let answer = feed(&mut state, now);
         let decided = state.perform();
+        if !decided.is_empty() {
+            self.handing_out.fetch_add(1, Ordering::SeqCst);
+        }
         if decided.wakes_driver {
             self.wake.wake();
         }
@@ -122,8 +136,23 @@ impl Pool {
         (answer, decided)
     }
 
+    /// Something that was decided is handed out: if the driver waits for that alone, it may end.
+    fn handed_out(&self) {
+        self.handing_out.fetch_sub(1, Ordering::SeqCst);
+        if self.is_ending.load(Ordering::SeqCst) {
+            self.wake.wake();
+        }
+    }
+
+    /// Asked by the driver when nothing else is left: whether no thread is still handing out. If one is, it wakes the driver:
+    /// either that thread sees the mark that is set here, or its count is seen to be gone.
+    fn is_handed_out(&self) -> bool {
+        self.is_ending.store(true, Ordering::SeqCst);
+        self.handing_out.load(Ordering::SeqCst) == 0
+    }
+
     /// Accepts a call of `task`, or returns a slot that says why not.
-    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: &[u8]) -> Arc<Slot> {
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, call: CallFrame) -> Arc<Slot> {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task));
         }
@@ -132,12 +161,12 @@ impl Pool {
                 return Slot::failed(task, outcome::refused(task, &refusal));
             }
             state.last_call += 1;
-            let call = CallId(state.last_call);
-            let driver: Arc<dyn Driver> = Arc::clone(self) as _;
-            let (promise, slot) = Promise::new(task, driver, call);
-            let frame = Some(Arc::new(message::call(call, task, args)));
-            state.calls.insert(call, Pending { promise, task, frame });
-            state.scheduler.submit(now, call);
+            let id = CallId(state.last_call);
+            let driver: Weak<Self> = Arc::downgrade(self);
+            let (promise, slot) = Promise::new(task, driver, id);
+            let frame = Some(Arc::new(call.into_bytes(id)));
+            state.calls.insert(id, Pending { promise, task, frame });
+            state.scheduler.submit(now, id);
             slot
         })
     }
@@ -250,7 +279,10 @@ impl Pool {
 impl Driver for Pool {
     fn cancel(&self, call: CallId) -> bool {
         let (cancelled, decided) = self.decide(|state, now| state.scheduler.cancel(now, call));
-        run_callbacks(decided.resolve());
+        if !decided.is_empty() {
+            run_callbacks(decided.resolve());
+            self.handed_out();
+        }
         cancelled
     }
 }

@@ -1,15 +1,37 @@
 //! What a call's end is in words: from the scheduler's verdicts and the workers' failures to errors.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Execution};
+use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
 use crate::wire::message::CallFailure;
+
+/// How a call has ended, as it is known under the pool's lock; the words are made without it.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Result(Vec<u8>),
+    Failed(CallFailure),
+    Judged(Verdict),
+}
+
+impl Ending {
+    /// What the future of a call of `task` gets.
+    pub(super) fn into_outcome(self, task: &'static str) -> Outcome {
+        match self {
+            Self::Result(bytes) => Ok(Arc::new(bytes)),
+            Self::Failed(failure) => Err(failed(task, failure)),
+            Self::Judged(verdict) => Err(judged(task, verdict)),
+        }
+    }
+}
 
 fn execution(began: bool) -> Execution {
     if began { Execution::Started } else { Execution::NotStarted }
 }
 
 /// The error of a call that ends without having run to its end.
-pub(super) fn judged(task: &'static str, verdict: Verdict) -> Error {
+fn judged(task: &'static str, verdict: Verdict) -> Error {
     let error = match verdict {
         Verdict::Cancelled => {
             Error::new(ErrorKind::Cancelled, format!("the call of `{task}` was cancelled"))
@@ -50,7 +72,7 @@ pub(super) fn shut_down() -> Error {
 }
 
 /// The error of a call that its worker reports about.
-pub(super) fn failed(task: &'static str, failure: CallFailure) -> Error {
+fn failed(task: &'static str, failure: CallFailure) -> Error {
     let error = match failure {
         CallFailure::Panicked(report) => {
             let place = report.location().map(|place| format!(" at {place}")).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The reading side of a started worker, which only the driver touches.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::capture::Capture;
 use crate::error::WorkerExit;
@@ -9,6 +11,16 @@ use crate::sys::child::{ChildProcess, Exit};
 use crate::sys::socket::Socket;
 use crate::transport::stream::{Inbox, Progress};
 use crate::wire::message::FromWorker;
+
+/// What came of reading from a worker.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) said: Vec<FromWorker>,
+    /// If it ended in something that means nothing: what that was.
+    pub(super) fault: Option<&'static str>,
+    /// Whether there may be more.
+    pub(super) is_turn_over: bool,
+}
 
 /// One started worker.
 #[derive(Debug)]
@@ -24,6 +36,10 @@ pub(super) struct Peer {
     pub(super) is_trusted: bool,
     /// Whether it has said hello.
     pub(super) is_greeted: bool,
+    /// Whether it is dead for its pidfd, but not for its parent: it has to be asked now and then.
+    pub(super) is_held: bool,
+    /// When it is killed, having been told to end.
+    pub(super) kill_at: Option<Instant>,
 }
 
 impl Peer {
@@ -39,18 +55,25 @@ impl Peer {
             is_open: true,
             is_trusted: true,
             is_greeted: false,
+            is_held: false,
+            kill_at: None,
         }
     }
 
-    /// Reads for one turn. What was said, and if it ended in something that means nothing: what that was.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> (Vec<FromWorker>, Option<&'static str>) {
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What becomes readable when it has ended, if there is such a thing.
+    pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.process.pidfd().filter(|_| !self.is_held)
+    }
+
+    /// Reads for one turn.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         let mut said = Vec::new();
         let mut fault = None;
-        match self.inbox.receive(buffer) {
-            Ok(Progress::Empty | Progress::TurnOver) => {}
-            Ok(Progress::Closed) => self.is_open = false,
-            Err(error) => fault = Some(error.0),
-        }
+        let progress = self.inbox.receive(buffer);
         while let Some(frame) = self.inbox.next_frame() {
             match FromWorker::parse(frame) {
                 Ok(message) => said.push(message),
@@ -60,10 +83,11 @@ impl Peer {
                 }
             }
         }
-        if fault.is_some() {
+        let fault = fault.or_else(|| progress.err().map(|error| error.0));
+        if fault.is_some() || progress == Ok(Progress::Closed) {
             self.is_open = false;
         }
-        (said, fault)
+        Received { said, fault, is_turn_over: self.is_open && progress == Ok(Progress::TurnOver) }
     }
 
     /// How the worker ended, as its last words have it.
@@ -75,7 +99,7 @@ impl Peer {
             })
         };
         WorkerExit {
-            pid: self.process.pid(),
+            pid: self.pid(),
             code: exit.code,
             signal: exit.signal,
             task: None,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::outcome;
+use super::outcome::Ending;
 use crate::error::Error;
-use crate::future::slot::{Callback, Outcome, Promise};
+use crate::future::slot::{Callback, Promise};
 use crate::id::{CallId, WorkerId};
 use crate::scheduler::{Action, Scheduler};
 use crate::transport::stream::Outbox;
@@ -16,6 +16,19 @@ pub(super) struct Pending {
     pub(super) task: &'static str,
     /// What is written to the worker; kept until a worker has begun the call, since it may have to be written again.
     pub(super) frame: Option<Arc<Vec<u8>>>,
+}
+
+impl Pending {
+    pub(super) fn ended(self, ending: Ending) -> Ended {
+        Ended { promise: self.promise, task: self.task, ending }
+    }
+}
+
+/// A call whose end is known, and has to be handed out.
+pub(super) struct Ended {
+    promise: Promise,
+    task: &'static str,
+    ending: Ending,
 }
 
 /// The writing side of a started worker.
@@ -56,21 +69,27 @@ pub(super) struct State {
     pub(super) prewarming: usize,
     pub(super) start_failures: u64,
     pub(super) last_start_error: Option<Error>,
-    pub(super) decided: Vec<(Promise, Outcome)>,
+    pub(super) decided: Vec<Ended>,
 }
 
 /// What is to be done when the lock is gone.
 #[must_use]
 pub(super) struct Decided {
-    outcomes: Vec<(Promise, Outcome)>,
+    ended: Vec<Ended>,
     pub(super) wakes_driver: bool,
 }
 
 impl Decided {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ended.is_empty()
+    }
+
     /// Hands the outcomes out. The callbacks come back, to be run where they belong.
     pub(super) fn resolve(self) -> Vec<Callback> {
-        let outcomes = self.outcomes.into_iter();
-        outcomes.flat_map(|(promise, outcome)| promise.resolve(outcome)).collect()
+        let ended = self.ended.into_iter();
+        ended
+            .flat_map(|Ended { promise, task, ending }| promise.resolve(ending.into_outcome(task)))
+            .collect()
     }
 }
 
@@ -98,8 +117,8 @@ impl State {
             match action {
                 Action::Dispatch { worker, call } => wakes_driver |= self.dispatch(worker, call),
                 Action::Resolve { call, verdict } => {
-                    if let Some(Pending { promise, task, .. }) = self.calls.remove(&call) {
-                        self.decided.push((promise, Err(outcome::judged(task, verdict))));
+                    if let Some(pending) = self.calls.remove(&call) {
+                        self.decided.push(pending.ended(Ending::Judged(verdict)));
                     }
                 }
                 Action::Start { worker, index } => self.jobs.push(Job::Start { worker, index }),
@@ -109,7 +128,7 @@ impl State {
             }
         }
         wakes_driver |= !self.jobs.is_empty() || self.is_over;
-        Decided { outcomes: std::mem::take(&mut self.decided), wakes_driver }
+        Decided { ended: std::mem::take(&mut self.decided), wakes_driver }
     }
 
     /// Writes a call to its worker. True if the driver has to write the rest.

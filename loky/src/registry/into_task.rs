@@ -1,5 +1,7 @@
 //! What can be submitted: a [`Task`], or the function item that one was made of.
 
+use std::any::TypeId;
+
 use super::Table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::Task;
@@ -37,17 +39,18 @@ impl<Args, R: 'static> IntoTask<Args, ByTask> for Task<Args, R> {
     }
 }
 
-/// The task that was made of the function item `F`, found by the item's path.
-fn task_of<F, Args: 'static, R: 'static>() -> Result<Task<Args, R>> {
-    let path = std::any::type_name::<F>();
-    let typed = Table::get().by_path(path).and_then(|entry| entry.typed.downcast_ref());
+/// The task that was made of the function item `F`.
+fn task_of<F: 'static, Args: 'static, R: 'static>() -> Result<Task<Args, R>> {
+    let entry = Table::get().by_item(TypeId::of::<F>());
+    let typed = entry.and_then(|entry| entry.typed.downcast_ref());
     typed.copied().ok_or_else(|| {
+        let path = std::any::type_name::<F>();
         let message = format!("`{path}` is no task: it needs `#[loky::task]`");
         Error::new(ErrorKind::NotATask, message)
     })
 }
 
-impl<F: Fn() -> R, R: 'static> IntoTask<(), fn() -> R> for F {
+impl<F: Fn() -> R + 'static, R: 'static> IntoTask<(), fn() -> R> for F {
     type Output = R;
 
     fn into_task(self) -> Result<Task<(), R>> {
@@ -55,7 +58,7 @@ impl<F: Fn() -> R, R: 'static> IntoTask<(), fn() -> R> for F {
     }
 }
 
-impl<F: Fn(A) -> R, A: 'static, R: 'static> IntoTask<A, fn(A) -> R> for F {
+impl<F: Fn(A) -> R + 'static, A: 'static, R: 'static> IntoTask<A, fn(A) -> R> for F {
     type Output = R;
 
     fn into_task(self) -> Result<Task<A, R>> {
@@ -67,7 +70,7 @@ macro_rules! function_items {
     ($($arg:ident)+) => {
         impl<F, R, $($arg),+> IntoTask<($($arg,)+), fn($($arg),+) -> R> for F
         where
-            F: Fn($($arg),+) -> R,
+            F: Fn($($arg),+) -> R + 'static,
             R: 'static,
             $($arg: 'static,)+
         {

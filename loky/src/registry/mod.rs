@@ -1,13 +1,14 @@
 //! The link-time table of tasks.
 //!
 //! `#[loky::task]` puts a row into it; the linker joins the rows of all crates that the program mentions. The table is never
-//! keyed by the address of a function (identical functions may share one), only by name, and by the path of the function
-//! item where that item is what was submitted. It is read on first use, never before `main`. Tested in the packages `tests`
+//! keyed by the address of a function (identical functions may share one), only by name, and by the type of the function item
+//! where that item is what was submitted. It is read on first use, which in a worker under test support is before `main`: by then all constructors have run. Tested in the packages `tests`
 //! and `ui-tests`, where there are tasks to find.
 
 mod builtin;
 mod into_task;
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -46,7 +47,7 @@ pub(crate) struct Table {
     /// By name.
     sorted: Vec<&'static TaskEntry>,
     by_name: HashMap<&'static str, &'static TaskEntry>,
-    by_path: HashMap<&'static str, &'static TaskEntry>,
+    by_item: HashMap<TypeId, &'static TaskEntry>,
     fingerprint: Fingerprint,
 }
 
@@ -58,7 +59,7 @@ impl Table {
             sorted.sort_by_key(|entry| (entry.name(), entry.file, entry.line));
             Self {
                 by_name: sorted.iter().map(|entry| (entry.name(), *entry)).collect(),
-                by_path: sorted.iter().map(|entry| ((entry.path)(), *entry)).collect(),
+                by_item: sorted.iter().map(|entry| ((entry.item)().id, *entry)).collect(),
                 fingerprint: fingerprint(&sorted),
                 sorted,
             }
@@ -73,8 +74,8 @@ impl Table {
         self.by_name.get(name).copied()
     }
 
-    fn by_path(&self, path: &str) -> Option<&'static TaskEntry> {
-        self.by_path.get(path).copied()
+    fn by_item(&self, id: TypeId) -> Option<&'static TaskEntry> {
+        self.by_item.get(&id).copied()
     }
 
     /// Names and signatures, in the order of the names.

@@ -18,7 +18,7 @@
 //!            └─broken, or Shutdown::Kill─▶ Closed ─no workers─▶ Ended
 //! ```
 //!
-//! What holds after every event (checked in debug builds by [`Scheduler::check`]): a call is in exactly one place; a worker
+//! What holds after every event (checked in debug builds and by the simulation): a call is in exactly one place; a worker
 //! has at most one call; there are never more live workers than `max_workers`. Every call that was submitted leaves by
 //! exactly one of `call_finished` and [`Action::Resolve`]. Tested in `tests.rs` by hand and by simulation with seeds.
 
@@ -113,7 +113,9 @@ pub(crate) struct Scheduler {
     /// The last one to become idle is the first to get a call: its caches are warm.
     idle: Vec<WorkerId>,
     last_worker: u64,
-    /// Workers that died in a row before any began a call.
+    /// Workers that died in a row before any was ready.
+    start_deaths: u32,
+    /// Workers that were ready and died in a row before any began a call.
     unused_deaths: u32,
     ever_ready: bool,
     no_start_before: Option<Instant>,
@@ -135,6 +137,7 @@ impl Scheduler {
             workers: BTreeMap::new(),
             idle: Vec::new(),
             last_worker: 0,
+            start_deaths: 0,
             unused_deaths: 0,
             ever_ready: false,
             no_start_before: None,
@@ -186,6 +189,7 @@ impl Scheduler {
         let is_queued = self.calls.get(&call).is_some_and(|state| state.place == Place::Queued);
         if is_queued {
             self.resolve(call, Verdict::Cancelled);
+            self.forget_cancelled();
             self.advance(now);
         }
         is_queued
@@ -246,6 +250,15 @@ impl Scheduler {
             if self.calls.get(&call).is_some_and(|state| state.place == Place::Queued) {
                 self.resolve(call, verdict.clone());
             }
+        }
+    }
+
+    /// Clears the queue of cancelled calls once they are most of it, so that it stays in proportion.
+    fn forget_cancelled(&mut self) {
+        if self.queue.len() > 2 * self.queued + 64 {
+            let calls = &self.calls;
+            let is_queued = |state: &CallState| state.place == Place::Queued;
+            self.queue.retain(|call| calls.get(call).is_some_and(is_queued));
         }
     }
 

@@ -222,6 +222,27 @@ fn a_worker_that_closes_its_channel_or_breaks_the_protocol_is_killed() {
     assert!(pool.scheduler.call_began(WorkerId(2), CallId(1)).is_err(), "not its call");
     pool.scheduler.worker_misbehaved(pool.now, WorkerId(1), "rubbish");
     check(&mut pool, &["kill 1"]);
+    // What it said about its call, or did not say, counts for nothing: the call may have begun, and must not run again.
+    pool.exit(WorkerId(1));
+    assert_eq!(shorthand(&pool.actions())[0], "1 terminated, began true");
+}
+
+#[test]
+fn a_stranger_among_good_workers_breaks_nothing() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    pool.exit(WorkerId(2));
+    check(&mut pool, &["start 3 as 1"]);
+    let error = Error::new(ErrorKind::Handshake, "another program");
+    pool.scheduler.handshake_failed(pool.now, WorkerId(3), error.clone());
+    check(&mut pool, &["kill 3"]);
+    pool.exit(WorkerId(3));
+    check(&mut pool, &[]);
+    pool.exit(WorkerId(1));
+    pool.pass(limits::RESPAWN_PACE);
+    check(&mut pool, &["start 4 as 0", "start 5 as 1"]);
+    pool.scheduler.handshake_failed(pool.now, WorkerId(4), error);
+    check(&mut pool, &["kill 4", "kill 5"]);
+    assert!(pool.scheduler.is_broken());
 }
 
 #[test]
@@ -404,6 +425,7 @@ impl Simulation {
             }
         }
         self.perform();
+        self.pool.scheduler.check_calls();
     }
 
     fn run(mut self) {

@@ -106,6 +106,7 @@ impl Scheduler {
     pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.ever_ready = true;
+        self.start_deaths = 0;
         if worker.state == WorkerState::Starting {
             worker.state = WorkerState::Idle;
             worker.deadline = None;
@@ -118,8 +119,11 @@ impl Scheduler {
 
     /// How many workers have shaken hands and are here to stay.
     pub(crate) fn ready_workers(&self) -> usize {
-        let is_ready =
-            |worker: &&Worker| matches!(worker.state, WorkerState::Idle | WorkerState::Busy(_));
+        let is_ready = |worker: &&Worker| {
+            matches!(worker.state, WorkerState::Idle | WorkerState::Busy(_))
+                && !worker.killed
+                && worker.deadline.is_none()
+        };
         self.workers.values().filter(is_ready).count()
     }
 
@@ -145,14 +149,30 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// Something came to light after which the pool is of no use: what was started is no worker of this program, say.
+    /// Something came to light after which the pool is of no use.
     pub(crate) fn break_for(&mut self, now: Instant, cause: Error) {
         self.break_pool(cause);
         self.advance(now);
     }
 
-    /// The worker sent what is no message, or not the one that was due: nothing it says counts any more.
+    /// What was started is no worker of this program. If others are, it is alone in that.
+    pub(crate) fn handshake_failed(&mut self, now: Instant, id: WorkerId, cause: Error) {
+        if self.ready_workers() == 0 {
+            return self.break_for(now, cause);
+        }
+        self.condemn(id, cause.to_string());
+        self.no_start_before = Some(now + limits::RESPAWN_PACE);
+        self.advance(now);
+    }
+
+    /// The worker sent what is no message, or not the one that was due: nothing it says counts any more, and neither does
+    /// its silence. A call that it was given may have begun.
     pub(crate) fn worker_misbehaved(&mut self, now: Instant, id: WorkerId, what: &str) {
+        if let Some(WorkerState::Busy(call)) = self.workers.get(&id).map(|worker| worker.state)
+            && let Some(state) = self.calls.get_mut(&call)
+        {
+            state.place = Place::Dispatched { worker: id, began: true };
+        }
         self.condemn(id, format!("it broke the protocol: {what}"));
         self.advance(now);
     }
@@ -205,24 +225,22 @@ impl Scheduler {
                 Error::new(ErrorKind::BrokenProcessPool, message).with_worker_exit(exit),
             );
         }
-        if worker.used {
-            return;
-        }
-        self.unused_deaths += 1;
-        if self.unused_deaths < limits::MAX_UNUSED_DEATHS {
-            return;
-        }
         if worker.state == WorkerState::Starting {
-            let message = format!(
-                "{} workers died one after another before they could run anything, the last by {}; {ENTRY_HINT}",
-                self.unused_deaths,
-                describe(&exit)
-            );
-            self.break_pool(
-                Error::new(ErrorKind::BrokenProcessPool, message).with_worker_exit(exit),
-            );
-        } else {
-            self.no_start_before = Some(now + limits::RESPAWN_PACE);
+            self.start_deaths += 1;
+            if self.start_deaths >= limits::MAX_UNUSED_DEATHS {
+                let message = format!(
+                    "{} workers died one after another before they could run anything, the last by {}; {ENTRY_HINT}",
+                    self.start_deaths,
+                    describe(&exit)
+                );
+                let cause = Error::new(ErrorKind::BrokenProcessPool, message);
+                self.break_pool(cause.with_worker_exit(exit));
+            }
+        } else if !worker.used {
+            self.unused_deaths += 1;
+            if self.unused_deaths >= limits::MAX_UNUSED_DEATHS {
+                self.no_start_before = Some(now + limits::RESPAWN_PACE);
+            }
         }
     }
 
@@ -282,16 +300,17 @@ impl Scheduler {
         }
     }
 
-    /// What must hold between any two events.
+    /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
         assert!(self.workers.len() <= self.max_workers, "more workers than allowed");
-        let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
-        assert_eq!(queued, self.queued, "queued calls are counted");
-        for (call, state) in &self.calls {
-            if let Place::Dispatched { worker, .. } = state.place {
-                let worker = self.workers.get(&worker).expect("a call lies with a live worker");
-                assert_eq!(worker.state, WorkerState::Busy(*call), "and that worker has it");
+        for (id, worker) in &self.workers {
+            if let WorkerState::Busy(call) = worker.state
+                && let Some(state) = self.calls.get(&call)
+            {
+                let is_here =
+                    matches!(state.place, Place::Dispatched { worker, .. } if worker == *id);
+                assert!(is_here, "a busy worker has its call");
             }
         }
         for id in &self.idle {
@@ -300,6 +319,19 @@ impl Scheduler {
         }
         let is_shut = matches!(self.phase, Phase::Closed | Phase::Ended);
         assert!(!is_shut || self.calls.is_empty(), "a closed pool has no calls");
+    }
+
+    /// The same, as it is seen from the calls: too many for anything but a simulation.
+    #[cfg(test)]
+    pub(super) fn check_calls(&self) {
+        let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
+        assert_eq!(queued, self.queued, "queued calls are counted");
+        for (call, state) in &self.calls {
+            if let Place::Dispatched { worker, .. } = state.place {
+                let worker = self.workers.get(&worker).expect("a call lies with a live worker");
+                assert_eq!(worker.state, WorkerState::Busy(*call), "and that worker has it");
+            }
+        }
     }
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct Exit {
     pub(crate) signal: Option<i32>,
 }
 
+impl Exit {
+    /// Whether somebody else has taken the status: then the number may be another process's by now.
+    pub(crate) fn is_unknown(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// A started process of ours.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
@@ -65,23 +72,14 @@ impl ChildProcess {
         }
     }
 
-    /// Has the process pause, if it is still there.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Ends the process at once, paused or not, if it is still there.
+    /// Ends the process at once, if it is still there.
     pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    fn signal(&self, signal: Signal) {
         match &self.pidfd {
             Some(pidfd) => {
-                let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+                let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
             }
             None if self.exit().is_none() => {
-                let _ = rustix::process::kill_process(self.pid, signal);
+                let _ = rustix::process::kill_process(self.pid, Signal::KILL);
             }
             None => {}
         }

@@ -57,20 +57,10 @@ fn timespec(duration: Duration) -> Timespec {
     }
 }
 
-/// Whether the other side of `fd` is gone altogether.
+/// Whether the other side of `fd` is gone altogether, now.
 pub(crate) fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
-    look(fd, |set, place| set.hung_up(place))
-}
-
-/// Whether there is something to read, be it the end or an error.
-pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    look(fd, |set, place| set.readable(place))
-}
-
-/// Looks at one descriptor without waiting.
-fn look(fd: BorrowedFd<'_>, answer: impl FnOnce(&PollSet<'_>, usize) -> bool) -> bool {
     let mut set = PollSet::default();
-    let place = set.add(fd, true, false);
+    let place = set.add(fd, false, false);
     let _ = rustix::event::poll(&mut set.fds, Some(&timespec(Duration::ZERO)));
-    answer(&set, place)
+    set.hung_up(place)
 }

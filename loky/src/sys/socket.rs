@@ -69,7 +69,7 @@ impl Socket {
         Ok(read)
     }
 
-    /// Ends both directions, for all who have this end open.
+    /// Ends both directions: the other side is told of a hang-up.
     pub(crate) fn hang_up(&self) {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
     }

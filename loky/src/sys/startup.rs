@@ -8,6 +8,8 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::process::Signal;
+
 use super::socket::Socket;
 use super::streams;
 
@@ -27,12 +29,22 @@ fn stdin() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(0) }
 }
 
-/// Takes the channel out of stdin, which is empty afterwards, and closes every descriptor but the standard ones.
+/// Where the channel's descriptor lies at least, out of the way of numbers that native code may write to by mistake.
+const CHANNEL_LOWEST: i32 = 200;
+
+/// A descriptor of its own for the channel that is stdin.
+pub(crate) fn stdin_as_channel() -> io::Result<Socket> {
+    let high = rustix::io::fcntl_dupfd_cloexec(stdin(), CHANNEL_LOWEST);
+    // A limit of descriptors may lie below that.
+    let fd = high.or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdin(), super::LOWEST))?;
+    Ok(Socket::from_fd(fd))
+}
+
+/// Takes the channel out of stdin, which is empty afterwards.
 ///
 /// Standard streams that are closed are opened on `/dev/null`, so that no file that a task opens becomes its stdout.
 pub(crate) fn take_channel() -> io::Result<Socket> {
-    close_from_3();
-    let channel = rustix::io::fcntl_dupfd_cloexec(stdin(), super::LOWEST)?;
+    let channel = stdin_as_channel()?;
     let null = streams::null()?;
     rustix::stdio::dup2_stdin(&null)?;
     if is_closed(1) {
@@ -41,7 +53,19 @@ pub(crate) fn take_channel() -> io::Result<Socket> {
     if is_closed(2) {
         rustix::stdio::dup2_stderr(&null)?;
     }
-    Ok(Socket::from_fd(channel))
+    Ok(channel)
+}
+
+/// Ends this process by SIGKILL: at once, and without a word or a core.
+pub(crate) fn kill_self() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+    exit_at_once(1)
+}
+
+/// Ends this process as nothing else does: at once, with all its threads, and without running anything more of it.
+pub(crate) fn exit_at_once(code: i32) -> ! {
+    // SAFETY: it does not return, and looks at nothing but the number.
+    unsafe { libc::_exit(code) }
 }
 
 fn is_closed(fd: i32) -> bool {
@@ -50,8 +74,9 @@ fn is_closed(fd: i32) -> bool {
     rustix::io::fcntl_getfd(fd.as_fd()).is_err()
 }
 
-/// Closes what a parent handed down by mistake. The library has none open yet in this process.
-fn close_from_3() {
+/// Closes what a parent handed down by mistake: every descriptor but the standard ones. The library has none open yet in
+/// this process.
+pub(crate) fn close_inherited() {
     // SAFETY: plain numbers; who owns a descriptor above 2 here has inherited it without knowing.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
     if closed == 0 {

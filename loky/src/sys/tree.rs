@@ -71,16 +71,37 @@ fn belonging(all: &[Stat], roots: &HashSet<u32>) -> Vec<Stat> {
 
 /// Kills what belongs to `roots`, but not the roots themselves.
 ///
-/// Repeated until a scan finds nobody, so that a process that forks meanwhile does not get away. The caller keeps the
-/// roots' numbers taken (alive or unreaped), so that no stranger can have one of them as its session.
+/// The caller keeps the roots' numbers taken (alive or unreaped), so that no stranger can have one of them as its session;
+/// one that is not sure asks [`is_free`].
 pub(crate) fn kill_below(roots: &[u32], reserve: &mut Reserve) {
     if !roots.is_empty() {
-        reserve.lend(|| kill_until_none_is_found(roots));
+        reserve.lend(|| kill_until_none_is_found(roots.iter().copied().collect()));
     }
 }
 
-fn kill_until_none_is_found(roots: &[u32]) {
-    let mut roots: HashSet<u32> = roots.iter().copied().collect();
+/// Kills `roots`, which is done by `kill_roots`, with what belongs to them.
+///
+/// What belongs to them goes first: a descendant in a session of its own is lost from sight when they are gone. And as long as
+/// they live they see to it themselves if this process ends in the middle of this (so they must not be stopped meanwhile).
+pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl FnOnce()) {
+    if roots.is_empty() {
+        return;
+    }
+    reserve.lend(|| {
+        let mut roots = roots.iter().copied().collect();
+        for member in belonging(&processes(), &roots) {
+            kill(member);
+            if member.pid == member.session {
+                roots.insert(member.pid);
+            }
+        }
+        kill_roots();
+        kill_until_none_is_found(roots);
+    });
+}
+
+/// Repeated until a scan finds nobody, so that a process that forks meanwhile does not get away.
+fn kill_until_none_is_found(mut roots: HashSet<u32>) {
     for _ in 0..limits::KILL_ROUNDS {
         let victims = belonging(&processes(), &roots);
         if victims.is_empty() {
@@ -96,10 +117,9 @@ fn kill_until_none_is_found(roots: &[u32]) {
     }
 }
 
-/// Ends this process as nothing else does: at once, and without a word or a core.
-pub(crate) fn kill_self() -> ! {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
-    std::process::abort()
+/// Whether no living process has this number.
+pub(crate) fn is_free(pid: u32) -> bool {
+    Stat::read(pid).is_none_or(|stat| !stat.is_alive())
 }
 
 /// Kills the process that `stat` was read of, unless its number has passed to another since.

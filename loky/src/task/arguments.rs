@@ -10,6 +10,11 @@ pub struct EncodedArgs {
 }
 
 impl EncodedArgs {
+    /// To be appended to `bytes`.
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
     /// Appends one argument.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the link-time table holds of a task: plain constant data and two functions.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::{Ran, Run};
 /// One row of the link-time table, written by the macro.
 #[doc(hidden)]
 pub struct TaskEntry {
-    /// The path of the function item, as `std::any::type_name` gives it.
-    pub path: fn() -> &'static str,
+    /// The function item.
+    pub item: fn() -> Item,
     /// The name that the attribute gave.
     pub explicit_name: Option<&'static str>,
     /// The path without the marks of raw identifiers, once somebody has asked for it.
@@ -45,7 +45,7 @@ impl TaskEntry {
     pub(crate) fn name(&self) -> &'static str {
         let path = match self.explicit_name {
             Some(name) => return name,
-            None => (self.path)(),
+            None => (self.item)().path,
         };
         if path.contains("r#") {
             self.plain_path.get_or_init(|| path.replace("r#", "").leak())
@@ -64,8 +64,19 @@ impl fmt::Debug for TaskEntry {
     }
 }
 
-/// The path of a function item.
+/// A function item. Its type tells it from all others; its path does not always: two functions of one name in two blocks of
+/// one function have the same.
 #[doc(hidden)]
-pub fn path_of<F>(_: &F) -> &'static str {
-    std::any::type_name::<F>()
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The item's own type.
+    pub id: TypeId,
+    /// The item's path, as `std::any::type_name` gives it.
+    pub path: &'static str,
+}
+
+/// What can be known of a function item.
+#[doc(hidden)]
+pub fn item_of<F: 'static>(_: &F) -> Item {
+    Item { id: TypeId::of::<F>(), path: std::any::type_name::<F>() }
 }

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 pub use self::arguments::{Arguments, EncodedArgs};
-pub use self::entry::{TaskEntry, TaskOptions, path_of};
+pub use self::entry::{Item, TaskEntry, TaskOptions, item_of};
 pub use self::run::{Failure, Ran, Run};
 
 use crate::codec::{self, CodecError, Witness, output};
@@ -62,10 +62,12 @@ impl<Args, R> Task<Args, R> {
         self.output
     }
 
-    pub(crate) fn encode(&self, args: &Args) -> Result<Vec<u8>, CodecError> {
-        let mut encoded = EncodedArgs::default();
+    /// Appends the encoded arguments to `out`.
+    pub(crate) fn encode(&self, args: &Args, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut encoded = EncodedArgs::new(std::mem::take(out));
         (self.encode)(args, &mut encoded)?;
-        Ok(encoded.into_bytes())
+        *out = encoded.into_bytes();
+        Ok(())
     }
 }
 
@@ -74,7 +76,7 @@ impl<Args, R> Task<Args, R> {
 #[must_use]
 pub const fn refused<Args, R>() -> Task<Args, R> {
     static ENTRY: TaskEntry = TaskEntry {
-        path: || "",
+        item: || item_of(&refused::<(), ()>),
         explicit_name: None,
         plain_path: OnceLock::new(),
         signature: "",

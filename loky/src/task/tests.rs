@@ -48,14 +48,14 @@ fn each_step_that_fails_says_so() {
 
 #[test]
 fn a_raw_identifier_is_named_without_its_mark() {
-    fn path() -> &'static str {
-        "krate::r#mod::r#fn"
+    fn item() -> Item {
+        Item { path: "krate::r#mod::r#fn", ..item_of(&()) }
     }
     fn never(_: Run<'_>) -> Ran {
         unreachable!("this entry is not run")
     }
     let entry = TaskEntry {
-        path,
+        item,
         explicit_name: None,
         plain_path: OnceLock::new(),
         signature: "() -> ()",

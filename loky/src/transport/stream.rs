@@ -34,11 +34,17 @@ impl Outbox {
         self.flush()
     }
 
-    /// Writes as much as fits now.
+    /// Writes as much as fits now, for one turn: a worker may read as fast as this is written.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while let Some(frame) = self.frames.front() {
+        let mut turn = 0;
+        while let Some(frame) = self.frames.front()
+            && turn < limits::WRITE_TURN_BYTES
+        {
             match self.socket.try_send(&frame[self.written..]) {
-                Ok(sent) => self.written += sent,
+                Ok(sent) => {
+                    self.written += sent;
+                    turn += sent;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => {
                     self.frames.clear();

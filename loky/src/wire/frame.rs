@@ -33,6 +33,11 @@ pub(crate) fn finish(frame: &mut [u8]) {
     frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
 }
 
+/// Says which call the frame that starts at the front of `frame` is about.
+pub(crate) fn set_call(frame: &mut [u8], call: u64) {
+    frame[8..16].copy_from_slice(&call.to_le_bytes());
+}
+
 /// A parsed header.
 #[derive(Clone, Copy, Debug)]
 struct Header {

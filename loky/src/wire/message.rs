@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) version: u32,
     /// Which of the pool's workers it is: below the pool's maximum, and taken over by its replacement.
     pub(crate) index: u32,
+    /// How many workers there are above one another with this one.
+    pub(crate) depth: u32,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -88,18 +90,44 @@ impl Setup {
         framed(SETUP, 0, |out| {
             out.extend_from_slice(&self.version.to_le_bytes());
             out.extend_from_slice(&self.index.to_le_bytes());
+            out.extend_from_slice(&self.depth.to_le_bytes());
             put_fingerprint(out, self.fingerprint);
         })
     }
 }
 
+/// A call that is being written: the arguments are appended to it as they are encoded, its id comes last.
+#[derive(Debug)]
+pub(crate) struct CallFrame {
+    bytes: Vec<u8>,
+}
+
+impl CallFrame {
+    pub(crate) fn new(task: &str) -> Self {
+        let mut bytes = Vec::new();
+        frame::begin(&mut bytes, CALL, 0);
+        put_text(&mut bytes, task);
+        Self { bytes }
+    }
+
+    /// Where the arguments go.
+    pub(crate) fn args(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(crate) fn into_bytes(mut self, call: CallId) -> Vec<u8> {
+        frame::finish(&mut self.bytes);
+        frame::set_call(&mut self.bytes, call.0);
+        self.bytes
+    }
+}
+
 /// A call, ready to be written.
+#[cfg(test)]
 pub(crate) fn call(call: CallId, task: &str, args: &[u8]) -> Vec<u8> {
-    framed(CALL, call.0, |out| {
-        out.reserve(4 + task.len() + args.len());
-        put_text(out, task);
-        out.extend_from_slice(args);
-    })
+    let mut frame = CallFrame::new(task);
+    frame.args().extend_from_slice(args);
+    frame.into_bytes(call)
 }
 
 impl<'a> ToWorker<'a> {
@@ -111,12 +139,12 @@ impl<'a> ToWorker<'a> {
                 if version != VERSION {
                     // The rest may mean anything; the version says enough.
                     let fingerprint = Fingerprint::default();
-                    return Ok(Self::Setup(Setup { version, index: 0, fingerprint }));
+                    return Ok(Self::Setup(Setup { version, index: 0, depth: 0, fingerprint }));
                 }
-                let index = reader.u32()?;
+                let (index, depth) = (reader.u32()?, reader.u32()?);
                 let fingerprint = take_fingerprint(&mut reader)?;
                 reader.end()?;
-                Ok(Self::Setup(Setup { version, index, fingerprint }))
+                Ok(Self::Setup(Setup { version, index, depth, fingerprint }))
             }
             CALL => {
                 let task = reader.text()?;

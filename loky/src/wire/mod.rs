@@ -9,7 +9,7 @@
 //!
 //! | message  | to     | call | body                                                     |
 //! |----------|--------|------|----------------------------------------------------------|
-//! | `Setup`  | worker | –    | version, index, fingerprint                              |
+//! | `Setup`  | worker | –    | version, index, depth, fingerprint                       |
 //! | `Call`   | worker | yes  | name of the task, encoded arguments                      |
 //! | `Hello`  | parent | –    | version, image, fingerprint, the table if it differs     |
 //! | `Refuse` | parent | –    | why this process is no worker                            |

@@ -71,8 +71,12 @@ fn every_message_comes_back_from_pieces_of_any_size() {
         assert_eq!(back, messages, "in pieces of {size}");
     }
 
-    let setup =
-        Setup { version: VERSION, index: 3, fingerprint: Fingerprint { count: 1, hash: 2 } };
+    let setup = Setup {
+        version: VERSION,
+        index: 3,
+        depth: 1,
+        fingerprint: Fingerprint { count: 1, hash: 2 },
+    };
     let call = message::call(CallId(8), "geo.add", &[9, 9]);
     let frames = decode(&[setup.to_bytes(), call].concat(), || 5).unwrap();
     assert_eq!(ToWorker::parse(&frames[0]), Ok(ToWorker::Setup(setup)));
@@ -92,7 +96,8 @@ fn a_result_can_be_written_in_place() {
 #[test]
 fn another_version_is_told_apart_whatever_follows_it() {
     let mut bytes =
-        Setup { version: VERSION + 1, index: 0, fingerprint: Fingerprint::default() }.to_bytes();
+        Setup { version: VERSION + 1, index: 0, depth: 0, fingerprint: Fingerprint::default() }
+            .to_bytes();
     bytes.truncate(bytes.len() - 8);
     let length = (bytes.len() - 24) as u64;
     bytes[16..24].copy_from_slice(&length.to_le_bytes());

@@ -4,14 +4,15 @@ use std::io;
 
 use crate::codec::CodecError;
 use crate::id::CallId;
+use crate::limits;
 use crate::registry::Table;
 use crate::sys::image::Image;
-use crate::sys::startup;
+use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Run};
 use crate::transport::WorkerEnd;
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
-use super::panics;
+use super::{depth, panics};
 
 /// Serves until the pool has no more to say.
 ///
@@ -23,11 +24,20 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
         let message = ToWorker::parse(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         answer.clear();
+        answer.shrink_to(limits::ANSWER_KEEP_BYTES);
         match message {
-            ToWorker::Setup(setup) => greet(end, &setup)?,
+            ToWorker::Setup(setup) => {
+                depth::set(setup.depth);
+                greet(end, &setup)?;
+            }
             ToWorker::Call { call, task, args } => {
                 end.send(&FromWorker::Began(call).to_bytes())?;
+                let pid = fork_guard::current_pid();
                 run(call, task, args, &mut answer);
+                if fork_guard::current_pid() != pid {
+                    // A child that the task forked off, and that has come back from it as well: the call is not its.
+                    startup::exit_at_once(0);
+                }
                 end.send(&answer)?;
             }
         }

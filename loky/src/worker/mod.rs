@@ -6,6 +6,7 @@
 //! processes, the rest through real workers in the package `tests`.
 
 mod calls;
+mod depth;
 mod panics;
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,13 @@ mod watch;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::{io, process, thread};
+use std::{io, process};
 
-use self::watch::Watch;
-use crate::sys::reserve::Reserve;
+pub(crate) use self::depth::depth;
+
+use self::watch::{End, Watch};
 use crate::sys::socket::Socket;
 use crate::sys::{child, poll, signals, startup};
-use crate::transport::WorkerEnd;
 use crate::transport::stream::WorkerStream;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 use crate::wire::message::FromWorker;
@@ -46,41 +47,39 @@ pub(crate) fn calling() -> Calling {
     }
 }
 
-/// Is a worker, to the end. Must be called where no other thread of the program exists yet.
+/// Is a worker, to the end. Must be called where no other thread of the program exists yet, and after
+/// [`startup::close_inherited`].
 pub(crate) fn run(cookie: Cookie) -> ! {
     startup::remove_env(COOKIE_ENV);
     let Ok(socket) = startup::take_channel() else { process::exit(1) };
     let socket = Arc::new(socket);
     startup::lead_session();
     signals::restore_defaults();
-    if watch(&socket, cookie).is_err() {
-        process::exit(1); // The parent is gone already, or this process could not be kept from outliving it.
+    // Without them this process might outlive its parent, which is perhaps gone already.
+    let Ok(end) = End::new().map(Arc::new) else { process::exit(1) };
+    if watch(&socket, cookie, &end).is_err() {
+        process::exit(1);
     }
     panics::install_hook();
 
     let served = calls::serve(&mut WorkerStream::new(Arc::clone(&socket)));
     if served.is_err() || poll::is_hung_up(socket.as_fd()) {
-        // The channel is broken: the parent is gone, or wants this process gone. What was started here goes with it, which
-        // is the watch's business; where the channel is whole but what came over it is not, there is nobody to tell.
-        socket.hang_up();
-        loop {
-            thread::park();
-        }
+        // The channel is broken: the parent is gone, or wants this process gone, or a task has closed it.
+        end.without_channel();
     }
     process::exit(0)
 }
 
-fn watch(socket: &Arc<Socket>, cookie: Cookie) -> io::Result<()> {
+fn watch(socket: &Arc<Socket>, cookie: Cookie, end: &Arc<End>) -> io::Result<()> {
     let parent_pid = cookie.parent_pid;
     let parent = child::watch_parent(parent_pid)?;
-    let reserve = Reserve::new()?;
-    Watch { socket: Arc::clone(socket), parent, parent_pid, reserve }.start()
+    Watch { socket: Arc::clone(socket), parent, parent_pid, end: Arc::clone(end) }.start()
 }
 
-/// Tells the parent, on a channel that is still this process's stdin, why it will get no worker.
+/// Tells the parent, on the channel that is this process's stdin, why it will get no worker. Touches nothing else: this
+/// process is somebody's program, in the middle of its own affairs.
 pub(crate) fn refuse(reason: &str) {
-    if let Ok(socket) = startup::take_channel() {
-        let _ = WorkerStream::new(Arc::new(socket))
-            .send(&FromWorker::Refuse(reason.to_owned()).to_bytes());
+    if let Ok(socket) = startup::stdin_as_channel() {
+        let _ = socket.send_all(&FromWorker::Refuse(reason.to_owned()).to_bytes());
     }
 }

@@ -12,7 +12,7 @@ fn answers(told: &[Vec<u8>]) -> Vec<FromWorker> {
 }
 
 fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
-    Setup { version, index: 0, fingerprint }.to_bytes()
+    Setup { version, index: 0, depth: 0, fingerprint }.to_bytes()
 }
 
 #[test]

@@ -7,15 +7,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::clock;
+use crate::error::WorkerExit;
 use crate::limits;
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
 use crate::sys::socket::Socket;
-use crate::sys::{child, tree};
+use crate::sys::{child, startup, tree};
 
 /// What the thread waits for.
 pub(super) struct Watch {
@@ -24,18 +25,47 @@ pub(super) struct Watch {
     /// The parent, where the kernel has pidfds.
     pub(super) parent: Option<OwnedFd>,
     pub(super) parent_pid: u32,
-    /// Held back for looking around at the end, whatever the tasks did with the others.
-    pub(super) reserve: Reserve,
+    pub(super) end: Arc<End>,
+}
+
+/// The end of this process, when it is not its own idea: with everything that it started.
+pub(super) struct End {
+    /// Held back for looking around, whatever the tasks did with the other descriptors.
+    reserve: Mutex<Reserve>,
+}
+
+impl End {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { reserve: Mutex::new(Reserve::new()?) })
+    }
+
+    /// Ends it, because the parent is gone or wants it gone.
+    fn with_parent(&self) -> ! {
+        let _reserve = self.kill_below();
+        startup::kill_self()
+    }
+
+    /// Ends it, because a task has broken the channel. If the parent wants it gone at the same time, so it is.
+    pub(super) fn without_channel(&self) -> ! {
+        let _reserve = self.kill_below();
+        startup::exit_at_once(WorkerExit::CHANNEL_LOST)
+    }
+
+    /// The guard keeps another thread from ending the process in the middle of this.
+    fn kill_below(&self) -> MutexGuard<'_, Reserve> {
+        let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        tree::kill_below(&[std::process::id()], &mut reserve);
+        reserve
+    }
 }
 
 impl Watch {
     /// Starts the thread.
-    pub(super) fn start(mut self) -> io::Result<()> {
+    pub(super) fn start(self) -> io::Result<()> {
         let thread = thread::Builder::new().name("loky-watch".into());
         thread.stack_size(limits::THREAD_STACK_BYTES).spawn(move || {
             self.wait_for_the_end();
-            tree::kill_below(&[std::process::id()], &mut self.reserve);
-            tree::kill_self()
+            self.end.with_parent()
         })?;
         Ok(())
     }
@@ -46,14 +76,18 @@ impl Watch {
             // Nothing is to be read here: a hang-up is told without being asked for.
             let channel = set.add(self.socket.as_fd(), false, false);
             let parent = self.parent.as_ref().map(|parent| set.add(parent.as_fd(), true, false));
-            let is_over = match set.wait(clock::now(), None) {
+            // Without a pidfd of the parent the channel is all there is to wait for, and another process may hold its other
+            // end open: then one has to look as well.
+            let look = parent.is_none().then_some(limits::PARENT_INTERVAL);
+            let is_over = match set.wait(clock::now(), clock::deadline(look)) {
                 Ok(()) => set.hung_up(channel) || parent.is_some_and(|parent| set.readable(parent)),
-                // A task has lowered the limit of descriptors to less than these two: then one has to look.
+                // A task has lowered the limit of descriptors to less than these two.
                 Err(_) => {
-                    thread::park_timeout(limits::REAP_INTERVAL);
-                    !child::is_parent(self.parent_pid)
+                    thread::park_timeout(limits::PARENT_INTERVAL);
+                    false
                 }
             };
+            let is_over = is_over || !child::is_parent(self.parent_pid);
             if is_over {
                 return;
             }
