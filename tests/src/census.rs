@@ -70,6 +70,9 @@ pub struct Census {
 
 impl Census {
     /// Counts.
+    ///
+    /// # Panics
+    /// If /proc is not there.
     #[must_use]
     pub fn take() -> Self {
         let me = std::process::id();
