@@ -373,7 +373,7 @@ fn deaths_at_work_are_no_deaths_at_the_start() {
 fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
     isolated(|| {
         let program = DiesAtFirst::new(1);
-        let executor = program.executor(2, CrashPolicy::BreakPool);
+        let executor = program.executor(1, CrashPolicy::BreakPool);
         let error = executor.submit(double, 1).error().unwrap();
         assert!(error.is_broken_process_pool(), "{error:?}");
         assert_eq!(error.execution(), Execution::NotStarted);

@@ -240,19 +240,28 @@ fn a_program_that_panics_leaves_no_running_calls() {
     });
 }
 
+/// A program that exits while it kills its workers.
+#[track_caller]
+fn check_exit_while_killing(mode: &str) {
+    for _ in 0..20 {
+        let marked = Marked::new(mode);
+        let (name, value) = marked.variable();
+        // Not with pipes, whose end would be that of what is left.
+        let mut command = program("exits_while_killing");
+        command.arg(mode).env(name, value).stdout(Stdio::null()).stderr(Stdio::null());
+        assert_eq!(command.status().unwrap().code(), Some(0));
+        marked.assert_gone_within(LIMIT);
+    }
+}
+
 #[test]
 fn a_program_that_ends_while_it_kills_leaves_nothing() {
-    isolated(|| {
-        for _ in 0..20 {
-            let marked = Marked::new("killing");
-            let (name, value) = marked.variable();
-            // Not with pipes, whose end would be that of what is left.
-            let mut command = program("exits_while_killing");
-            command.env(name, value).stdout(Stdio::null()).stderr(Stdio::null());
-            assert_eq!(command.status().unwrap().code(), Some(0));
-            marked.assert_gone_within(LIMIT);
-        }
-    });
+    isolated(|| check_exit_while_killing("settled"));
+}
+
+#[test]
+fn what_a_task_starts_while_its_program_ends_goes_too() {
+    isolated(|| check_exit_while_killing("at once"));
 }
 
 #[test]

@@ -270,16 +270,17 @@ fn regression_begun_call_is_never_said_not_to_have_started_by_a_timeout() {
 fn regression_last_handle_dropped_by_the_last_callback() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
-        executor.prewarm().unwrap();
+        let (call, call_may_go_on) = busy(&executor);
         let pid = executor.worker_pids()[0];
         let handle = executor.clone();
         let (go_on, may_go_on) = mpsc::channel::<()>();
         let (ended, has_ended) = mpsc::channel();
-        executor.submit(double, 1).add_done_callback(move |_| {
+        call.add_done_callback(move |_| {
             let _ = may_go_on.recv();
             drop(handle);
             ended.send(()).expect("the test waits");
         });
+        call_may_go_on.set();
         executor.shutdown(Shutdown::NoWait);
         drop(executor);
         until("the worker has left", SOON, || !is_alive(pid));

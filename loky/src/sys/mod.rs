@@ -9,6 +9,7 @@ pub(crate) mod child;
 pub(crate) mod fork_guard;
 pub(crate) mod image;
 pub(crate) mod init_array;
+pub(crate) mod no_fork;
 pub(crate) mod poll;
 pub(crate) mod reserve;
 pub(crate) mod signals;

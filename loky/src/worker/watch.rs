@@ -13,6 +13,7 @@ use std::thread;
 use crate::clock;
 use crate::error::WorkerExit;
 use crate::limits;
+use crate::sys::no_fork;
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
 use crate::sys::socket::Socket;
@@ -54,6 +55,7 @@ impl End {
     /// The guard keeps another thread from ending the process in the middle of this.
     fn kill_below(&self) -> MutexGuard<'_, Reserve> {
         let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        no_fork::forbid(); // Or a task would start another one behind the last look.
         tree::kill_below(&[std::process::id()], &mut reserve);
         reserve
     }
