@@ -63,8 +63,12 @@ pub(crate) const PARENT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a worker that is told to end at once, with all that it has started, may take before it is killed from outside.
 pub(crate) const KILL_GRACE: Duration = Duration::from_millis(300);
 
-/// How many scans of `/proc` are made to catch processes that fork while they are being killed.
-pub(crate) const KILL_ROUNDS: usize = 32;
+/// How long `/proc` is scanned again and again for processes that are to be dead. They are killed by then; it is their dying
+/// that takes time, on a machine that is busy.
+pub(crate) const KILL_SCANS: Duration = Duration::from_secs(1);
+
+/// How long to wait for one of them before the next scan.
+pub(crate) const KILL_SCAN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The last bytes of a captured stream that are kept for each worker.
 pub(crate) const CAPTURE_BYTES: usize = 8 * 1024;

@@ -5,12 +5,15 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 
 use rustix::process::{Pid, Signal};
 
 use super::child::open_pidfd;
+use super::poll::PollSet;
 use super::reserve::Reserve;
-use crate::limits;
+use crate::{clock, limits};
 
 /// One line of /proc/PID/stat, as far as it says who belongs to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +93,7 @@ pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl F
     reserve.lend(|| {
         let mut roots = roots.iter().copied().collect();
         for member in belonging(&processes(), &roots) {
-            kill(member);
+            drop(kill(member));
             if member.pid == member.session {
                 roots.insert(member.pid);
             }
@@ -100,20 +103,36 @@ pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl F
     });
 }
 
-/// Repeated until a scan finds nobody, so that a process that forks meanwhile does not get away.
+/// Repeated until a scan finds nobody: a process that forks meanwhile does not get away, and one that was killed is dead when
+/// this returns, unless it takes too long to die.
 fn kill_until_none_is_found(mut roots: HashSet<u32>) {
-    for _ in 0..limits::KILL_ROUNDS {
+    let deadline = clock::deadline(Some(limits::KILL_SCANS));
+    loop {
         let victims = belonging(&processes(), &roots);
-        if victims.is_empty() {
+        if victims.is_empty() || deadline.is_some_and(|deadline| deadline <= clock::now()) {
             return;
         }
+        let mut killed = None;
         for victim in victims {
-            kill(victim);
+            killed = kill(victim).or(killed);
             if victim.pid == victim.session {
                 // Its own session would be lost from sight with it.
                 roots.insert(victim.pid);
             }
         }
+        wait_for_death(killed);
+    }
+}
+
+/// Waits a moment for one of those that were killed; the next scan looks for the others.
+fn wait_for_death(killed: Option<OwnedFd>) {
+    match killed {
+        Some(pidfd) => {
+            let mut set = PollSet::default();
+            set.add(pidfd.as_fd(), true, false);
+            let _ = set.wait(clock::now(), clock::deadline(Some(limits::KILL_SCAN_PAUSE)));
+        }
+        None => thread::park_timeout(limits::KILL_SCAN_PAUSE),
     }
 }
 
@@ -122,19 +141,20 @@ pub(crate) fn is_free(pid: u32) -> bool {
     Stat::read(pid).is_none_or(|stat| !stat.is_alive())
 }
 
-/// Kills the process that `stat` was read of, unless its number has passed to another since.
-fn kill(stat: Stat) {
-    let Some(pid) = i32::try_from(stat.pid).ok().and_then(Pid::from_raw) else { return };
+/// Kills the process that `stat` was read of, unless its number has passed to another since. Its pidfd, if there is one.
+fn kill(stat: Stat) -> Option<OwnedFd> {
+    let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw)?;
     let pidfd = open_pidfd(pid);
     let is_same =
         Stat::read(stat.pid).is_some_and(|now| now.session == stat.session && now.is_alive());
     if !is_same {
-        return;
+        return None;
     }
-    let _ = match pidfd {
-        Some(pidfd) => rustix::process::pidfd_send_signal(&pidfd, Signal::KILL),
+    let _ = match &pidfd {
+        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL),
         None => rustix::process::kill_process(pid, Signal::KILL),
     };
+    pidfd
 }
 
 #[cfg(test)]
