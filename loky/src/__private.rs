@@ -2,9 +2,10 @@
 
 /// The names that the macros of this version use.
 pub mod v1 {
+    #[cfg(not(any(loky_force_inventory, all(windows, target_env = "gnu"))))]
+    pub use {crate::registry::ENTRIES, linkme};
     #[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
-    pub use inventory;
-    pub use linkme;
+    pub use {crate::registry::Row, inventory};
 
     pub use crate::__register as register;
     pub use crate::codec::{
@@ -12,7 +13,6 @@ pub mod v1 {
     };
     pub use crate::entry::{Entered, enter, enter_before_main};
     pub use crate::registry::ByTask;
-    pub use crate::registry::ENTRIES;
     pub use crate::sys::init_array::Initializer;
     pub use crate::task::{
         Arguments, EncodedArgs, Failure, Item, Ran, Run, TaskEntry, TaskOptions, item_of, refused,

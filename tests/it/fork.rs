@@ -354,3 +354,21 @@ fn a_fork_while_others_submit_does_not_hang_the_child() {
         assert!(futures.iter().all(|future| future.result().is_ok()));
     });
 }
+
+#[test]
+fn a_fork_while_others_submit_does_not_hurt_the_child_s_own_pool() {
+    isolated(|| {
+        // It is there before: what the C library promises to a child ends where other threads start threads at the fork.
+        let executor = builder(2).build().unwrap();
+        executor.prewarm().unwrap();
+        check_fork_during(
+            || hammer(&executor),
+            || {
+                let own = builder(1).build().unwrap();
+                assert_eq!(own.submit(tasks::add, (1, 2)).result().unwrap(), 3);
+                drop(own);
+                assert_eq!(children_of(std::process::id()), []);
+            },
+        );
+    });
+}
