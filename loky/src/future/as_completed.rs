@@ -1,5 +1,6 @@
 //! Futures in the order in which they get their outcomes.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Future;
@@ -34,7 +35,6 @@ pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) ->
 }
 
 /// The iterator of [`as_completed`].
-#[derive(Debug)]
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompleted<R> {
     watch: Watch<R>,
@@ -69,7 +69,6 @@ impl<R: 'static> Iterator for AsCompleted<R> {
 }
 
 /// The iterator of [`AsCompleted::timeout`].
-#[derive(Debug)]
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompletedTimeout<R> {
     futures: AsCompleted<R>,
@@ -95,5 +94,20 @@ impl<R: 'static> Iterator for AsCompletedTimeout<R> {
         let all = self.futures.watch.futures.len();
         let message = format!("{left} (of {all}) futures unfinished");
         Some(Err(Error::new(ErrorKind::Timeout, message)))
+    }
+}
+
+impl<R> fmt::Debug for AsCompleted<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted").field("watch", &self.watch).finish()
+    }
+}
+
+impl<R> fmt::Debug for AsCompletedTimeout<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompletedTimeout")
+            .field("futures", &self.futures)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

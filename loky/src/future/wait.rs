@@ -1,6 +1,7 @@
 //! Waiting for several futures until enough of them are done.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,18 @@ pub enum ReturnWhen {
 }
 
 /// What [`wait`] found.
-#[derive(Debug)]
 pub struct Waited<R> {
     /// Those that have an outcome, in the order in which they were given.
     pub done: Vec<Future<R>>,
     /// The others, in the same order.
     pub not_done: Vec<Future<R>>,
+}
+
+impl<R> fmt::Debug for Waited<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { done, not_done } = self;
+        f.debug_struct("Waited").field("done", done).field("not_done", not_done).finish()
+    }
 }
 
 /// Waits until enough of `futures` have an outcome, or until `timeout` has passed; `None` is for ever.
@@ -84,7 +91,6 @@ pub(super) fn distinct<R>(futures: impl Iterator<Item = Future<R>>) -> Vec<Futur
 }
 
 /// Futures of which each says once, by its number, that it is done.
-#[derive(Debug)]
 pub(super) struct Watch<R> {
     pub(super) futures: Vec<Future<R>>,
     /// How many have not said it yet. Those of the process that this one was forked off never will, and do not count.
@@ -122,6 +128,15 @@ impl<R: 'static> Watch<R> {
     /// How many have not said that they are done.
     pub(super) fn silent(&self) -> usize {
         self.silent
+    }
+}
+
+impl<R> fmt::Debug for Watch<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("futures", &self.futures)
+            .field("silent", &self.silent)
+            .finish_non_exhaustive()
     }
 }
 
