@@ -78,7 +78,10 @@ mod future;
 mod id;
 mod limits;
 mod map;
+mod observer;
 mod pool;
+#[cfg(test)]
+mod random;
 mod registry;
 mod role;
 mod scheduler;
@@ -163,6 +166,7 @@ pub use crate::future::{
     AsCompleted, AsCompletedTimeout, Future, ReturnWhen, Waited, as_completed, wait,
 };
 pub use crate::map::Map;
+pub use crate::observer::Stats;
 pub use crate::registry::{IntoTask, Registry, TaskInfo, assert_registered, registry};
 pub use crate::scheduler::Shutdown;
 pub use crate::task::{Call, Task};

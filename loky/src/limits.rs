@@ -13,14 +13,48 @@ pub(crate) const BODY_RESERVE_BYTES: usize = 64 * 1024;
 /// One read from a channel: the size from which on larger reads were no faster.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
-/// How many bytes one worker may deliver before the others get their turn.
+/// Frames up to this length are copied together, so that many of them take one system call.
+pub(crate) const GATHER_BYTES: usize = 4 * 1024;
+
+/// How many bytes of a captured stream are read before others get their turn.
 pub(crate) const READ_TURN_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many turns of reading a dead worker's channel gets.
-pub(crate) const LAST_TURNS: usize = 1024;
+/// How often a dead worker's channel is read: more than any socket's buffer holds.
+pub(crate) const LAST_READS: usize = 1 << 16;
 
 /// How many bytes are written to one worker in one go, since the pool's lock is held meanwhile.
 pub(crate) const WRITE_TURN_BYTES: usize = 1024 * 1024;
+
+/// How many calls may lie with one worker, the one that it runs included. The depth from which on more brought nothing: the
+/// frames of so many small calls are one write and one read.
+pub(crate) const SLOTS: usize = 64;
+
+/// How many calls a worker gets at most, by how long calls have run of late; the last row holds beyond. What lies behind a
+/// call waits for it, so calls are given ahead only where the wait is short beside the two wake-ups (10 µs and more) that it
+/// saves. Below the first row's time the depth is the one of [`SLOTS`].
+pub(crate) const DEPTHS: [(Duration, usize); 4] = [
+    (Duration::from_micros(5), 64),
+    (Duration::from_micros(20), 16),
+    (Duration::from_micros(200), 3),
+    (Duration::from_millis(1), 2),
+];
+
+/// The depth whatever the calls take: for the suite, which is run with each.
+pub(crate) const FORCED_DEPTH: Option<usize> = if cfg!(loky_force_prefetch = "one") {
+    Some(2)
+} else if cfg!(loky_force_prefetch = "max") {
+    Some(SLOTS)
+} else {
+    None
+};
+
+/// How long a worker may be without an answer until the calls that lie behind the one that it runs are taken back, for others
+/// to run. Twice the time in which somebody reads its answers for certain.
+pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);
+
+/// How long a worker's answers may lie unread when nobody waits for them, until the pool's own thread reads them. So long a
+/// thread that has submitted may take to come and wait: then it reads them itself, which saves a wake-up.
+pub(crate) const PICK_UP: Duration = Duration::from_millis(1);
 
 /// The longest table of task names that a handshake may carry.
 pub(crate) const MAX_TABLE_ENTRIES: usize = 1 << 20;
@@ -43,9 +77,9 @@ pub(crate) const MAX_UNUSED_DEATHS: u32 = 16;
 /// How long to wait before the next start when workers come up but die unused, or when the system refuses to start one.
 pub(crate) const RESPAWN_PACE: Duration = Duration::from_millis(100);
 
-/// How often a call that never began is given to another worker when the one that had it died. It bounds what a call can
-/// do that kills workers before its task begins.
-pub(crate) const MAX_DISPATCHES: u32 = 8;
+/// How many workers may die with a call at the front of what they have, but not begun, until the call is given up. It bounds
+/// what a call can do that kills workers before its task begins.
+pub(crate) const MAX_FRUITLESS: u32 = 8;
 
 /// How long a worker may take to leave when asked, exit handlers included, before it is killed.
 pub(crate) const LEAVE: Duration = Duration::from_secs(5);

@@ -582,7 +582,8 @@ fn check_races(n: usize) {
             };
             assert!(is_expected, "{error:?}");
             assert_eq!(error.worker_exit().unwrap().to_string(), "SIGKILL(-9)");
-            assert_eq!(error.execution(), Execution::Started);
+            // Perhaps it had killed its friend, and not said so yet.
+            assert_ne!(error.execution(), Execution::NotStarted);
         }
         let after = executor.submit(double, 21);
         if policy == CrashPolicy::Heal {

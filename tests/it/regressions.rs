@@ -242,7 +242,10 @@ fn regression_begun_call_is_never_said_not_to_have_started() {
             scope.spawn(|| executor.shutdown(Shutdown::Kill));
             let (error, queued) = (call.error().unwrap(), queued.error().unwrap());
             drop(release);
-            assert!(error.is_shutdown_executor() && queued.is_shutdown_executor());
+            assert!(
+                error.is_shutdown_executor() && queued.is_shutdown_executor(),
+                "{error:?} {queued:?}"
+            );
             assert_eq!(queued.execution(), Execution::NotStarted);
             assert_eq!(error.execution(), Execution::Started);
         });

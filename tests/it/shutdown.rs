@@ -342,6 +342,7 @@ fn test_shutdown_deadlock() {
             let held = Held::new(&executor, 1);
             let friend = held.futures[0].worker_pid().unwrap();
             let killer = executor.submit(kill_friend, friend);
+            until("it has begun", LONG, || killer.running() || killer.done());
             executor.shutdown(how);
             let error = held.futures[0].result().unwrap_err();
             if how == Shutdown::Kill {

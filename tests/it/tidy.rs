@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["id", "limits", "clock", "unwind"],
     &["error"],
+    &["observer"],
     &["config", "codec"],
     &["sys", "scheduler"],
     &["future", "task"],
@@ -65,7 +66,10 @@ fn module_of(file: &str) -> &str {
 }
 
 fn is_test(file: &str) -> bool {
-    file.ends_with("tests.rs") || file.contains("/tests/") || file == "transport/memory.rs"
+    let names = ["tests.rs", "model.rs", "random.rs"];
+    names.iter().any(|name| file.ends_with(name))
+        || file.contains("tests/")
+        || file == "transport/memory.rs"
 }
 
 fn layer(module: &str) -> usize {

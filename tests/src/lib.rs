@@ -8,9 +8,13 @@ mod census;
 mod event;
 mod isolated;
 mod program;
+mod random;
+mod record;
 pub mod tasks;
 
 pub use census::{Census, Proc, children_of, is_alive, process, processes_in_session};
 pub use event::Event;
 pub use isolated::{isolated, isolated_with_stderr, until};
 pub use program::{Finished, program, program_path, run};
+pub use random::Random;
+pub use record::Record;

@@ -53,12 +53,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Refuses what no pool can be made of, and makes paths absolute, so that a later change of directory does not matter.
     pub(crate) fn checked(mut self) -> Result<Self> {
-        if self.max_workers == 0 {
-            return Err(invalid("`max_workers` must be greater than 0".to_owned()));
-        }
-        if self.max_workers > limits::MAX_WORKERS {
-            return Err(invalid(format!("`max_workers` must be at most {}", limits::MAX_WORKERS)));
-        }
+        check_max_workers(self.max_workers)?;
         for (name, value) in &self.env {
             let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
             if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
@@ -83,6 +78,17 @@ impl Settings {
         }
         Ok(self)
     }
+}
+
+/// Refuses numbers of workers that no pool can have.
+pub(crate) fn check_max_workers(max_workers: usize) -> Result<()> {
+    if max_workers == 0 {
+        return Err(invalid("`max_workers` must be greater than 0".to_owned()));
+    }
+    if max_workers > limits::MAX_WORKERS {
+        return Err(invalid(format!("`max_workers` must be at most {}", limits::MAX_WORKERS)));
+    }
+    Ok(())
 }
 
 fn absolute(name: &str, path: &Path) -> Result<PathBuf> {

@@ -11,9 +11,10 @@ use std::thread;
 
 pub use self::builder::Builder;
 
-use crate::config::Settings;
+use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
+use crate::observer::Stats;
 use crate::pool::Pool;
 use crate::registry::IntoTask;
 use crate::scheduler::Shutdown;
@@ -138,6 +139,11 @@ impl ProcessPoolExecutor {
         }
     }
 
+    /// How many calls at once keep all workers at work, as far as is known.
+    pub(crate) fn appetite(&self) -> usize {
+        self.pool().appetite()
+    }
+
     /// Takes no more calls, and ends the pool in the given way. Each handle can do it; dropping handles does it as well.
     ///
     /// A second shutdown may be harsher than the first: [`Shutdown::Kill`] after [`Shutdown::NoWait`] kills. In a callback it
@@ -158,13 +164,46 @@ impl ProcessPoolExecutor {
     /// The most workers that it has.
     #[must_use]
     pub fn max_workers(&self) -> usize {
-        self.pool().settings().max_workers
+        self.pool().max_workers()
+    }
+
+    /// Changes how many workers it has at most, and returns at once.
+    ///
+    /// If there are to be more, they start now (or with the first call, if there was none). If there are to be fewer, idle
+    /// ones leave first, and busy ones when they have finished the call that they run; no call is lost, and what lay behind
+    /// that call runs elsewhere. Workers that stay keep their processes.
+    ///
+    /// ```
+    /// loky::main! {
+    ///     fn main() -> loky::Result<()> {
+    ///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///         executor.resize(2)?;
+    ///         executor.prewarm()?;
+    ///         assert_eq!(executor.worker_pids().len(), 2);
+    ///         assert!(executor.resize(0).unwrap_err().is_invalid_config());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if the number is none that a pool can have, [`ErrorKind::ShutdownExecutor`] or
+    /// [`ErrorKind::BrokenProcessPool`] if the executor is at its end.
+    pub fn resize(&self, max_workers: usize) -> Result<()> {
+        check_max_workers(max_workers)?;
+        self.pool().resize(max_workers)
     }
 
     /// The process ids of the workers that are there now, those that are still starting included.
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         self.pool().worker_pids()
+    }
+
+    /// What it has and has done: numbers of calls and workers, all of one moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.pool().stats()
     }
 
     /// A number that no other executor of this process has or had.

@@ -3,6 +3,10 @@
 //! A [`slot`] is shared by the [`Promise`](slot::Promise), which the pool holds and fills once, and the futures, which read
 //! it as often as they like. A slot knows no types and no processes: the outcome is bytes, or an error; the future decodes.
 //!
+//! Who waits for a result does the pool's work meanwhile: [`Driver::wait`] reads from the worker that has the call, so that no
+//! other thread has to be woken for it. What is waited for in any other way (callbacks, wakers, `wait`, `as_completed`) is
+//! [announced](Driver::attend) to the pool, whose own thread reads for it.
+//!
 //! What runs where: a callback that is added before the outcome runs on the pool's callback thread, in the order in which
 //! they were added; one that is added after it, and those of a call that is cancelled, run in the thread that adds or
 //! cancels. Wakers run in the thread that brings the outcome. No lock is held in any of these.
@@ -11,6 +15,8 @@
 //! promises of its own.
 
 mod as_completed;
+#[cfg(test)]
+mod model;
 mod poll;
 pub(crate) mod slot;
 #[cfg(test)]
@@ -32,10 +38,34 @@ use crate::error::{Error, ErrorKind, Execution, Result};
 use crate::id::CallId;
 use crate::sys::fork_guard;
 
+/// What a slot sleeps on; in its model this is loom's.
+mod locks {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
+
 /// What a future needs of the pool that its call was given to.
 pub(crate) trait Driver: Send + Sync {
+    /// Blocks until the call has an outcome, or until `deadline`.
+    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>);
+
+    /// Somebody is to be told of the outcome who does not [`wait`](Self::wait) for it.
+    fn attend(&self, call: CallId);
+
     /// Takes the call back, if it has not started.
-    fn cancel(&self, call: CallId) -> bool;
+    fn cancel(&self, call: CallId) -> Cancelled;
+
+    /// The process that has begun the call, if one has.
+    fn running_in(&self, call: CallId) -> Option<u32>;
+}
+
+/// What came of an attempt to take a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    Yes,
+    /// It has begun.
+    No,
+    /// It has an outcome, which is on its way to the slot.
+    IsOver,
 }
 
 /// The outcome of a call, now or later. Python's `concurrent.futures.Future`.
@@ -97,9 +127,23 @@ impl<R: 'static> Future<R> {
 
     pub(crate) fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
         self.check_process()?;
-        match self.slot.wait(deadline) {
+        if !self.done() {
+            match self.slot.driver() {
+                Some((driver, call)) => driver.wait(call, &self.slot, deadline),
+                // The pool is at its end, and has given its outcomes out, or is about to.
+                None => drop(self.slot.park(None, deadline)),
+            }
+        }
+        match self.slot.peek() {
             Some(outcome) => self.decode(outcome),
             None => Err(self.timed_out()),
+        }
+    }
+
+    /// Tells the pool that somebody is to be told of the outcome.
+    fn attend(&self) {
+        if let Some((driver, call)) = self.slot.driver() {
+            driver.attend(call);
         }
     }
 
@@ -137,7 +181,7 @@ impl<R: 'static> Future<R> {
     /// Whether a worker has begun the call and it has no outcome yet. Never blocks.
     #[must_use]
     pub fn running(&self) -> bool {
-        matches!(self.slot.snapshot(), Snapshot::Running)
+        self.running_in().is_some() && !self.done()
     }
 
     /// Whether the call was cancelled. Never blocks.
@@ -159,7 +203,14 @@ impl<R: 'static> Future<R> {
             return false;
         }
         match (self.slot.snapshot(), self.slot.driver()) {
-            (Snapshot::Pending, Some((driver, call))) => driver.cancel(call) || self.cancelled(),
+            (Snapshot::Pending, Some((driver, call))) => match driver.cancel(call) {
+                Cancelled::Yes => true,
+                Cancelled::No => false,
+                Cancelled::IsOver => {
+                    self.slot.park(None, None);
+                    self.cancelled()
+                }
+            },
             _ => self.cancelled(),
         }
     }
@@ -167,7 +218,7 @@ impl<R: 'static> Future<R> {
     /// The process that runs the call, or ran it. `None` before it began.
     #[must_use]
     pub fn worker_pid(&self) -> Option<u32> {
-        self.slot.worker_pid()
+        self.running_in().or_else(|| self.slot.worker_pid())
     }
 
     /// Has `callback` called with this future as soon as there is an outcome.
@@ -177,11 +228,22 @@ impl<R: 'static> Future<R> {
     /// hook and hurts nothing else.
     pub fn add_done_callback(&self, callback: impl FnOnce(Self) + Send + 'static) {
         let future = self.clone();
-        self.slot.add_callback(Box::new(move || callback(future)));
+        if self.slot.add_callback(Box::new(move || callback(future))) {
+            self.attend();
+        }
     }
 
     fn check_process(&self) -> Result<()> {
         check_process(self.slot.owner_pid())
+    }
+}
+
+impl<R> Future<R> {
+    /// The process that has begun the call, of which there is no outcome yet.
+    fn running_in(&self) -> Option<u32> {
+        check_process(self.slot.owner_pid()).ok()?;
+        let (driver, call) = self.slot.driver()?;
+        driver.running_in(call)
     }
 }
 
@@ -206,7 +268,8 @@ impl<R> fmt::Debug for Future<R> {
         let mut out = f.debug_struct("Future");
         out.field("task", &self.slot.task());
         match self.slot.peek() {
-            None => out.field("state", &self.slot.snapshot()),
+            None if self.running_in().is_some() => out.field("state", &"running"),
+            None => out.field("state", &"pending"),
             Some(Ok(_)) => {
                 out.field("state", &"finished").field("returned", &std::any::type_name::<R>())
             }

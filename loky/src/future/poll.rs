@@ -39,7 +39,10 @@ impl<R: 'static> std::future::Future for Future<R> {
         let polled = self.polled.get_or_insert_with(|| Polled { slot, key: None });
         match polled.poll(context) {
             Some(outcome) => Poll::Ready(self.decode(outcome)),
-            None => Poll::Pending,
+            None => {
+                self.attend();
+                Poll::Pending
+            }
         }
     }
 }

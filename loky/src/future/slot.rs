@@ -1,21 +1,26 @@
 //! The place of one outcome: written once by its [`Promise`], read by any number of futures.
 //!
 //! ```text
-//!  Pending ──began──▶ Running ──resolve──▶ Done
-//!     └───────────────resolve──────────────▲
+//!  Pending ──resolve──▶ Done
 //! ```
 //!
 //! `resolve` takes the promise by value, so there is no second one. A promise that is dropped resolves its slot with an
 //! error: a waiter is never left behind, whatever becomes of the pool's thread.
+//!
+//! A thread that waits here is *parked*: it sleeps until there is an outcome, until its deadline, or until it is *nudged*,
+//! which tells it to ask the pool again whether there is something that it could do for its call. No wake-up is lost: the
+//! outcome and the number of nudges lie behind the lock that the sleep gives up, and whoever is to be nudged has read the
+//! number before he was entered where others find him. Modelled with loom in `model.rs`, over this very source.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
 use super::Driver;
+use super::locks::{Condvar, Mutex, MutexGuard};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Execution};
 use crate::id::CallId;
@@ -28,12 +33,19 @@ pub(crate) type Outcome = Result<Arc<Vec<u8>>, Error>;
 /// What is to be called when there is an outcome.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 
-/// How far a call is.
+/// Whether a call has an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Snapshot {
     Pending,
-    Running,
     Done { cancelled: bool },
+}
+
+/// Why a thread that was parked goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unparked {
+    Done,
+    Nudged,
+    TimedOut,
 }
 
 /// See the module's documentation.
@@ -49,6 +61,8 @@ pub(crate) struct Slot {
 struct Inner {
     state: State,
     worker_pid: Option<u32>,
+    /// How often those who are parked were told to look again.
+    nudges: u64,
     callbacks: Vec<Callback>,
     /// One for each handle that is polled: the one of its latest poll.
     wakers: BTreeMap<u64, Waker>,
@@ -58,7 +72,6 @@ struct Inner {
 
 enum State {
     Pending,
-    Running,
     Done(Outcome),
 }
 
@@ -77,6 +90,7 @@ impl Slot {
         let inner = Inner {
             state,
             worker_pid: None,
+            nudges: 0,
             callbacks: Vec::new(),
             wakers: BTreeMap::new(),
             last_waker: 0,
@@ -125,7 +139,6 @@ impl Slot {
         let Some(inner) = self.lock() else { return Snapshot::Pending };
         match &inner.state {
             State::Pending => Snapshot::Pending,
-            State::Running => Snapshot::Running,
             State::Done(outcome) => {
                 let cancelled = outcome.as_ref().is_err_and(Error::is_cancelled);
                 Snapshot::Done { cancelled }
@@ -133,27 +146,40 @@ impl Slot {
         }
     }
 
+    /// Whether there is an outcome.
+    pub(crate) fn is_done(&self) -> bool {
+        self.lock().is_some_and(|inner| matches!(inner.state, State::Done(_)))
+    }
+
     /// The outcome, if there is one.
     pub(super) fn peek(&self) -> Option<Outcome> {
         match &self.lock()?.state {
             State::Done(outcome) => Some(outcome.clone()),
-            State::Pending | State::Running => None,
+            State::Pending => None,
         }
     }
 
-    /// Blocks until there is an outcome, or until `deadline`.
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        let mut inner = self.lock()?;
+    /// How often those who are parked were nudged: to be asked before one is parked.
+    pub(crate) fn nudges(&self) -> u64 {
+        self.lock().map_or(0, |inner| inner.nudges)
+    }
+
+    /// Blocks until there is an outcome, until there are more nudges than `seen`, or until `deadline`.
+    pub(crate) fn park(&self, seen: Option<u64>, deadline: Option<Instant>) -> Unparked {
+        let Some(mut inner) = self.lock() else { return Unparked::TimedOut };
         loop {
-            if let State::Done(outcome) = &inner.state {
-                return Some(outcome.clone());
+            if matches!(inner.state, State::Done(_)) {
+                return Unparked::Done;
+            }
+            if seen.is_some_and(|seen| inner.nudges != seen) {
+                return Unparked::Nudged;
             }
             inner = match deadline {
                 None => self.done.wait(inner).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
-                    let left = deadline.checked_duration_since(clock::now())?;
+                    let left = deadline.saturating_duration_since(clock::now());
                     if left.is_zero() {
-                        return None;
+                        return Unparked::TimedOut;
                     }
                     let waited = self.done.wait_timeout(inner, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -187,26 +213,28 @@ impl Slot {
         drop(forgotten);
     }
 
-    /// Runs `callback` when there is an outcome: now, if there is one.
-    pub(super) fn add_callback(&self, callback: Callback) {
-        let Some(mut inner) = self.lock() else { return };
+    /// Runs `callback` when there is an outcome: now, if there is one. True if it is still to come.
+    pub(super) fn add_callback(&self, callback: Callback) -> bool {
+        let Some(mut inner) = self.lock() else { return false };
         if matches!(inner.state, State::Done(_)) {
             drop(inner);
             run_callbacks(vec![callback]);
-        } else {
-            inner.callbacks.push(callback);
+            return false;
         }
+        inner.callbacks.push(callback);
+        true
     }
 
-    /// Has `number` sent when there is an outcome: now, if there is one.
-    pub(super) fn watch(&self, number: usize, sender: &Sender<usize>) {
-        let Some(mut inner) = self.lock() else { return };
+    /// Has `number` sent when there is an outcome: now, if there is one. True if it is still to come.
+    pub(crate) fn watch(&self, number: usize, sender: &Sender<usize>) -> bool {
+        let Some(mut inner) = self.lock() else { return false };
         if matches!(inner.state, State::Done(_)) {
             // Nobody listens any more, or the number arrives: the channel is unbounded.
             let _ = sender.send(number);
-        } else {
-            inner.watchers.push(Watcher { number, sender: sender.clone() });
+            return false;
         }
+        inner.watchers.push(Watcher { number, sender: sender.clone() });
+        true
     }
 
     /// Forgets a watcher that has gone before the outcome came.
@@ -233,20 +261,21 @@ impl Promise {
         (Self { slot: Some(Arc::clone(&slot)) }, slot)
     }
 
-    /// A worker has begun the call.
-    pub(crate) fn begin(&self, worker_pid: u32) {
+    /// Has those who are parked look again.
+    pub(crate) fn nudge(&self) {
         if let Some(slot) = &self.slot
             && let Some(mut inner) = slot.lock()
         {
-            inner.state = State::Running;
-            inner.worker_pid = Some(worker_pid);
+            inner.nudges += 1;
+            drop(inner);
+            slot.done.notify_all();
         }
     }
 
-    /// Writes the outcome and wakes who waits. The callbacks come back to be run where the pool wants them to.
-    #[must_use = "the callbacks are still to be run"]
-    pub(crate) fn resolve(mut self, outcome: Outcome) -> Vec<Callback> {
-        self.slot.take().map(|slot| fill(&slot, outcome)).unwrap_or_default()
+    /// Writes the outcome and wakes who is parked. `worker_pid` is the process that has begun the call, if one has. Who else
+    /// is to be told comes back.
+    pub(crate) fn resolve(mut self, outcome: Outcome, worker_pid: Option<u32>) -> Audience {
+        self.slot.take().map(|slot| fill(&slot, outcome, worker_pid)).unwrap_or_default()
     }
 }
 
@@ -257,27 +286,48 @@ impl Drop for Promise {
             let error = Error::new(ErrorKind::BrokenProcessPool, message)
                 .with_task(slot.task)
                 .with_execution(Execution::Started);
-            run_callbacks(fill(&slot, Err(error)));
+            run_callbacks(fill(&slot, Err(error), None).tell());
         }
     }
 }
 
-fn fill(slot: &Slot, outcome: Outcome) -> Vec<Callback> {
-    let Some(mut inner) = slot.lock() else { return Vec::new() };
+/// Who is to be told of an outcome that is there: with no lock held, and after all others that came with it are there too.
+#[must_use = "somebody waits for it"]
+#[derive(Default)]
+pub(crate) struct Audience {
+    watchers: Vec<Watcher>,
+    wakers: BTreeMap<u64, Waker>,
+    callbacks: Vec<Callback>,
+}
+
+impl Audience {
+    /// Tells all but the callbacks, which come back to be run where the pool wants them to.
+    #[must_use = "the callbacks are still to be run"]
+    pub(crate) fn tell(self) -> Vec<Callback> {
+        for Watcher { number, sender } in self.watchers {
+            // Perhaps nobody listens any more.
+            let _ = sender.send(number);
+        }
+        for waker in self.wakers.into_values() {
+            // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
+            let _ = unwind::guarded(|| waker.wake());
+        }
+        self.callbacks
+    }
+}
+
+fn fill(slot: &Slot, outcome: Outcome, worker_pid: Option<u32>) -> Audience {
+    let Some(mut inner) = slot.lock() else { return Audience::default() };
     inner.state = State::Done(outcome);
-    let callbacks = std::mem::take(&mut inner.callbacks);
-    let wakers = std::mem::take(&mut inner.wakers);
-    let watchers = std::mem::take(&mut inner.watchers);
+    inner.worker_pid = worker_pid;
+    let audience = Audience {
+        watchers: std::mem::take(&mut inner.watchers),
+        wakers: std::mem::take(&mut inner.wakers),
+        callbacks: std::mem::take(&mut inner.callbacks),
+    };
     drop(inner);
     slot.done.notify_all();
-    for Watcher { number, sender } in watchers {
-        let _ = sender.send(number);
-    }
-    for waker in wakers.into_values() {
-        // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
-        let _ = unwind::guarded(|| waker.wake());
-    }
-    callbacks
+    audience
 }
 
 /// Runs callbacks one after another, with no lock held. One that panics was reported by the panic hook.

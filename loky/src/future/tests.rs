@@ -23,6 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Default)]
 struct Holder {
     promise: Mutex<Option<Promise>>,
+    running_in: Mutex<Option<u32>>,
 }
 
 impl Holder {
@@ -31,22 +32,39 @@ impl Holder {
     }
 
     fn begin(&self) {
-        self.promise.lock().unwrap().as_ref().unwrap().begin(PID);
+        *self.running_in.lock().unwrap() = Some(PID);
     }
 
     fn resolve(&self, outcome: Outcome) {
-        run_callbacks(self.take().expect("it is open").resolve(outcome));
+        let pid = self.running_in.lock().unwrap().take();
+        run_callbacks(self.take().expect("it is open").resolve(outcome, pid).tell());
     }
 }
 
 impl Driver for Holder {
-    fn cancel(&self, call: CallId) -> bool {
+    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
         assert_eq!(call, CALL);
-        let promise = self.take();
-        let is_open = promise.is_some();
+        slot.park(None, deadline);
+    }
+
+    fn attend(&self, call: CallId) {
+        assert_eq!(call, CALL);
+    }
+
+    fn cancel(&self, call: CallId) -> Cancelled {
+        assert_eq!(call, CALL);
+        if self.running_in(call).is_some() {
+            return Cancelled::No;
+        }
+        let Some(promise) = self.take() else { return Cancelled::IsOver };
         let error = Error::new(ErrorKind::Cancelled, "cancelled").with_task(TASK);
-        run_callbacks(promise.map(|promise| promise.resolve(Err(error))).unwrap_or_default());
-        is_open
+        run_callbacks(promise.resolve(Err(error), None).tell());
+        Cancelled::Yes
+    }
+
+    fn running_in(&self, call: CallId) -> Option<u32> {
+        assert_eq!(call, CALL);
+        *self.running_in.lock().unwrap()
     }
 }
 
@@ -237,8 +255,8 @@ fn test_repr() {
     assert_eq!(
         reprs,
         [
-            r#"Future { task: "krate::task", state: Pending }"#,
-            r#"Future { task: "krate::task", state: Running }"#,
+            r#"Future { task: "krate::task", state: "pending" }"#,
+            r#"Future { task: "krate::task", state: "running" }"#,
             r#"Future { task: "krate::task", state: "cancelled" }"#,
             r#"Future { task: "krate::task", state: "finished", returned: "u64" }"#,
             r#"Future { task: "krate::task", state: "finished", failed: Panicked }"#,

@@ -106,7 +106,9 @@ impl<R: 'static> Watch<R> {
         for (number, future) in futures.iter().enumerate() {
             if future.check_process().is_ok() {
                 silent += 1;
-                future.slot.watch(number, &sender);
+                if future.slot.watch(number, &sender) {
+                    future.attend();
+                }
             }
         }
         Self { futures, silent, sender, receiver }

@@ -11,7 +11,6 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::ProcessPoolExecutor;
 use crate::future::Future;
-use crate::limits;
 use crate::registry::IntoTask;
 
 impl ProcessPoolExecutor {
@@ -55,7 +54,7 @@ impl ProcessPoolExecutor {
                 Box::new(iterable.into_iter().map(refuse))
             }
         };
-        let window = self.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER);
+        let window = self.appetite();
         Map {
             calls,
             window,

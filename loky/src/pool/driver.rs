@@ -1,7 +1,9 @@
-//! The pool's thread: starts and ends workers, reads what they say, sees them die, keeps the time.
+//! The pool's thread: starts and ends workers, sees them die, keeps the time, and reads what nobody else reads.
 //!
-//! One round: do the jobs that were left to it, wait for any worker (or for being woken, or the next timer), read, bury the
-//! dead. It holds the pool's lock only to feed the scheduler. When it ends, for whatever reason, no call is left behind.
+//! One round: do the jobs that were left to it, wait for any worker (or for being woken, or the next timer), read, write what
+//! did not fit, bury the dead. It holds the pool's lock only to feed the scheduler. While anything happens in the pool it
+//! looks at it every [`limits::PICK_UP`], so nobody has to wake it for what can wait that long; when nothing happens it
+//! sleeps. When it ends, for whatever reason, no call is left behind.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -9,23 +11,21 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::outcome::Ending;
-use super::peer::{Peer, Received};
-use super::state::{DriverState, Job, Link, State};
+use super::capture::Capture;
+use super::link::{self, Link};
+use super::peer::Peer;
+use super::state::{Asleep, DriverState, Job};
 use super::{Pool, handshake, membership};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::id::WorkerId;
+use crate::id::{CallId, WorkerId};
 use crate::limits;
-use crate::scheduler::Misbehaved;
-use crate::spawn;
-use crate::sys::child::Exit;
+use crate::spawn::{self, Launched};
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
 use crate::sys::tree;
-use crate::transport::stream::Outbox;
+use crate::transport::stream::Inbox;
 use crate::unwind;
-use crate::wire::message::FromWorker;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
@@ -48,7 +48,9 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
                 Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
             state.scheduler.break_for(clock::now(), fault);
         }
-        state.links.clear();
+        // Whoever reads from one of them comes back from it.
+        std::mem::take(&mut state.links).values().for_each(|link| link.socket.hang_up());
+        state.wakes.clear();
         (std::mem::take(&mut state.calls), std::mem::take(&mut state.decided))
     };
     drop(calls);
@@ -63,6 +65,9 @@ struct Driver<'a> {
     /// For looking for processes when there are no descriptors left.
     reserve: Reserve,
 }
+
+/// Of each worker with a channel: whether reading is waited for, and writing.
+type Plan = BTreeMap<WorkerId, (bool, bool)>;
 
 /// What poll has found.
 #[derive(Default)]
@@ -79,6 +84,7 @@ impl Driver<'_> {
     fn round(&mut self) -> bool {
         let (jobs, is_over) = {
             let mut state = self.pool.lock();
+            state.asleep = Asleep::Not;
             (std::mem::take(&mut state.jobs), state.is_over)
         };
         if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.is_handed_out() {
@@ -88,15 +94,10 @@ impl Driver<'_> {
         self.kill_late();
         let Ready { readable, writable, captured, perhaps_dead } = self.wait();
         for worker in writable {
-            self.pool.with_state(|state, _| {
-                if let Some(link) = state.links.get_mut(&worker) {
-                    // An error means that it is gone, which is seen where it is read from.
-                    let _ = link.outbox.flush();
-                }
-            });
+            self.write(worker);
         }
         for worker in readable {
-            self.receive(worker);
+            self.read(worker);
         }
         for worker in captured {
             if let Some(peer) = self.peers.get_mut(&worker) {
@@ -105,14 +106,13 @@ impl Driver<'_> {
                 }
             }
         }
-        self.bury(perhaps_dead);
-        let is_due =
-            |state: &State, now: Instant| state.scheduler.next_timer().is_some_and(|at| at <= now);
-        self.pool.with_state(|state, now| {
-            if is_due(state, now) {
-                state.scheduler.timer(now);
-            }
-        });
+        self.note_dead(perhaps_dead);
+        self.bury();
+        let now = clock::now();
+        let timer = self.pool.lock().scheduler.next_timer();
+        if timer.is_some_and(|at| at <= now) {
+            self.pool.with_state(|state, now| state.scheduler.timer(now));
+        }
         true
     }
 
@@ -155,14 +155,18 @@ impl Driver<'_> {
 
     fn start(&mut self, worker: WorkerId, index: usize) {
         match spawn::launch(&self.pool.settings) {
-            Ok(launched) => {
-                let peer = Peer::new(launched);
-                let mut outbox = Outbox::new(Arc::clone(&peer.socket));
-                // An error means that it is gone already, which is seen where it is read from.
-                let _ = outbox.send(Arc::new(handshake::setup(index).to_bytes()));
-                let link = Link { pid: peer.pid(), index, outbox };
+            Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
+                let socket = Arc::new(socket);
+                let setup = handshake::setup(index).to_bytes();
+                // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
+                let _ = socket.try_send_with(&setup, page_fd.as_fd());
+                let captures = [stdout, stderr].map(|fd| fd.map(Capture::new));
+                let peer = Peer::new(process, Arc::clone(&socket), captures);
+                let link = Link::new(clock::now(), peer.pid(), index, socket, page);
                 self.peers.insert(worker, peer);
-                self.pool.lock().links.insert(worker, link);
+                let mut state = self.pool.lock();
+                state.counts.workers_started += 1;
+                state.links.insert(worker, link);
             }
             Err(failed) => self.pool.with_state(|state, now| {
                 state.start_failures += 1;
@@ -172,30 +176,56 @@ impl Driver<'_> {
         }
     }
 
+    /// What is waited for, and until when. `None` if there is a job.
+    fn plan(&self, now: Instant) -> Option<(Plan, Option<Instant>)> {
+        let mut state = self.pool.lock();
+        if !state.jobs.is_empty() {
+            return None;
+        }
+        let mut deadline = self.peers.values().filter_map(|peer| peer.kill_at).min();
+        let mut no_later =
+            |at: Instant| deadline = Some(deadline.map_or(at, |known| known.min(at)));
+        let mut plan = Plan::new();
+        let is_quiet = !std::mem::take(&mut state.has_changed);
+        if !is_quiet {
+            no_later(now + limits::PICK_UP);
+        }
+        for (worker, link) in state.links.iter_mut().filter(|(_, link)| link.is_open) {
+            if let Some(since) = link.readership.unread_since()
+                && !link.slots.is_empty()
+            {
+                let at = since + limits::PICK_UP;
+                if at <= now {
+                    link.readership.read_in_background();
+                } else {
+                    no_later(at);
+                }
+            } else if is_quiet {
+                // Whoever has nothing to say and says something is found out. (Not while calls come and go: then this
+                // thread would be woken by answers that others are about to wait for.)
+                link.readership.read_in_background();
+            }
+            plan.insert(*worker, (link.readership.is_background(), link.outbox.is_waiting()));
+        }
+        if self.peers.values().any(|peer| peer.pidfd().is_none()) {
+            no_later(now + limits::REAP_INTERVAL);
+        }
+        state.scheduler.next_timer().into_iter().for_each(no_later);
+        state.asleep = deadline.map_or(Asleep::ForEver, Asleep::Until);
+        Some((plan, deadline))
+    }
+
     /// Waits until there is something to do.
     fn wait(&self) -> Ready {
         let now = clock::now();
-        let (mut deadline, waiting) = {
-            let state = self.pool.lock();
-            if !state.jobs.is_empty() {
-                return Ready::default();
-            }
-            let waiting = state.links.iter().filter(|(_, link)| link.outbox.is_waiting());
-            (state.scheduler.next_timer(), waiting.map(|(id, _)| *id).collect::<Vec<_>>())
-        };
-        deadline = self.peers.values().filter_map(|peer| peer.kill_at).chain(deadline).min();
-        if self.peers.values().any(|peer| peer.pidfd().is_none()) {
-            let look = now + limits::REAP_INTERVAL;
-            deadline = Some(deadline.map_or(look, |deadline| deadline.min(look)));
-        }
+        let Some((plan, deadline)) = self.plan(now) else { return Ready::default() };
 
         let mut set = PollSet::default();
         let wake = set.add(self.pool.wake.as_fd(), true, false);
         let mut places = Vec::new();
         for (id, peer) in &self.peers {
-            let writes = waiting.binary_search(id).is_ok() && peer.is_open;
-            let channel = (peer.is_open || writes)
-                .then(|| set.add(peer.socket.as_fd(), peer.is_open, writes));
+            let (reads, writes) = plan.get(id).copied().unwrap_or_default();
+            let channel = (reads || writes).then(|| set.add(peer.socket.as_fd(), reads, writes));
             let pidfd = peer.pidfd().map(|pidfd| set.add(pidfd, true, false));
             let captures = [&peer.stdout, &peer.stderr].map(|capture| {
                 let open = capture.as_ref().filter(|capture| capture.is_open());
@@ -215,6 +245,7 @@ impl Driver<'_> {
                 perhaps_dead: all(),
             };
         }
+        self.pool.lock().asleep = Asleep::Not;
         if set.readable(wake) {
             self.pool.wake.clear();
         }
@@ -232,122 +263,110 @@ impl Driver<'_> {
         ready
     }
 
-    /// Reads from a worker for one turn, and hears what it has to say. Whether there may be more.
-    fn receive(&mut self, worker: WorkerId) -> bool {
-        let Some(peer) = self.peers.get_mut(&worker) else { return false };
-        if !peer.is_open {
-            return false;
-        }
-        let Received { said, fault, is_turn_over } = peer.receive(&mut self.buffer);
-        if !peer.is_trusted {
-            return is_turn_over;
-        }
-        let is_closed = !peer.is_open && fault.is_none();
-        let pool = self.pool;
-        pool.with_state(|state, now| {
-            let heard = hear(pool, state, now, worker, peer, said);
-            if let Some(fault) = fault.or_else(|| heard.err().map(|Misbehaved(what)| what)) {
-                peer.is_trusted = false;
-                state.scheduler.worker_misbehaved(now, worker, fault);
-            } else if is_closed {
-                state.scheduler.channel_closed(now, worker);
+    /// Writes what did not fit.
+    fn write(&self, worker: WorkerId) {
+        self.pool.with_state(|state, now| {
+            let Some(link) = state.links.get_mut(&worker) else { return };
+            // An error means that it is gone, which is seen where it is read from.
+            let _ = link.outbox.flush();
+            if !link.outbox.is_waiting() {
+                state.scheduler.worker_writable(now, worker);
             }
         });
-        is_turn_over
     }
 
-    /// Takes leave of those that are really dead: what they had written is read, what they started is killed.
-    fn bury(&mut self, perhaps_dead: Vec<WorkerId>) {
-        let mut exits: Vec<(WorkerId, Exit)> = Vec::new();
+    /// Reads from a worker once, if it is this thread's turn.
+    fn read(&self, worker: WorkerId) {
+        let inbox = {
+            let mut state = self.pool.lock();
+            state.links.get_mut(&worker).and_then(|link| link.readership.take_as_background())
+        };
+        let Some(mut inbox) = inbox else { return };
+        let received = link::receive(&mut inbox, false);
+        self.pool.with_state(|state, now| {
+            state.hear(now, worker, received, &self.pool.settings);
+            state.give_back(now, worker, inbox, None);
+        });
+    }
+
+    /// Sees who is really dead, and ends what they started.
+    fn note_dead(&mut self, perhaps_dead: Vec<WorkerId>) {
+        let mut dead = Vec::new();
         for id in perhaps_dead {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             match peer.process.exit() {
-                Some(exit) => exits.push((id, exit)),
+                Some(exit) => {
+                    peer.exit = Some(exit);
+                    dead.push(id);
+                }
                 // Its pidfd says so and waitid does not: a debugger has it, and lets go when it likes.
                 None => peer.is_held = true,
             }
         }
-        if exits.is_empty() {
+        if dead.is_empty() {
             return;
         }
         // While the dead are not reaped nobody else can have their numbers.
         // (Unless somebody else has taken their status.)
-        let is_ours = |pid: &u32, exit: &Exit| !exit.is_unknown() || tree::is_free(*pid);
-        let pids: Vec<_> = exits.iter().map(|(id, exit)| (self.peers[id].pid(), exit)).collect();
+        let is_ours = |peer: &&Peer| {
+            peer.exit.is_some_and(|exit| !exit.is_unknown()) || tree::is_free(peer.pid())
+        };
         let pids: Vec<_> =
-            pids.into_iter().filter(|(pid, exit)| is_ours(pid, exit)).map(|(pid, _)| pid).collect();
+            dead.iter().map(|id| &self.peers[id]).filter(is_ours).map(Peer::pid).collect();
         tree::kill_below(&pids, &mut self.reserve);
-        for (worker, exit) in exits {
-            // The dead write no more; but a child that one forked off may, and is not waited for.
-            for _ in 0..limits::LAST_TURNS {
-                if !self.receive(worker) {
-                    break;
-                }
-            }
+        for id in dead {
+            // The dead write no more, but a child that one forked off may: from here on it cannot, nor keep a reader.
+            self.peers[&id].socket.hang_up();
+        }
+    }
+
+    /// Takes leave of the dead, once nobody else reads from them: what they had written is read.
+    fn bury(&mut self) {
+        let dead = self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.exit?)));
+        for (worker, exit) in dead.collect::<Vec<_>>() {
+            let inbox = {
+                let mut state = self.pool.lock();
+                state.links.get_mut(&worker).and_then(|link| link.readership.take_for_good())
+            };
+            let Some(mut inbox) = inbox else { continue };
+            self.read_rest(worker, &mut inbox);
             let Some(mut peer) = self.peers.remove(&worker) else { continue };
             if !exit.is_unknown() {
                 peer.process.reap();
             }
-            let is_cut_off = peer.is_cut_off();
             let exit = peer.worker_exit(exit, &mut self.buffer);
             self.pool.with_state(|state, now| {
-                state.links.remove(&worker);
-                if is_cut_off {
+                if inbox.is_inside_frame() {
                     state.scheduler.worker_cut_off(worker);
                 }
-                state.scheduler.worker_exited(now, worker, exit);
+                let link = state.links.remove(&worker);
+                let begun = link.map(|link| begun(&link)).unwrap_or_default();
+                let is_expected = state.scheduler.worker_exited(now, worker, exit, &begun);
+                state.counts.workers_died += u64::from(!is_expected);
             });
+        }
+    }
+
+    /// Reads what a dead worker had written. There is an end to it: our end of the channel is shut.
+    fn read_rest(&self, worker: WorkerId, inbox: &mut Inbox) {
+        for _ in 0..limits::LAST_READS {
+            let received = link::receive(inbox, false);
+            let is_end = received.is_closed || received.fault.is_some();
+            self.pool.with_state(|state, now| {
+                state.hear(now, worker, received, &self.pool.settings);
+            });
+            if is_end {
+                return;
+            }
         }
     }
 }
 
-/// Takes what a worker has said into the state.
-fn hear(
-    pool: &Pool,
-    state: &mut State,
-    now: Instant,
-    worker: WorkerId,
-    peer: &mut Peer,
-    said: Vec<FromWorker>,
-) -> Result<(), Misbehaved> {
-    for message in said {
-        match message {
-            FromWorker::Hello(hello) => {
-                if std::mem::replace(&mut peer.is_greeted, true) {
-                    return Err(Misbehaved("it said hello twice"));
-                }
-                match handshake::check(&pool.settings, &hello) {
-                    Ok(()) => state.scheduler.worker_ready(now, worker),
-                    Err(error) => state.scheduler.handshake_failed(now, worker, error),
-                }
-            }
-            FromWorker::Refuse(_) if peer.is_greeted => {
-                return Err(Misbehaved("it refused to be what it had said that it is"));
-            }
-            FromWorker::Refuse(reason) => {
-                let error = Error::new(ErrorKind::Handshake, reason);
-                state.scheduler.handshake_failed(now, worker, error);
-            }
-            FromWorker::Began(call) => {
-                state.scheduler.call_began(worker, call)?;
-                if let Some(pending) = state.calls.get_mut(&call) {
-                    pending.promise.begin(peer.pid());
-                    pending.frame = None;
-                }
-            }
-            FromWorker::Result(call, bytes) => {
-                state.scheduler.call_finished(now, worker, call)?;
-                if let Some(pending) = state.calls.remove(&call) {
-                    state.decided.push(pending.ended(Ending::Result(bytes)));
-                }
-            }
-            FromWorker::Failed(call, failure) => {
-                state.scheduler.call_finished(now, worker, call)?;
-                if let Some(pending) = state.calls.remove(&call) {
-                    state.decided.push(pending.ended(Ending::Failed(failure)));
-                }
-            }
-        }
+/// Which calls of a worker that is gone count as begun.
+fn begun(link: &Link) -> Vec<CallId> {
+    match link.slots.begun() {
+        Ok(begun) if !link.is_page_false => begun,
+        Ok(_) => link.slots.calls().collect(),
+        Err(all) => all,
     }
-    Ok(())
 }

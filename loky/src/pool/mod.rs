@@ -13,11 +13,15 @@ mod callbacks;
 mod capture;
 mod driver;
 mod handshake;
+mod hearing;
 mod latch;
+mod link;
 mod membership;
 mod outcome;
 mod peer;
+mod readership;
 mod state;
+mod waiting;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -32,10 +36,11 @@ use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::slot::{Promise, Slot, run_callbacks};
-use crate::future::{Driver, check_process};
+use crate::future::{Cancelled, Driver, check_process};
 use crate::id::CallId;
 use crate::limits;
-use crate::scheduler::{Refusal, Scheduler, Shutdown};
+use crate::observer::Stats;
+use crate::scheduler::{Scheduler, Shutdown};
 use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
@@ -93,10 +98,6 @@ impl Pool {
         self.id
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Refuses in a process that was forked off the one that the pool belongs to.
     pub(crate) fn check_process(&self) -> Result<()> {
         check_process(self.owner_pid)
@@ -110,7 +111,7 @@ impl Pool {
     /// Feeds the scheduler, performs what it decides, and hands out what was decided.
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (answer, decided) = self.decide(feed);
-        if !decided.is_empty() {
+        if decided.has_ended() {
             self.callbacks.run(self.id, decided.resolve());
             self.handed_out();
         }
@@ -123,16 +124,18 @@ impl Pool {
         let now = clock::now();
         let mut state = self.lock();
         let answer = feed(&mut state, now);
-        let decided = state.perform();
-        if !decided.is_empty() {
+        let mut decided = state.perform(now);
+        if decided.has_ended() {
             self.handing_out.fetch_add(1, Ordering::SeqCst);
-        }
-        if decided.wakes_driver {
-            self.wake.wake();
         }
         if state.prewarming > 0 {
             self.changed.notify_all();
         }
+        drop(state);
+        if decided.wakes_driver {
+            self.wake.wake();
+        }
+        decided.wake_waiters();
         (answer, decided)
     }
 
@@ -161,12 +164,15 @@ impl Pool {
                 return Slot::failed(task, outcome::refused(task, &refusal));
             }
             state.last_call += 1;
+            state.counts.submitted += 1;
             let id = CallId(state.last_call);
             let driver: Weak<Self> = Arc::downgrade(self);
             let (promise, slot) = Promise::new(task, driver, id);
-            let frame = Some(Arc::new(call.into_bytes(id)));
-            state.calls.insert(id, Pending { promise, task, frame });
-            state.scheduler.submit(now, id);
+            let frame = Arc::new(call.into_bytes());
+            let (at, parked, polling, attended) = (None, 0, None, false);
+            state.calls.insert(id, Pending { promise, task, frame, at, parked, polling, attended });
+            state.scheduler.submit(id);
+            state.scheduler.advance(now);
             slot
         })
     }
@@ -183,12 +189,9 @@ impl Pool {
         let mut state = self.lock();
         let result = loop {
             if let Some(refusal) = state.scheduler.refusal() {
-                break Err(match refusal {
-                    Refusal::Broken(cause) => cause,
-                    Refusal::ShutDown => outcome::shut_down(),
-                });
+                break Err(outcome::refusal(&refusal));
             }
-            if state.scheduler.ready_workers() >= self.settings.max_workers {
+            if state.scheduler.ready_workers() >= state.scheduler.max_workers() {
                 break Ok(());
             }
             if state.start_failures != failures
@@ -200,6 +203,36 @@ impl Pool {
         };
         state.prewarming -= 1;
         result
+    }
+
+    /// Changes how many workers there are to be. Waits for nothing.
+    pub(crate) fn resize(&self, max_workers: usize) -> Result<()> {
+        self.check_process()?;
+        self.with_state(|state, now| match state.scheduler.refusal() {
+            Some(refusal) => Err(outcome::refusal(&refusal)),
+            None => {
+                state.scheduler.resize(now, max_workers);
+                Ok(())
+            }
+        })
+    }
+
+    /// The most workers that there are to be.
+    pub(crate) fn max_workers(&self) -> usize {
+        if self.check_process().is_err() {
+            return self.settings.max_workers;
+        }
+        self.lock().scheduler.max_workers()
+    }
+
+    /// How many calls at once keep all workers at work.
+    pub(crate) fn appetite(&self) -> usize {
+        if self.check_process().is_err() {
+            return 1;
+        }
+        let state = self.lock();
+        let scheduler = &state.scheduler;
+        scheduler.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER + 2 * scheduler.depth())
     }
 
     /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never
@@ -267,6 +300,13 @@ impl Pool {
         links.iter().map(|link| link.pid).collect()
     }
 
+    pub(crate) fn stats(&self) -> Stats {
+        if self.check_process().is_err() {
+            return Stats::default();
+        }
+        self.lock().stats()
+    }
+
     pub(crate) fn is_broken(&self) -> bool {
         self.check_process().is_ok() && self.lock().scheduler.is_broken()
     }
@@ -277,12 +317,24 @@ impl Pool {
 }
 
 impl Driver for Pool {
-    fn cancel(&self, call: CallId) -> bool {
-        let (cancelled, decided) = self.decide(|state, now| state.scheduler.cancel(now, call));
-        if !decided.is_empty() {
+    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
+        self.wait_for(call, slot, deadline);
+    }
+
+    fn attend(&self, call: CallId) {
+        self.with_state(|state, _| state.attend(call));
+    }
+
+    fn cancel(&self, call: CallId) -> Cancelled {
+        let (cancelled, decided) = self.decide(|state, now| state.cancel(now, call));
+        if decided.has_ended() {
             run_callbacks(decided.resolve());
             self.handed_out();
         }
         cancelled
+    }
+
+    fn running_in(&self, call: CallId) -> Option<u32> {
+        self.lock().running_in(call)
     }
 }

@@ -12,7 +12,26 @@ use crate::wire::message::CallFailure;
 pub(super) enum Ending {
     Result(Vec<u8>),
     Failed(CallFailure),
-    Judged(Verdict),
+    Judged(Verdict, Attribution),
+}
+
+/// How far a call had come that ends without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attribution {
+    NotBegun,
+    Began,
+    /// Its task had returned.
+    Finished,
+}
+
+impl From<Attribution> for Execution {
+    fn from(attribution: Attribution) -> Self {
+        match attribution {
+            Attribution::NotBegun => Self::NotStarted,
+            Attribution::Began => Self::Started,
+            Attribution::Finished => Self::Finished,
+        }
+    }
 }
 
 impl Ending {
@@ -21,17 +40,13 @@ impl Ending {
         match self {
             Self::Result(bytes) => Ok(Arc::new(bytes)),
             Self::Failed(failure) => Err(failed(task, failure)),
-            Self::Judged(verdict) => Err(judged(task, verdict)),
+            Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
         }
     }
 }
 
-fn execution(began: bool) -> Execution {
-    if began { Execution::Started } else { Execution::NotStarted }
-}
-
 /// The error of a call that ends without having run to its end.
-fn judged(task: &'static str, verdict: Verdict) -> Error {
+fn judged(task: &'static str, verdict: Verdict, execution: Execution) -> Error {
     let error = match verdict {
         Verdict::Cancelled => {
             Error::new(ErrorKind::Cancelled, format!("the call of `{task}` was cancelled"))
@@ -42,33 +57,32 @@ fn judged(task: &'static str, verdict: Verdict) -> Error {
             let verb = if began { "while it ran" } else { "again and again before it began" };
             let message =
                 format!("worker process {} died of {exit} {verb} `{task}`{cause}", exit.pid);
-            Error::new(ErrorKind::TerminatedWorker, message)
-                .with_execution(execution(began))
-                .with_worker_exit(exit)
+            Error::new(ErrorKind::TerminatedWorker, message).with_worker_exit(exit)
         }
-        Verdict::Broken { cause, began } => cause.with_execution(execution(began)),
-        Verdict::ShutDown { began } => {
+        Verdict::Broken(cause) | Verdict::NotSpawned(cause) => cause,
+        Verdict::ShutDown => {
             let message = format!(
                 "the executor was shut down with `Shutdown::Kill` before `{task}` was finished"
             );
-            Error::new(ErrorKind::ShutdownExecutor, message).with_execution(execution(began))
+            Error::new(ErrorKind::ShutdownExecutor, message)
         }
-        Verdict::NotSpawned { cause } => cause,
     };
-    error.with_task(task)
+    error.with_task(task).with_execution(execution)
 }
 
 /// The error of a call that is not accepted.
 pub(super) fn refused(task: &'static str, refusal: &Refusal) -> Error {
-    let error = match refusal {
-        Refusal::Broken(cause) => cause.clone(),
-        Refusal::ShutDown => shut_down(),
-    };
-    error.with_task(task)
+    self::refusal(refusal).with_task(task)
 }
 
-pub(super) fn shut_down() -> Error {
-    Error::new(ErrorKind::ShutdownExecutor, "cannot schedule new futures after shutdown")
+/// Why nothing is to be had from a pool any more.
+pub(super) fn refusal(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::Broken(cause) => cause.clone(),
+        Refusal::ShutDown => {
+            Error::new(ErrorKind::ShutdownExecutor, "cannot schedule new futures after shutdown")
+        }
+    }
 }
 
 /// The error of a call that its worker reports about.

@@ -2,26 +2,38 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::outcome::Ending;
+use super::link::Link;
+use super::outcome::{Attribution, Ending};
 use crate::error::Error;
-use crate::future::slot::{Callback, Promise};
-use crate::id::{CallId, WorkerId};
-use crate::scheduler::{Action, Scheduler};
-use crate::transport::stream::Outbox;
+use crate::future::Cancelled;
+use crate::future::slot::{Audience, Callback, Promise};
+use crate::id::{CallId, Ticket, WorkerId};
+use crate::limits;
+use crate::observer::Stats;
+use crate::scheduler::{Action, Place, Scheduler, Verdict};
+use crate::sys::wake::Wake;
+use crate::transport::slots::Contradiction;
+use crate::transport::slots::table::Progress;
+
+/// What is said of a worker whose page is not what it must be.
+pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
 
 /// An accepted call that has no outcome yet.
 pub(super) struct Pending {
     pub(super) promise: Promise,
     pub(super) task: &'static str,
-    /// What is written to the worker; kept until a worker has begun the call, since it may have to be written again.
-    pub(super) frame: Option<Arc<Vec<u8>>>,
-}
-
-impl Pending {
-    pub(super) fn ended(self, ending: Ending) -> Ended {
-        Ended { promise: self.promise, task: self.task, ending }
-    }
+    /// What is written to the worker; kept, since it may have to be written again, to another.
+    pub(super) frame: Arc<Vec<u8>>,
+    /// Where it lies.
+    pub(super) at: Option<(WorkerId, Ticket)>,
+    /// How many threads are parked on it.
+    pub(super) parked: usize,
+    /// Wakes the thread that waits for it while it polls its worker.
+    pub(super) polling: Option<Arc<Wake>>,
+    /// Whether somebody is to be told who does not wait in one of these ways.
+    pub(super) attended: bool,
 }
 
 /// A call whose end is known, and has to be handed out.
@@ -29,14 +41,7 @@ pub(super) struct Ended {
     promise: Promise,
     task: &'static str,
     ending: Ending,
-}
-
-/// The writing side of a started worker.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) pid: u32,
-    pub(super) index: usize,
-    pub(super) outbox: Outbox,
+    worker_pid: Option<u32>,
 }
 
 /// What takes time and is left to the driver, in this order.
@@ -55,6 +60,15 @@ pub(super) enum DriverState {
     Ended,
 }
 
+/// Until when the driver does not look at the state by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asleep {
+    /// It is about to look.
+    Not,
+    Until(Instant),
+    ForEver,
+}
+
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
@@ -62,6 +76,9 @@ pub(super) struct State {
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
     pub(super) driver: DriverState,
+    pub(super) asleep: Asleep,
+    /// Whether something has happened since the driver looked last.
+    pub(super) has_changed: bool,
     /// Whether the scheduler has said that nothing more will come.
     pub(super) is_over: bool,
     pub(super) last_call: u64,
@@ -69,27 +86,65 @@ pub(super) struct State {
     pub(super) prewarming: usize,
     pub(super) start_failures: u64,
     pub(super) last_start_error: Option<Error>,
-    pub(super) decided: Vec<Ended>,
+    /// How many threads are parked, and how many calls attended: none, most of the time.
+    pub(super) parked: usize,
+    pub(super) attended: usize,
+    /// Descriptors of waiters, for the next ones.
+    pub(super) wakes: Vec<Arc<Wake>>,
+    pub(super) counts: Counts,
+    pub(super) decided: Decided,
+}
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) submitted: u64,
+    succeeded: u64,
+    failed: u64,
+    cancelled: u64,
+    pub(super) workers_started: u64,
+    pub(super) workers_died: u64,
+}
+
+impl Counts {
+    fn note(&mut self, ending: &Ending) {
+        match ending {
+            Ending::Result(_) => self.succeeded += 1,
+            Ending::Judged(Verdict::Cancelled, _) => self.cancelled += 1,
+            Ending::Failed(_) | Ending::Judged(..) => self.failed += 1,
+        }
+    }
 }
 
 /// What is to be done when the lock is gone.
 #[must_use]
+#[derive(Default)]
 pub(super) struct Decided {
     ended: Vec<Ended>,
+    /// Waiters whose calls are not where they were.
+    waiters: Vec<Arc<Wake>>,
     pub(super) wakes_driver: bool,
 }
 
 impl Decided {
-    pub(super) fn is_empty(&self) -> bool {
-        self.ended.is_empty()
+    pub(super) fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    pub(super) fn wake_waiters(&mut self) {
+        self.waiters.drain(..).for_each(|wake| wake.wake());
     }
 
     /// Hands the outcomes out. The callbacks come back, to be run where they belong.
     pub(super) fn resolve(self) -> Vec<Callback> {
         let ended = self.ended.into_iter();
-        ended
-            .flat_map(|Ended { promise, task, ending }| promise.resolve(ending.into_outcome(task)))
-            .collect()
+        let audiences: Vec<Audience> = ended
+            .map(|Ended { promise, task, ending, worker_pid }| {
+                promise.resolve(ending.into_outcome(task), worker_pid)
+            })
+            .collect();
+        // Only now, since these are the user's code: a waker may wait for another of these calls.
+        audiences.into_iter().flat_map(Audience::tell).collect()
     }
 }
 
@@ -101,42 +156,239 @@ impl State {
             links: BTreeMap::new(),
             jobs: Vec::new(),
             driver: DriverState::Unstarted,
+            asleep: Asleep::Not,
+            has_changed: false,
             is_over: false,
             last_call: 0,
             prewarming: 0,
             start_failures: 0,
             last_start_error: None,
-            decided: Vec::new(),
+            parked: 0,
+            attended: 0,
+            wakes: Vec::new(),
+            counts: Counts::default(),
+            decided: Decided::default(),
         }
     }
 
-    /// Performs what the scheduler has decided, as far as it takes no time.
-    pub(super) fn perform(&mut self) -> Decided {
-        let mut wakes_driver = false;
-        while let Some(action) = self.scheduler.poll_action() {
-            match action {
-                Action::Dispatch { worker, call } => wakes_driver |= self.dispatch(worker, call),
-                Action::Resolve { call, verdict } => {
-                    if let Some(pending) = self.calls.remove(&call) {
-                        self.decided.push(pending.ended(Ending::Judged(verdict)));
+    /// The call is over: what it came back with is handed out when the lock is gone.
+    pub(super) fn end(&mut self, call: CallId, ending: Ending, worker_pid: Option<u32>) {
+        if let Some(pending) = self.calls.remove(&call) {
+            self.counts.note(&ending);
+            self.attended -= usize::from(pending.attended);
+            let Pending { promise, task, .. } = pending;
+            self.decided.ended.push(Ended { promise, task, ending, worker_pid });
+        }
+    }
+
+    /// Performs what the scheduler has decided, as far as it takes no time. Calls come to be queued again by that.
+    pub(super) fn perform(&mut self, now: Instant) -> Decided {
+        let mut written = Vec::new();
+        loop {
+            let mut has_taken_back = false;
+            while let Some(action) = self.scheduler.poll_action() {
+                match action {
+                    Action::Dispatch { worker, call } => {
+                        self.dispatch(now, worker, call);
+                        if written.last() != Some(&worker) {
+                            written.push(worker);
+                        }
                     }
+                    Action::TakeBack { worker, call } => {
+                        has_taken_back |= self.take_back(now, worker, call);
+                    }
+                    Action::Resolve { call, worker, verdict } => {
+                        self.judge(call, worker, verdict);
+                    }
+                    Action::Start { worker, index } => self.jobs.push(Job::Start { worker, index }),
+                    Action::Retire { worker } => self.jobs.push(Job::Retire { worker }),
+                    Action::Kill { worker } => self.kill(worker),
+                    Action::End => self.is_over = true,
                 }
-                Action::Start { worker, index } => self.jobs.push(Job::Start { worker, index }),
-                Action::Retire { worker } => self.jobs.push(Job::Retire { worker }),
-                Action::Kill { worker } => self.jobs.push(Job::Kill { worker }),
-                Action::End => self.is_over = true,
+            }
+            for worker in written.drain(..) {
+                self.write(worker);
+            }
+            if !has_taken_back {
+                break;
+            }
+            self.scheduler.advance(now);
+        }
+        self.decided.wakes_driver |= !self.jobs.is_empty() || self.is_over;
+        self.let_driver_look(now);
+        std::mem::take(&mut self.decided)
+    }
+
+    /// Ends a worker: its watch does it when the channel is shut, at which who reads from it comes back too. That does not wait
+    /// for the driver, which may be in a waker of the user.
+    fn kill(&mut self, worker: WorkerId) {
+        if let Some(link) = self.links.get(&worker) {
+            link.socket.hang_up();
+        }
+        self.jobs.push(Job::Kill { worker });
+    }
+
+    /// Sees to it that the driver looks at the state again within [`limits::PICK_UP`].
+    fn let_driver_look(&mut self, now: Instant) {
+        self.has_changed = true;
+        let is_late = match self.asleep {
+            Asleep::Not => false,
+            Asleep::Until(at) => at > now + limits::PICK_UP,
+            Asleep::ForEver => true,
+        };
+        if is_late {
+            self.decided.wakes_driver = true;
+        }
+        if self.decided.wakes_driver {
+            self.asleep = Asleep::Not;
+        }
+    }
+
+    /// Gives a call to its worker.
+    fn dispatch(&mut self, now: Instant, worker: WorkerId, call: CallId) {
+        let Some(pending) = self.calls.get_mut(&call) else { return };
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        let had_nothing = link.slots.is_empty();
+        let ticket = match link.slots.take(call) {
+            Ok(ticket) => ticket,
+            Err(Contradiction) => {
+                self.scheduler.call_revoked(call);
+                return self.disbelieve(now, worker);
+            }
+        };
+        pending.at = Some((worker, ticket));
+        link.outbox.push(&pending.frame, ticket);
+        if had_nothing {
+            link.readership.leave_unread(now);
+        }
+        if link.readership.unread_since().is_some() {
+            if pending.attended {
+                self.decided.wakes_driver |= link.readership.read_in_background();
+            } else if pending.parked > 0 {
+                pending.promise.nudge();
             }
         }
-        wakes_driver |= !self.jobs.is_empty() || self.is_over;
-        Decided { ended: std::mem::take(&mut self.decided), wakes_driver }
     }
 
-    /// Writes a call to its worker. True if the driver has to write the rest.
-    fn dispatch(&mut self, worker: WorkerId, call: CallId) -> bool {
-        let frame = self.calls.get(&call).and_then(|pending| pending.frame.clone());
-        let (Some(frame), Some(link)) = (frame, self.links.get_mut(&worker)) else { return false };
-        // An error means that the worker is gone, which the driver is about to see.
-        let _ = link.outbox.send(frame);
-        link.outbox.is_waiting()
+    /// Writes what was given to a worker.
+    fn write(&mut self, worker: WorkerId) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            // An error means that the worker is gone, which is seen where it is read from.
+            let _ = link.outbox.flush();
+            if link.outbox.is_waiting() {
+                self.decided.wakes_driver = true;
+                self.scheduler.worker_congested(worker);
+            }
+        }
+    }
+
+    /// Takes a call back that lies with a worker. False if that has begun it.
+    fn take_back(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
+        let Some(pending) = self.calls.get_mut(&call) else { return false };
+        let Some((at, ticket)) = pending.at.filter(|(at, _)| *at == worker) else { return false };
+        let Some(link) = self.links.get_mut(&at) else { return false };
+        match link.slots.revoke(ticket) {
+            Ok(true) => {
+                pending.at = None;
+                self.decided.waiters.extend(pending.polling.take());
+                self.scheduler.call_revoked(call);
+                true
+            }
+            Ok(false) => false,
+            Err(Contradiction) => {
+                self.disbelieve(now, worker);
+                false
+            }
+        }
+    }
+
+    /// Cancels a call that has not begun.
+    pub(super) fn cancel(&mut self, now: Instant, call: CallId) -> Cancelled {
+        if let Some(Place::Given(worker)) = self.scheduler.place(call) {
+            self.take_back(now, worker, call);
+        }
+        match self.scheduler.place(call) {
+            Some(Place::Queued) => {
+                self.scheduler.cancel(now, call);
+                Cancelled::Yes
+            }
+            Some(Place::Given(_)) => Cancelled::No,
+            None => Cancelled::IsOver,
+        }
+    }
+
+    /// Ends a call without a result.
+    fn judge(&mut self, call: CallId, worker: Option<WorkerId>, verdict: Verdict) {
+        let Some(pending) = self.calls.get_mut(&call) else { return };
+        self.decided.waiters.extend(pending.polling.take());
+        let at = pending.at.filter(|(at, _)| worker == Some(*at));
+        let (attribution, pid) = match (&verdict, at) {
+            (Verdict::Terminated { exit, began: true }, _) => (Attribution::Began, Some(exit.pid)),
+            (Verdict::Terminated { began: false, .. }, _) | (_, None) => {
+                (Attribution::NotBegun, None)
+            }
+            (_, Some((worker, ticket))) => self.settle(worker, ticket),
+        };
+        self.end(call, Ending::Judged(verdict, attribution), pid);
+    }
+
+    /// Whether a call has begun that ends now, whatever its worker does; and if so, where.
+    fn settle(&mut self, worker: WorkerId, ticket: Ticket) -> (Attribution, Option<u32>) {
+        let Some(link) = self.links.get_mut(&worker) else { return (Attribution::Began, None) };
+        match link.slots.revoke(ticket) {
+            Ok(true) => (Attribution::NotBegun, None),
+            Ok(false) if link.slots.progress(ticket) == Ok(Progress::Finished) => {
+                (Attribution::Finished, Some(link.pid))
+            }
+            Ok(false) | Err(Contradiction) => (Attribution::Began, Some(link.pid)),
+        }
+    }
+
+    /// The worker's page says what cannot be: it is not believed any more.
+    fn disbelieve(&mut self, now: Instant, worker: WorkerId) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.is_page_false = true;
+        }
+        self.scheduler.worker_misbehaved(now, worker, FALSE_PAGE);
+    }
+
+    /// Somebody is to be told of the call's outcome who does not wait for it.
+    pub(super) fn attend(&mut self, call: CallId) {
+        let Some(pending) = self.calls.get_mut(&call) else { return };
+        self.attended += usize::from(!pending.attended);
+        pending.attended = true;
+        if let Some((worker, _)) = pending.at
+            && let Some(link) = self.links.get_mut(&worker)
+        {
+            self.decided.wakes_driver |= link.readership.read_in_background();
+        }
+    }
+
+    /// All numbers, as of now.
+    pub(super) fn stats(&self) -> Stats {
+        let Counts { submitted, succeeded, failed, cancelled, workers_started, workers_died } =
+            self.counts;
+        let queued = self.scheduler.queued();
+        Stats {
+            max_workers: self.scheduler.max_workers(),
+            workers: self.links.len(),
+            idle_workers: self.scheduler.idle_workers(),
+            queued,
+            given: self.calls.len().saturating_sub(queued),
+            submitted,
+            succeeded,
+            failed,
+            cancelled,
+            workers_started,
+            workers_died,
+        }
+    }
+
+    /// The process that has begun the call.
+    pub(super) fn running_in(&self, call: CallId) -> Option<u32> {
+        let (worker, ticket) = self.calls.get(&call)?.at?;
+        let link = self.links.get(&worker)?;
+        let progress = link.slots.progress(ticket).ok()?;
+        (progress != Progress::Waiting).then_some(link.pid)
     }
 }

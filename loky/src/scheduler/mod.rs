@@ -4,25 +4,31 @@
 //! their ids alone. [`pool`](crate::pool) feeds it and performs its [`Action`]s in their order.
 //!
 //! ```text
-//!  call    submit ─▶ Queued ─dispatch─▶ Dispatched ─began─▶ Dispatched(began) ─finished─▶ (gone: the pool has its outcome)
-//!                      │ ▲                  │ worker died        │ worker died
-//!               cancel │ └──────────────────┘                    ▼
-//!                      ▼     (at most MAX_DISPATCHES times)    Resolve(Terminated)
-//!               Resolve(Cancelled)
+//!  call    submit ─▶ Queued ──dispatch──▶ Given ──finished──▶ (gone: the pool has its outcome)
+//!                     │ ▲                  │ │
+//!              cancel │ ├─────taken back───┘ │ its worker died
+//!                     ▼ └── not begun ───────┤
+//!             Resolve(Cancelled)             ▼ begun, or too often at the front
+//!                                      Resolve(Terminated)
 //!
-//!  worker  Start ─▶ Starting ─ready─▶ Idle ◀─finished─ Busy          exited, in any state ─▶ (gone)
-//!                      │               │ └──dispatch───▲
+//!  worker  Start ─▶ Starting ─ready─▶ Ready (idle, or with up to `SLOTS` calls)   exited, in any state ─▶ (gone)
+//!                      │               │
 //!                      └──── Retire ───┴─▶ Leaving ── after LEAVE ─▶ Kill
 //!
 //!  pool    Open ─shutdown─▶ Draining ─no calls, no workers─▶ Ended
 //!            └─broken, or Shutdown::Kill─▶ Closed ─no workers─▶ Ended
 //! ```
 //!
-//! What holds after every event (checked in debug builds and by the simulation): a call is in exactly one place; a worker
-//! has at most one call; there are never more live workers than `max_workers`. Every call that was submitted leaves by
-//! exactly one of `call_finished` and [`Action::Resolve`]. Tested in `tests.rs` by hand and by simulation with seeds.
+//! Whether a given call has begun is not known here: its worker's page says so, and the pool asks it. What holds after every
+//! event (checked in debug builds and by the simulation): a call is in exactly one place; a worker has at most
+//! [`limits::SLOTS`] calls, those that were taken back and not yet skipped included; there are never more live workers than
+//! `max_workers`, or than there were when it was lowered. Every call that was submitted leaves by exactly one of
+//! `call_finished` and [`Action::Resolve`]. Tested in `tests/` by hand and by simulation with seeds.
 
+mod dispatch;
+mod run_time;
 mod shutdown;
+mod size;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -32,10 +38,10 @@ use std::time::Instant;
 
 pub use self::shutdown::Shutdown;
 
+use self::run_time::RunTime;
 use crate::config::CrashPolicy;
 use crate::error::{Error, WorkerExit};
 use crate::id::{CallId, WorkerId};
-use crate::limits;
 
 /// What the pool is to do.
 #[derive(Clone, Debug)]
@@ -44,8 +50,11 @@ pub(crate) enum Action {
     Start { worker: WorkerId, index: usize },
     /// Give this call to this worker.
     Dispatch { worker: WorkerId, call: CallId },
-    /// The call ends without a result, for this reason.
-    Resolve { call: CallId, verdict: Verdict },
+    /// Take this call back from this worker, if it has not begun there: then report [`Scheduler::call_revoked`].
+    TakeBack { worker: WorkerId, call: CallId },
+    /// The call ends without a result, for this reason. It lay with `worker`, if with any: whether it has begun there is to
+    /// be settled now.
+    Resolve { call: CallId, worker: Option<WorkerId>, verdict: Verdict },
     /// Tell the worker to leave when it has done what it has.
     Retire { worker: WorkerId },
     /// End the worker now.
@@ -54,14 +63,18 @@ pub(crate) enum Action {
     End,
 }
 
-/// Why a call ends without a result. `began`: its task may have run.
+/// Why a call ends without a result.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     Cancelled,
-    Terminated { exit: WorkerExit, began: bool },
-    Broken { cause: Error, began: bool },
-    ShutDown { began: bool },
-    NotSpawned { cause: Error },
+    /// Its worker died; `began`: with it.
+    Terminated {
+        exit: WorkerExit,
+        began: bool,
+    },
+    Broken(Error),
+    ShutDown,
+    NotSpawned(Error),
 }
 
 /// Why no more calls are taken.
@@ -71,20 +84,19 @@ pub(crate) enum Refusal {
     ShutDown,
 }
 
-/// A worker that said what it should not have said.
+/// Where a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Misbehaved(pub(crate) &'static str);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Queued,
-    Dispatched { worker: WorkerId, began: bool },
+    /// With this worker.
+    Given(WorkerId),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct CallState {
     place: Place,
-    dispatches: u32,
+    /// How many workers have died with it at the front, but not begun.
+    fruitless: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +111,13 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     max_workers: usize,
+    /// More than `max_workers` only from when that was lowered until the surplus is gone.
+    most_live: usize,
     policy: CrashPolicy,
     phase: Phase,
     shut_down: bool,
+    /// Whether calls that have not begun are to be cancelled, those that are taken back included.
+    cancels_pending: bool,
     broken: Option<Error>,
     /// Whether workers are wanted though nothing may be queued: since the first call, or a prewarm.
     demanded: bool,
@@ -113,6 +129,7 @@ pub(crate) struct Scheduler {
     /// The last one to become idle is the first to get a call: its caches are warm.
     idle: Vec<WorkerId>,
     last_worker: u64,
+    run_time: RunTime,
     /// Workers that died in a row before any was ready.
     start_deaths: u32,
     /// Workers that were ready and died in a row before any began a call.
@@ -126,9 +143,11 @@ impl Scheduler {
     pub(crate) fn new(max_workers: usize, policy: CrashPolicy) -> Self {
         Self {
             max_workers,
+            most_live: max_workers,
             policy,
             phase: Phase::Open,
             shut_down: false,
+            cancels_pending: false,
             broken: None,
             demanded: false,
             calls: HashMap::new(),
@@ -137,6 +156,7 @@ impl Scheduler {
             workers: BTreeMap::new(),
             idle: Vec::new(),
             last_worker: 0,
+            run_time: RunTime::default(),
             start_deaths: 0,
             unused_deaths: 0,
             ever_ready: false,
@@ -166,16 +186,20 @@ impl Scheduler {
         self.shut_down
     }
 
-    /// A new call, which [`refusal`](Self::refusal) has not refused.
-    pub(crate) fn submit(&mut self, now: Instant, call: CallId) {
+    /// How many calls wait for a worker.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// A new call, which [`refusal`](Self::refusal) has not refused. Others may follow before [`advance`](Self::advance).
+    pub(crate) fn submit(&mut self, call: CallId) {
         debug_assert!(self.refusal().is_none(), "asked before");
-        let state = CallState { place: Place::Queued, dispatches: 0 };
+        let state = CallState { place: Place::Queued, fruitless: 0 };
         let known = self.calls.insert(call, state);
         debug_assert!(known.is_none(), "ids are not used twice");
         self.queue.push_back(call);
         self.queued += 1;
         self.demanded = true;
-        self.advance(now);
     }
 
     /// Workers are wanted before there are calls.
@@ -184,70 +208,63 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// Takes a call back. False if it is given to a worker, or is no longer here.
-    pub(crate) fn cancel(&mut self, now: Instant, call: CallId) -> bool {
-        let is_queued = self.calls.get(&call).is_some_and(|state| state.place == Place::Queued);
-        if is_queued {
-            self.resolve(call, Verdict::Cancelled);
-            self.forget_cancelled();
-            self.advance(now);
-        }
-        is_queued
+    /// Where a call is; `None` if it is gone.
+    pub(crate) fn place(&self, call: CallId) -> Option<Place> {
+        self.calls.get(&call).map(|state| state.place)
     }
 
-    /// The worker has taken the call that it was given; from here on the call counts as started.
-    pub(crate) fn call_began(&mut self, worker: WorkerId, call: CallId) -> Result<(), Misbehaved> {
-        match self.calls.get_mut(&call) {
-            Some(CallState { place: Place::Dispatched { worker: at, began }, .. })
-                if *at == worker && !*began =>
-            {
-                *began = true;
-                self.unused_deaths = 0;
-                Ok(())
-            }
-            _ => Err(Misbehaved("it began a call that it was not given")),
-        }
-    }
-
-    /// The worker has delivered an outcome: if it is accepted, the pool hands it out, and the call is gone from here.
-    pub(crate) fn call_finished(
-        &mut self,
-        now: Instant,
-        worker: WorkerId,
-        call: CallId,
-    ) -> Result<(), Misbehaved> {
-        let expected = Place::Dispatched { worker, began: true };
-        if self.calls.get(&call).is_none_or(|state| state.place != expected) {
-            return Err(Misbehaved("it finished a call that it had not begun"));
-        }
-        self.calls.remove(&call);
-        self.worker_is_free(worker);
+    /// Cancels a queued call. One that is given to a worker is first to be taken back.
+    pub(crate) fn cancel(&mut self, now: Instant, call: CallId) {
+        debug_assert!(self.place(call) == Some(Place::Queued), "asked before");
+        self.resolve(call, Verdict::Cancelled);
+        self.forget_cancelled();
         self.advance(now);
-        Ok(())
+    }
+
+    /// The call was taken back from its worker, before that came to it.
+    pub(crate) fn call_revoked(&mut self, call: CallId) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Place::Given(worker) = state.place else { return };
+        state.place = Place::Queued;
+        self.queue.push_front(call);
+        self.queued += 1;
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.given.retain(|given| *given != call);
+            worker.revoked += 1;
+        }
+        self.note_idle(worker);
+        if self.cancels_pending {
+            self.resolve(call, Verdict::Cancelled);
+        }
     }
 
     /// Ends a call from here. What it was doing in a worker is that worker's business.
     fn resolve(&mut self, call: CallId, verdict: Verdict) {
         if let Some(state) = self.calls.remove(&call) {
-            self.queued -= usize::from(state.place == Place::Queued);
-            self.actions.push_back(Action::Resolve { call, verdict });
+            let worker = match state.place {
+                Place::Queued => {
+                    self.queued -= 1;
+                    None
+                }
+                Place::Given(worker) => Some(worker),
+            };
+            self.actions.push_back(Action::Resolve { call, worker, verdict });
         }
     }
 
     /// Ends all calls that are still here, in the order in which they came.
-    fn resolve_all(&mut self, verdict: impl Fn(bool) -> Verdict) {
-        let mut calls: Vec<_> = self.calls.iter().map(|(id, state)| (*id, state.place)).collect();
-        calls.sort_unstable_by_key(|(call, _)| *call);
-        for (call, place) in calls {
-            // Where its worker has it, it may have begun without our having heard of it.
-            self.resolve(call, verdict(place != Place::Queued));
+    fn resolve_all(&mut self, verdict: &Verdict) {
+        let mut calls: Vec<_> = self.calls.keys().copied().collect();
+        calls.sort_unstable();
+        for call in calls {
+            self.resolve(call, verdict.clone());
         }
         self.queue.clear();
     }
 
     fn resolve_queued(&mut self, verdict: &Verdict) {
         for call in std::mem::take(&mut self.queue) {
-            if self.calls.get(&call).is_some_and(|state| state.place == Place::Queued) {
+            if self.place(call) == Some(Place::Queued) {
                 self.resolve(call, verdict.clone());
             }
         }
@@ -262,63 +279,10 @@ impl Scheduler {
         }
     }
 
-    /// The next queued call. Cancelled ones that come to the front are forgotten.
-    fn next_queued(&mut self) -> Option<CallId> {
-        loop {
-            let call = self.queue.pop_front()?;
-            if self.calls.get(&call).is_some_and(|state| state.place == Place::Queued) {
-                return Some(call);
-            }
-        }
-    }
-
-    /// Does what has become possible.
-    fn advance(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Open | Phase::Draining) {
-            while !self.idle.is_empty()
-                && let Some(call) = self.next_queued()
-                && let Some(worker) = self.idle.pop()
-            {
-                self.dispatch(worker, call);
-            }
-            if self.phase == Phase::Draining && self.queued == 0 {
-                self.retire_unused(now);
-            }
-            self.start_missing(now);
-        }
-        let is_over = self.workers.is_empty() && self.calls.is_empty();
-        if matches!(self.phase, Phase::Draining | Phase::Closed) && is_over {
-            self.phase = Phase::Ended;
-            self.actions.push_back(Action::End);
-        }
-        #[cfg(debug_assertions)]
-        self.check();
-    }
-
-    fn dispatch(&mut self, worker: WorkerId, call: CallId) {
-        let state = self.calls.get_mut(&call).expect("it was queued");
-        state.place = Place::Dispatched { worker, began: false };
-        state.dispatches += 1;
-        self.queued -= 1;
-        self.worker_is_busy(worker, call);
-        self.actions.push_back(Action::Dispatch { worker, call });
-    }
-
-    /// A call that its worker had not begun when it died goes to the front again, unless that has happened too often.
-    fn requeue(&mut self, call: CallId, exit: WorkerExit) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
-        if state.dispatches >= limits::MAX_DISPATCHES {
-            return self.resolve(call, Verdict::Terminated { exit, began: false });
-        }
-        state.place = Place::Queued;
-        self.queue.push_front(call);
-        self.queued += 1;
-    }
-
     /// Nothing can be had from this pool any more.
     fn break_pool(&mut self, cause: Error) {
         if self.broken.is_none() && self.phase != Phase::Ended {
-            self.resolve_all(|began| Verdict::Broken { cause: cause.clone(), began });
+            self.resolve_all(&Verdict::Broken(cause.clone()));
             self.broken = Some(cause);
             self.phase = Phase::Closed;
             self.kill_all();

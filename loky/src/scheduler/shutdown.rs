@@ -29,9 +29,13 @@ impl Scheduler {
                 self.phase = Phase::Draining;
                 match how {
                     Shutdown::Wait | Shutdown::NoWait => {}
-                    Shutdown::CancelPending => self.resolve_queued(&Verdict::Cancelled),
+                    Shutdown::CancelPending => {
+                        self.cancels_pending = true;
+                        self.resolve_queued(&Verdict::Cancelled);
+                        self.take_back_all();
+                    }
                     Shutdown::Kill => {
-                        self.resolve_all(|began| Verdict::ShutDown { began });
+                        self.resolve_all(&Verdict::ShutDown);
                         self.phase = Phase::Closed;
                         self.kill_all();
                     }

@@ -1,6 +1,6 @@
 //! The life of a worker, as the scheduler sees it: starting, replacing, giving up, leaving.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::{Action, Phase, Place, Scheduler, Verdict};
@@ -12,22 +12,107 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkerState {
     Starting,
-    Idle,
-    Busy(CallId),
+    Ready,
     Leaving,
+}
+
+/// Whether a worker can be given calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// At once.
+    Idle,
+    /// Ahead of time: it is at work.
+    Busy,
+    /// Not now, or never again.
+    Unavailable,
 }
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    index: usize,
-    state: WorkerState,
+    pub(super) index: usize,
+    pub(super) state: WorkerState,
+    /// The calls that it was given, in order.
+    pub(super) given: VecDeque<CallId>,
+    /// How many calls were taken back from it that it has not skipped yet.
+    pub(super) revoked: usize,
+    /// When it last answered, or was given a call when it had none.
+    pub(super) last_progress: Instant,
+    /// Whether calls were taken back from behind the one that it runs.
+    pub(super) is_slow: bool,
+    /// Whether its channel takes no more.
+    pub(super) is_congested: bool,
+    /// Whether it is to leave when it has nothing to do.
+    pub(super) is_surplus: bool,
     /// Whether it was given a call that it began.
-    used: bool,
-    killed: bool,
+    pub(super) used: bool,
+    pub(super) killed: bool,
     /// When it is killed if nothing happens, and what is said of it then.
-    deadline: Option<(Instant, &'static str)>,
+    pub(super) deadline: Option<(Instant, &'static str)>,
     /// Why it was killed, if it was for something that it did.
     remark: Option<String>,
+}
+
+impl Worker {
+    pub(super) fn starting(now: Instant, index: usize) -> Self {
+        let remark = "it said nothing within its time to start";
+        Self {
+            index,
+            state: WorkerState::Starting,
+            given: VecDeque::new(),
+            revoked: 0,
+            last_progress: now,
+            is_slow: false,
+            is_congested: false,
+            is_surplus: false,
+            used: false,
+            killed: false,
+            deadline: Some((now + limits::HANDSHAKE, remark)),
+            remark: None,
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        // One that closed its channel has a deadline.
+        let is_here = self.state == WorkerState::Ready && !self.killed && self.deadline.is_none();
+        if !is_here || self.is_surplus || self.is_congested || self.room() == 0 {
+            Standing::Unavailable
+        } else if self.given.is_empty() {
+            Standing::Idle
+        } else if self.is_slow {
+            Standing::Unavailable
+        } else {
+            Standing::Busy
+        }
+    }
+
+    /// How many more calls it has slots for.
+    pub(super) fn room(&self) -> usize {
+        limits::SLOTS.saturating_sub(self.given.len() + self.revoked)
+    }
+
+    /// Whether something waits behind the call that it runs.
+    pub(super) fn may_be_relieved(&self) -> bool {
+        self.given.len() > 1 && !self.is_slow && !self.killed
+    }
+
+    /// Whether it is not on its way out.
+    pub(super) fn stays(&self) -> bool {
+        self.state != WorkerState::Leaving && !self.killed
+    }
+
+    /// How much is lost if it is sent away: nothing, a start, or the wait for its call.
+    pub(super) fn burden(&self) -> usize {
+        match self.state {
+            WorkerState::Ready if self.given.is_empty() => 0,
+            WorkerState::Starting => 1,
+            WorkerState::Ready | WorkerState::Leaving => 1 + self.given.len(),
+        }
+    }
+
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.state = WorkerState::Leaving;
+        self.deadline = Some((now + limits::LEAVE, "it did not leave when asked"));
+    }
 }
 
 impl Scheduler {
@@ -36,7 +121,7 @@ impl Scheduler {
         let deadlines = self.workers.values().filter(|worker| !worker.killed);
         let deadlines = deadlines.filter_map(|worker| worker.deadline.map(|(at, _)| at));
         let start = self.no_start_before.filter(|_| self.missing() > 0);
-        deadlines.chain(start).min()
+        deadlines.chain(start).chain(self.next_take_back()).min()
     }
 
     /// Time has passed.
@@ -59,47 +144,8 @@ impl Scheduler {
             }
             self.condemn(id, remark.to_owned());
         }
+        self.take_back_late(now);
         self.advance(now);
-    }
-
-    /// How many workers are to be started.
-    fn missing(&self) -> usize {
-        let wanted = match self.phase {
-            Phase::Open if self.demanded => self.max_workers,
-            Phase::Draining if self.queued > 0 => self.max_workers,
-            _ => 0,
-        };
-        wanted.saturating_sub(self.workers.len())
-    }
-
-    pub(super) fn start_missing(&mut self, now: Instant) {
-        let missing = self.missing();
-        if missing == 0 {
-            return;
-        }
-        if self.no_start_before.is_some_and(|at| now < at) {
-            return;
-        }
-        self.no_start_before = None;
-        let taken: BTreeSet<_> = self.workers.values().map(|worker| worker.index).collect();
-        let free = (0..self.max_workers).filter(|index| !taken.contains(index));
-        for index in free.take(missing) {
-            self.last_worker += 1;
-            let id = WorkerId(self.last_worker);
-            let worker = Worker {
-                index,
-                state: WorkerState::Starting,
-                used: false,
-                killed: false,
-                deadline: Some((
-                    now + limits::HANDSHAKE,
-                    "it said nothing within its time to start",
-                )),
-                remark: None,
-            };
-            self.workers.insert(id, worker);
-            self.actions.push_back(Action::Start { worker: id, index });
-        }
     }
 
     /// A worker has shaken hands.
@@ -108,23 +154,12 @@ impl Scheduler {
         self.ever_ready = true;
         self.start_deaths = 0;
         if worker.state == WorkerState::Starting {
-            worker.state = WorkerState::Idle;
+            worker.state = WorkerState::Ready;
             worker.deadline = None;
-            if !worker.killed {
-                self.idle.push(id);
-            }
+            self.note_idle(id);
+            self.retire_surplus(now, id);
             self.advance(now);
         }
-    }
-
-    /// How many workers have shaken hands and are here to stay.
-    pub(crate) fn ready_workers(&self) -> usize {
-        let is_ready = |worker: &&Worker| {
-            matches!(worker.state, WorkerState::Idle | WorkerState::Busy(_))
-                && !worker.killed
-                && worker.deadline.is_none()
-        };
-        self.workers.values().filter(is_ready).count()
     }
 
     /// A worker could not be started. `shortage`: the system was out of something, and may not be for ever.
@@ -136,10 +171,11 @@ impl Scheduler {
         shortage: bool,
     ) {
         self.workers.remove(&id);
+        self.note_departure();
         self.no_start_before = Some(now + limits::RESPAWN_PACE);
         if self.workers.is_empty() {
             if shortage {
-                self.resolve_queued(&Verdict::NotSpawned { cause });
+                self.resolve_queued(&Verdict::NotSpawned(cause));
                 self.demanded = false; // The next call tries again.
                 self.no_start_before = None;
             } else {
@@ -166,13 +202,8 @@ impl Scheduler {
     }
 
     /// The worker sent what is no message, or not the one that was due: nothing it says counts any more, and neither does
-    /// its silence. A call that it was given may have begun.
+    /// its silence.
     pub(crate) fn worker_misbehaved(&mut self, now: Instant, id: WorkerId, what: &str) {
-        if let Some(WorkerState::Busy(call)) = self.workers.get(&id).map(|worker| worker.state)
-            && let Some(state) = self.calls.get_mut(&call)
-        {
-            state.place = Place::Dispatched { worker: id, began: true };
-        }
         self.condemn(id, format!("it broke the protocol: {what}"));
         self.advance(now);
     }
@@ -180,7 +211,9 @@ impl Scheduler {
     /// The worker's channel is at its end: most likely the worker is too.
     pub(crate) fn channel_closed(&mut self, now: Instant, id: WorkerId) {
         self.idle.retain(|idle| *idle != id);
-        if let Some(worker) = self.workers.get_mut(&id) {
+        if let Some(worker) = self.workers.get_mut(&id)
+            && worker.state != WorkerState::Leaving
+        {
             worker.deadline = Some((now + limits::CLOSED, "it closed its channel"));
         }
         self.advance(now);
@@ -193,26 +226,62 @@ impl Scheduler {
         }
     }
 
-    /// The worker is gone, and everything that it had written was read.
-    pub(crate) fn worker_exited(&mut self, now: Instant, id: WorkerId, mut exit: WorkerExit) {
-        let Some(worker) = self.workers.remove(&id) else { return };
+    /// The worker is gone, and everything that it had written was read. `begun`: which of its calls count as begun. True if it
+    /// was told to go.
+    pub(crate) fn worker_exited(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        mut exit: WorkerExit,
+        begun: &[CallId],
+    ) -> bool {
+        let Some(worker) = self.workers.remove(&id) else { return true };
+        let was_killed_for_nothing = worker.killed && worker.remark.is_none();
+        let is_expected = worker.state == WorkerState::Leaving || was_killed_for_nothing;
+        self.note_departure();
         self.idle.retain(|idle| *idle != id);
         exit.remark = worker.remark.clone();
-        if worker.state != WorkerState::Leaving
-            && matches!(self.phase, Phase::Open | Phase::Draining)
-        {
-            self.worker_died(now, &worker, exit);
+        if matches!(self.phase, Phase::Open | Phase::Draining) {
+            self.settle(&worker, &exit, begun);
+            if worker.state != WorkerState::Leaving {
+                self.worker_died(now, &worker, exit, !begun.is_empty());
+            }
         }
         self.advance(now);
+        is_expected
     }
 
-    fn worker_died(&mut self, now: Instant, worker: &Worker, exit: WorkerExit) {
-        if let WorkerState::Busy(call) = worker.state {
-            if self.has_begun(call) {
-                self.resolve(call, Verdict::Terminated { exit: exit.clone(), began: true });
-            } else {
-                self.requeue(call, exit.clone());
+    /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others go to the front again.
+    fn settle(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
+        let was_idle = begun.is_empty();
+        for call in &worker.given {
+            if begun.contains(call) {
+                self.resolve(*call, Verdict::Terminated { exit: exit.clone(), began: true });
             }
+        }
+        for call in worker.given.iter().rev() {
+            let Some(state) = self.calls.get_mut(call) else { continue };
+            if was_idle && worker.given.front() == Some(call) {
+                // Nothing else of it can have killed the worker.
+                state.fruitless += 1;
+                if state.fruitless >= limits::MAX_FRUITLESS {
+                    let verdict = Verdict::Terminated { exit: exit.clone(), began: false };
+                    self.resolve(*call, verdict);
+                    continue;
+                }
+            }
+            state.place = Place::Queued;
+            self.queue.push_front(*call);
+            self.queued += 1;
+        }
+        if self.cancels_pending {
+            self.resolve_queued(&Verdict::Cancelled);
+        }
+    }
+
+    fn worker_died(&mut self, now: Instant, worker: &Worker, exit: WorkerExit, has_begun: bool) {
+        if has_begun {
+            self.unused_deaths = 0;
         }
         if worker.state == WorkerState::Starting && exit.code == Some(0) {
             let message = format!("the worker that was started ended without a word; {ENTRY_HINT}");
@@ -236,44 +305,10 @@ impl Scheduler {
                 let cause = Error::new(ErrorKind::BrokenProcessPool, message);
                 self.break_pool(cause.with_worker_exit(exit));
             }
-        } else if !worker.used {
+        } else if !worker.used && !has_begun {
             self.unused_deaths += 1;
             if self.unused_deaths >= limits::MAX_UNUSED_DEATHS {
                 self.no_start_before = Some(now + limits::RESPAWN_PACE);
-            }
-        }
-    }
-
-    fn has_begun(&self, call: CallId) -> bool {
-        self.calls
-            .get(&call)
-            .is_some_and(|state| matches!(state.place, Place::Dispatched { began: true, .. }))
-    }
-
-    pub(super) fn worker_is_busy(&mut self, id: WorkerId, call: CallId) {
-        let worker = self.workers.get_mut(&id).expect("idle workers exist");
-        debug_assert_eq!(worker.state, WorkerState::Idle, "only idle workers get calls");
-        worker.state = WorkerState::Busy(call);
-    }
-
-    pub(super) fn worker_is_free(&mut self, id: WorkerId) {
-        let worker = self.workers.get_mut(&id).expect("it had a call");
-        worker.used = true;
-        worker.state = WorkerState::Idle;
-        // One that closed its channel, or is being killed, gets no more.
-        if worker.deadline.is_none() && !worker.killed {
-            self.idle.push(id);
-        }
-    }
-
-    /// Lets those go that have nothing to do, when nothing will come.
-    pub(super) fn retire_unused(&mut self, now: Instant) {
-        self.idle.clear();
-        for (id, worker) in &mut self.workers {
-            if matches!(worker.state, WorkerState::Idle | WorkerState::Starting) {
-                worker.state = WorkerState::Leaving;
-                worker.deadline = Some((now + limits::LEAVE, "it did not leave when asked"));
-                self.actions.push_back(Action::Retire { worker: *id });
             }
         }
     }
@@ -296,40 +331,6 @@ impl Scheduler {
             if !worker.killed {
                 worker.killed = true;
                 self.actions.push_back(Action::Kill { worker: *id });
-            }
-        }
-    }
-
-    /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
-    #[cfg(debug_assertions)]
-    pub(super) fn check(&self) {
-        assert!(self.workers.len() <= self.max_workers, "more workers than allowed");
-        for (id, worker) in &self.workers {
-            if let WorkerState::Busy(call) = worker.state
-                && let Some(state) = self.calls.get(&call)
-            {
-                let is_here =
-                    matches!(state.place, Place::Dispatched { worker, .. } if worker == *id);
-                assert!(is_here, "a busy worker has its call");
-            }
-        }
-        for id in &self.idle {
-            let worker = &self.workers[id];
-            assert!(worker.state == WorkerState::Idle && !worker.killed, "idle workers are idle");
-        }
-        let is_shut = matches!(self.phase, Phase::Closed | Phase::Ended);
-        assert!(!is_shut || self.calls.is_empty(), "a closed pool has no calls");
-    }
-
-    /// The same, as it is seen from the calls: too many for anything but a simulation.
-    #[cfg(test)]
-    pub(super) fn check_calls(&self) {
-        let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
-        assert_eq!(queued, self.queued, "queued calls are counted");
-        for (call, state) in &self.calls {
-            if let Place::Dispatched { worker, .. } = state.place {
-                let worker = self.workers.get(&worker).expect("a call lies with a live worker");
-                assert_eq!(worker.state, WorkerState::Busy(*call), "and that worker has it");
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::sys::child::ChildProcess;
 use crate::sys::image::SELF_EXE;
 use crate::sys::socket::Socket;
 use crate::sys::{hint, is_shortage, streams};
+use crate::transport::slots::SlotPage;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
 /// Starts one process.
@@ -28,6 +29,7 @@ pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
     };
 
     let (socket, theirs) = Socket::pair().map_err(|error| failed("its channel", error))?;
+    let (page, page_fd) = SlotPage::create().map_err(|error| failed("its slots", error))?;
     let socket_inode = theirs.inode().map_err(|error| failed("its channel", error))?;
     let cookie = Cookie { parent_pid: std::process::id(), socket_inode };
 
@@ -52,7 +54,7 @@ pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
 
     let child = command.spawn().map_err(|error| failed(&format!("`{}`", exe.display()), error))?;
     let process = ChildProcess::new(child);
-    Ok(Launched { process, socket, stdout: stdout.ours, stderr: stderr.ours })
+    Ok(Launched { process, socket, page, page_fd, stdout: stdout.ours, stderr: stderr.ours })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where processes are started")]

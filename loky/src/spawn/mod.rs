@@ -12,12 +12,16 @@ pub(crate) use self::exec::launch;
 use crate::error::Error;
 use crate::sys::child::ChildProcess;
 use crate::sys::socket::Socket;
+use crate::transport::slots::SlotPage;
 
 /// A process that has been started.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) process: ChildProcess,
     pub(crate) socket: Socket,
+    /// The page of slots, and what the worker maps it by, which is to be sent to it.
+    pub(crate) page: SlotPage,
+    pub(crate) page_fd: OwnedFd,
     /// The read ends of captured streams.
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,

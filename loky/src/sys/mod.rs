@@ -1,6 +1,7 @@
 //! The operating system behind owned, typed values. All unsafe code of the crate that is about the system lies here.
 //!
-//! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), [`child`] processes and what
+//! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two processes share
+//! ([`shared_words`]), [`child`] processes and what
 //! hangs below them ([`tree`]), what a process puts right in itself when it starts as a worker ([`startup`], [`signals`],
 //! [`init_array`]), and what a process knows of itself ([`image`], [`fork_guard`]). Nothing here knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
@@ -12,6 +13,7 @@ pub(crate) mod init_array;
 pub(crate) mod no_fork;
 pub(crate) mod poll;
 pub(crate) mod reserve;
+pub(crate) mod shared_words;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod startup;

@@ -1,9 +1,13 @@
 //! A connected pair of stream sockets. See unix(7), send(2).
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+};
 
 /// One end of a pair. Closed on exec, and never one of the standard descriptors.
 #[derive(Debug)]
@@ -40,6 +44,34 @@ impl Socket {
     pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         Ok(rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, bytes, flags))?)
+    }
+
+    /// Writes what fits now, and a descriptor with it.
+    pub(crate) fn try_send_with(&self, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<usize> {
+        let fds = [fd];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        Ok(rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(&self.fd, &[IoSlice::new(bytes)], &mut control, flags)
+        })?)
+    }
+
+    /// Reads what is there, waiting for the first byte, and the descriptor that came with it, if any. 0 is the end.
+    pub(crate) fn recv_with_fd(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            let flags = RecvFlags::CMSG_CLOEXEC;
+            rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buffer)], &mut control, flags)
+        })?;
+        let fds = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        let fd = fds.flatten().next();
+        Ok((received.bytes, fd))
     }
 
     /// Writes all of it, however long the other side takes.
@@ -113,6 +145,35 @@ mod tests {
         b.send_all(b"d").unwrap();
         assert_eq!(a.try_recv(&mut buffer).unwrap(), 1);
         assert_eq!(a.try_recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_descriptor_travels_with_bytes() {
+        let (a, b) = Socket::pair().unwrap();
+        let (c, d) = Socket::pair().unwrap();
+        a.try_send_with(b"abc", d.as_fd()).unwrap();
+        a.send_all(b"def").unwrap();
+        let mut buffer = [0; 3];
+        let (read, fd) = b.recv_with_fd(&mut buffer).unwrap();
+        assert_eq!((read, &buffer), (3, b"abc"));
+        let copy = Socket::from_fd(fd.unwrap());
+        assert_eq!(copy.inode().unwrap(), d.inode().unwrap());
+        copy.send_all(b"x").unwrap();
+        assert_eq!(c.recv(&mut buffer).unwrap(), 1);
+        assert!(b.recv_with_fd(&mut buffer).unwrap().1.is_none());
+    }
+
+    #[test]
+    fn what_was_written_before_a_hang_up_can_still_be_read() {
+        let (a, b) = Socket::pair().unwrap();
+        b.send_all(b"last words").unwrap();
+        a.send_all(b"never read there").unwrap();
+        a.hang_up();
+        assert!(b.send_all(b"too late").is_err());
+        drop(b);
+        let mut buffer = [0; 16];
+        assert_eq!(a.try_recv(&mut buffer).unwrap(), 10);
+        assert!(matches!(a.try_recv(&mut buffer), Ok(0) | Err(_)));
     }
 
     #[test]

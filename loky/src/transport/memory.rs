@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::WorkerEnd;
+use super::slots::SlotPage;
 use crate::wire::frame::{Decoder, Frame};
 
 /// A worker's end that was told everything beforehand.
@@ -11,17 +12,18 @@ use crate::wire::frame::{Decoder, Frame};
 pub(crate) struct Memory {
     told: VecDeque<Frame>,
     said: Decoder,
+    page: Option<SlotPage>,
 }
 
 impl Memory {
     /// A channel on which these frames have arrived.
-    pub(crate) fn told(frames: &[Vec<u8>]) -> Self {
+    pub(crate) fn told(frames: &[Vec<u8>], page: SlotPage) -> Self {
         let mut decoder = Decoder::default();
         for frame in frames {
             decoder.feed(frame).expect("the test wrote whole frames");
         }
         let told = std::iter::from_fn(|| decoder.next_frame()).collect();
-        Self { told, said: Decoder::default() }
+        Self { told, said: Decoder::default(), page: Some(page) }
     }
 
     /// What the worker has said.
@@ -37,5 +39,9 @@ impl WorkerEnd for Memory {
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+    }
+
+    fn slots(&mut self) -> io::Result<SlotPage> {
+        self.page.take().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

@@ -2,57 +2,98 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::WorkerEnd;
+use super::slots::SlotPage;
+use crate::id::Ticket;
 use crate::limits;
 use crate::sys::socket::Socket;
 use crate::wire::WireError;
-use crate::wire::frame::{Decoder, Frame};
+use crate::wire::frame::{self, Decoder, Frame};
 
-/// What is still to be written to a worker. Holds what does not fit into the channel; whoever reads from the worker
-/// flushes it when the channel takes more, so two sides that both write cannot block each other.
+/// What is still to be written to a worker. Writes never block: what does not fit into the channel stays here until there is
+/// room, so two sides that both write cannot block each other.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<Socket>,
-    frames: VecDeque<Arc<Vec<u8>>>,
-    /// How much of the first frame is written.
+    pieces: VecDeque<Piece>,
+    /// How much of the first piece is written.
     written: usize,
+}
+
+/// Some of the bytes that are to be written.
+#[derive(Debug)]
+enum Piece {
+    /// Frames that were put together, so that many small ones take one system call.
+    Gathered(Vec<u8>),
+    /// The rest of a frame, from here on, that is too long to be copied.
+    Shared(Arc<Vec<u8>>, usize),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Gathered(bytes) => bytes,
+            Self::Shared(frame, from) => &frame[*from..],
+        }
+    }
 }
 
 impl Outbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, frames: VecDeque::new(), written: 0 }
+        Self { socket, pieces: VecDeque::new(), written: 0 }
     }
 
-    /// Writes the frame, or as much of it as fits now.
-    ///
-    /// # Errors
-    /// The worker takes nothing any more; its end of the channel is closed.
-    pub(crate) fn send(&mut self, frame: Arc<Vec<u8>>) -> io::Result<()> {
-        self.frames.push_back(frame);
-        self.flush()
+    /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
+    pub(crate) fn push(&mut self, call: &Arc<Vec<u8>>, ticket: Ticket) {
+        let copied =
+            if call.len() <= limits::GATHER_BYTES { call.len() } else { frame::HEADER_BYTES };
+        let gathered = self.gathered();
+        let start = gathered.len();
+        gathered.extend_from_slice(&call[..copied]);
+        frame::set_call(&mut gathered[start..], ticket.0);
+        if copied < call.len() {
+            self.pieces.push_back(Piece::Shared(Arc::clone(call), copied));
+        }
+    }
+
+    /// Where small pieces are put together: at the end.
+    fn gathered(&mut self) -> &mut Vec<u8> {
+        let is_open = |piece: &Piece| matches!(piece, Piece::Gathered(bytes) if bytes.len() < limits::READ_BYTES);
+        if !self.pieces.back().is_some_and(is_open) {
+            self.pieces.push_back(Piece::Gathered(Vec::new()));
+        }
+        match self.pieces.back_mut() {
+            Some(Piece::Gathered(bytes)) => bytes,
+            _ => unreachable!("it was just put there"),
+        }
     }
 
     /// Writes as much as fits now, for one turn: a worker may read as fast as this is written.
+    ///
+    /// # Errors
+    /// The worker takes nothing any more; its end of the channel is closed.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut turn = 0;
-        while let Some(frame) = self.frames.front()
+        while let Some(piece) = self.pieces.front()
             && turn < limits::WRITE_TURN_BYTES
         {
-            match self.socket.try_send(&frame[self.written..]) {
+            let bytes = piece.bytes();
+            match self.socket.try_send(&bytes[self.written..]) {
                 Ok(sent) => {
                     self.written += sent;
                     turn += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => {
-                    self.frames.clear();
+                    self.pieces.clear();
                     return Err(error);
                 }
             }
-            if self.written == frame.len() {
-                self.frames.pop_front();
+            if self.written == bytes.len() {
+                self.pieces.pop_front();
                 self.written = 0;
             }
         }
@@ -61,53 +102,58 @@ impl Outbox {
 
     /// Whether something waits for room in the channel.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.frames.is_empty()
+        !self.pieces.is_empty()
     }
 }
 
 /// Whether there may be more to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// All that was there is read.
-    Empty,
-    /// This worker's turn is over; there may be more.
-    TurnOver,
+    /// Now, or later.
+    Open,
     /// The channel is at its end.
     Closed,
 }
 
-/// What comes from a worker.
+/// What comes from a worker. Whoever has it is the one who reads.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     socket: Arc<Socket>,
     decoder: Decoder,
+    buffer: Box<[u8]>,
 }
 
 impl Inbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, decoder: Decoder::default() }
+        // Pages that are never written to take no memory, and most answers are short.
+        let buffer = vec![0; limits::READ_BYTES].into_boxed_slice();
+        Self { socket, decoder: Decoder::default(), buffer }
     }
 
-    /// Reads what is there, for one turn, into complete frames. `buffer` is scratch space.
+    /// Where it reads from.
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// Reads once, as much as one system call gives. Waits for the first byte if `waits`.
     ///
     /// # Errors
     /// The bytes are no frames.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<Progress, WireError> {
-        let mut turn = 0;
-        while turn < limits::READ_TURN_BYTES {
-            match self.socket.try_recv(buffer) {
-                Ok(0) => return Ok(Progress::Closed),
-                Ok(read) => {
-                    self.decoder.feed(&buffer[..read])?;
-                    turn += read;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Progress::Empty);
-                }
-                Err(_) => return Ok(Progress::Closed), // Reset: what was unread there is lost.
+    pub(crate) fn receive(&mut self, waits: bool) -> Result<Progress, WireError> {
+        let received = if waits {
+            self.socket.recv(&mut self.buffer)
+        } else {
+            self.socket.try_recv(&mut self.buffer)
+        };
+        match received {
+            Ok(0) => Ok(Progress::Closed),
+            Ok(read) => {
+                self.decoder.feed(&self.buffer[..read])?;
+                Ok(Progress::Open)
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Open),
+            Err(_) => Ok(Progress::Closed), // Reset: what was unread there is lost.
         }
-        Ok(Progress::TurnOver)
     }
 
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
@@ -126,12 +172,26 @@ pub(crate) struct WorkerStream {
     socket: Arc<Socket>,
     decoder: Decoder,
     buffer: Box<[u8]>,
+    /// What came with the first bytes.
+    page: Option<OwnedFd>,
+    /// Whether a descriptor may still come.
+    is_new: bool,
 }
 
 impl WorkerStream {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
         let buffer = vec![0; limits::READ_BYTES].into_boxed_slice();
-        Self { socket, decoder: Decoder::default(), buffer }
+        Self { socket, decoder: Decoder::default(), buffer, page: None, is_new: true }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        if !self.is_new {
+            return self.socket.recv(&mut self.buffer);
+        }
+        self.is_new = false;
+        let (read, fd) = self.socket.recv_with_fd(&mut self.buffer)?;
+        self.page = fd;
+        Ok(read)
     }
 }
 
@@ -141,7 +201,7 @@ impl WorkerEnd for WorkerStream {
             if let Some(frame) = self.decoder.next_frame() {
                 return Ok(Some(frame));
             }
-            match self.socket.recv(&mut self.buffer)? {
+            match self.read()? {
                 0 => return Ok(None),
                 read => self
                     .decoder
@@ -153,5 +213,11 @@ impl WorkerEnd for WorkerStream {
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.socket.send_all(frame)
+    }
+
+    fn slots(&mut self) -> io::Result<SlotPage> {
+        // Nothing came, or this process had no descriptor left for it.
+        let page = self.page.take().ok_or(io::ErrorKind::NotFound)?;
+        SlotPage::open(&page)
     }
 }

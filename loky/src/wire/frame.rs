@@ -11,7 +11,7 @@ pub(crate) const HEADER_BYTES: usize = 24;
 /// The first four bytes of every frame. Output that strays into a channel does not begin so.
 const MARK: [u8; 4] = *b"\xf5lky";
 
-/// One unit: what kind it is of, which call it is about (0 if none), and its body.
+/// One unit: what kind it is of, which call it is about (its ticket; 0 if none), and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,

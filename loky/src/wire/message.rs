@@ -4,7 +4,7 @@ use super::WireError;
 use super::frame::{self, Frame};
 use super::reader::{Reader, put_optional_text, put_text};
 use crate::error::PanicReport;
-use crate::id::{CallId, Fingerprint};
+use crate::id::{Fingerprint, Ticket};
 use crate::limits;
 use crate::sys::image::Image;
 
@@ -15,7 +15,7 @@ const SETUP: u8 = 1;
 const CALL: u8 = 2;
 const HELLO: u8 = 17;
 const REFUSE: u8 = 18;
-const BEGAN: u8 = 19;
+const SKIPPED: u8 = 19;
 const RESULT: u8 = 20;
 const FAILED: u8 = 21;
 
@@ -44,7 +44,7 @@ pub(crate) struct Hello {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker<'a> {
     Setup(Setup),
-    Call { call: CallId, task: &'a str, args: &'a [u8] },
+    Call { ticket: Ticket, task: &'a str, args: &'a [u8] },
 }
 
 /// What comes from a worker.
@@ -53,10 +53,10 @@ pub(crate) enum FromWorker {
     Hello(Hello),
     /// The process is no worker, and says why.
     Refuse(String),
-    /// The worker has taken the call: from here on it counts as started.
-    Began(CallId),
-    Result(CallId, Vec<u8>),
-    Failed(CallId, CallFailure),
+    /// The call was taken back before the worker came to it.
+    Skipped(Ticket),
+    Result(Ticket, Vec<u8>),
+    Failed(Ticket, CallFailure),
 }
 
 /// Why a call has no result although its worker lives.
@@ -96,7 +96,8 @@ impl Setup {
     }
 }
 
-/// A call that is being written: the arguments are appended to it as they are encoded, its id comes last.
+/// A call that is being written: the arguments are appended to it as they are encoded. Its ticket is set in the copy that
+/// goes to a worker.
 #[derive(Debug)]
 pub(crate) struct CallFrame {
     bytes: Vec<u8>,
@@ -115,19 +116,20 @@ impl CallFrame {
         &mut self.bytes
     }
 
-    pub(crate) fn into_bytes(mut self, call: CallId) -> Vec<u8> {
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         frame::finish(&mut self.bytes);
-        frame::set_call(&mut self.bytes, call.0);
         self.bytes
     }
 }
 
 /// A call, ready to be written.
 #[cfg(test)]
-pub(crate) fn call(call: CallId, task: &str, args: &[u8]) -> Vec<u8> {
+pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
     let mut frame = CallFrame::new(task);
     frame.args().extend_from_slice(args);
-    frame.into_bytes(call)
+    let mut bytes = frame.into_bytes();
+    frame::set_call(&mut bytes, ticket.0);
+    bytes
 }
 
 impl<'a> ToWorker<'a> {
@@ -148,7 +150,7 @@ impl<'a> ToWorker<'a> {
             }
             CALL => {
                 let task = reader.text()?;
-                Ok(Self::Call { call: CallId(frame.call), task, args: reader.rest() })
+                Ok(Self::Call { ticket: Ticket(frame.call), task, args: reader.rest() })
             }
             _ => Err(WireError("a message of an unknown kind")),
         }
@@ -160,26 +162,30 @@ impl FromWorker {
         match self {
             Self::Hello(hello) => framed(HELLO, 0, |out| put_hello(out, hello)),
             Self::Refuse(reason) => framed(REFUSE, 0, |out| put_text(out, reason)),
-            Self::Began(call) => framed(BEGAN, call.0, |_| ()),
-            Self::Result(call, bytes) => framed(RESULT, call.0, |out| out.extend_from_slice(bytes)),
-            Self::Failed(call, failure) => framed(FAILED, call.0, |out| put_failure(out, failure)),
+            Self::Skipped(ticket) => framed(SKIPPED, ticket.0, |_| ()),
+            Self::Result(ticket, bytes) => {
+                framed(RESULT, ticket.0, |out| out.extend_from_slice(bytes))
+            }
+            Self::Failed(ticket, failure) => {
+                framed(FAILED, ticket.0, |out| put_failure(out, failure))
+            }
         }
     }
 
     /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
-    pub(crate) fn begin_result(out: &mut Vec<u8>, call: CallId) {
-        frame::begin(out, RESULT, call.0);
+    pub(crate) fn begin_result(out: &mut Vec<u8>, ticket: Ticket) {
+        frame::begin(out, RESULT, ticket.0);
     }
 
     pub(crate) fn parse(frame: Frame) -> Result<Self, WireError> {
-        let call = CallId(frame.call);
+        let ticket = Ticket(frame.call);
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
-            RESULT => return Ok(Self::Result(call, frame.body)),
+            RESULT => return Ok(Self::Result(ticket, frame.body)),
             HELLO => Self::Hello(take_hello(&mut reader)?),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
-            BEGAN => Self::Began(call),
-            FAILED => Self::Failed(call, take_failure(&mut reader)?),
+            SKIPPED => Self::Skipped(ticket),
+            FAILED => Self::Failed(ticket, take_failure(&mut reader)?),
             _ => return Err(WireError("a message of an unknown kind")),
         };
         reader.end()?;

@@ -13,9 +13,12 @@
 //! | `Call`   | worker | yes  | name of the task, encoded arguments                      |
 //! | `Hello`  | parent | –    | version, image, fingerprint, the table if it differs     |
 //! | `Refuse` | parent | –    | why this process is no worker                            |
-//! | `Began`  | parent | yes  | –                                                        |
+//! | `Skipped` | parent | yes | –                                                        |
 //! | `Result` | parent | yes  | encoded result                                           |
 //! | `Failed` | parent | yes  | what went wrong: a panic, a codec, an unknown task       |
+//!
+//! The call is told by its [`Ticket`](crate::id::Ticket). With `Setup` comes a descriptor: the page of slots that the tickets
+//! are about.
 //!
 //! Nothing that arrives can panic here, nor get memory for bytes that did not arrive. Tested in `tests.rs` with round
 //! trips, truncations, flipped bytes and random ones.

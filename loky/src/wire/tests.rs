@@ -4,24 +4,9 @@ use super::message::{
 };
 use super::*;
 use crate::error::PanicReport;
-use crate::id::{CallId, Fingerprint};
+use crate::id::{Fingerprint, Ticket};
+use crate::random::Random;
 use crate::sys::image::Image;
-
-/// Numbers that look random and are the same in every run.
-struct XorShift(u64);
-
-impl XorShift {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-}
 
 /// Puts `bytes` together from pieces, and says whether they are frames.
 fn decode(bytes: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Frame>, WireError> {
@@ -50,13 +35,13 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Hello(Hello { version: VERSION, image, fingerprint, table }),
         FromWorker::Hello(Hello { version: 9, image, fingerprint, table: None }),
         FromWorker::Refuse("no".to_owned()),
-        FromWorker::Began(CallId(1)),
-        FromWorker::Result(CallId(2), vec![1, 2, 3]),
-        FromWorker::Result(CallId(u64::MAX), Vec::new()),
-        FromWorker::Failed(CallId(3), CallFailure::Panicked(report)),
-        FromWorker::Failed(CallId(4), CallFailure::DecodeArgs("x".to_owned())),
-        FromWorker::Failed(CallId(5), CallFailure::EncodeResult("y".to_owned())),
-        FromWorker::Failed(CallId(6), CallFailure::UnknownTask),
+        FromWorker::Skipped(Ticket(1)),
+        FromWorker::Result(Ticket(2), vec![1, 2, 3]),
+        FromWorker::Result(Ticket(u64::MAX), Vec::new()),
+        FromWorker::Failed(Ticket(3), CallFailure::Panicked(report)),
+        FromWorker::Failed(Ticket(4), CallFailure::DecodeArgs("x".to_owned())),
+        FromWorker::Failed(Ticket(5), CallFailure::EncodeResult("y".to_owned())),
+        FromWorker::Failed(Ticket(6), CallFailure::UnknownTask),
     ]
 }
 
@@ -77,20 +62,20 @@ fn every_message_comes_back_from_pieces_of_any_size() {
         depth: 1,
         fingerprint: Fingerprint { count: 1, hash: 2 },
     };
-    let call = message::call(CallId(8), "geo.add", &[9, 9]);
+    let call = message::call(Ticket(8), "geo.add", &[9, 9]);
     let frames = decode(&[setup.to_bytes(), call].concat(), || 5).unwrap();
     assert_eq!(ToWorker::parse(&frames[0]), Ok(ToWorker::Setup(setup)));
-    let expected = ToWorker::Call { call: CallId(8), task: "geo.add", args: &[9, 9] };
+    let expected = ToWorker::Call { ticket: Ticket(8), task: "geo.add", args: &[9, 9] };
     assert_eq!(ToWorker::parse(&frames[1]), Ok(expected));
 }
 
 #[test]
 fn a_result_can_be_written_in_place() {
     let mut bytes = Vec::new();
-    FromWorker::begin_result(&mut bytes, CallId(2));
+    FromWorker::begin_result(&mut bytes, Ticket(2));
     bytes.extend_from_slice(&[1, 2, 3]);
     finish_result(&mut bytes);
-    assert_eq!(bytes, FromWorker::Result(CallId(2), vec![1, 2, 3]).to_bytes());
+    assert_eq!(bytes, FromWorker::Result(Ticket(2), vec![1, 2, 3]).to_bytes());
 }
 
 #[test]
@@ -112,7 +97,7 @@ fn what_is_no_message_is_an_error() {
     let printed = b"hello from println, which strayed into the channel\n";
     assert_eq!(decode(printed, || 7), Err(WireError("bytes that begin no message")));
 
-    let mut long = FromWorker::Began(CallId(1)).to_bytes();
+    let mut long = FromWorker::Skipped(Ticket(1)).to_bytes();
     long[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
     assert_eq!(decode(&long, || 24), Err(WireError("a message that is longer than any may be")));
 
@@ -122,7 +107,7 @@ fn what_is_no_message_is_an_error() {
 
 #[test]
 fn an_announced_body_gets_memory_only_for_what_arrives() {
-    let mut header = FromWorker::Result(CallId(1), Vec::new()).to_bytes();
+    let mut header = FromWorker::Result(Ticket(1), Vec::new()).to_bytes();
     header[16..24].copy_from_slice(&(crate::limits::MAX_BODY_BYTES).to_le_bytes());
     let mut decoder = Decoder::default();
     decoder.feed(&header).unwrap(); // A terabyte: it would not come back from an attempt to reserve it.
@@ -134,7 +119,7 @@ fn an_announced_body_gets_memory_only_for_what_arrives() {
 /// error. That nothing panics is the point.
 #[test]
 fn fuzz_the_decoder() {
-    let mut random = XorShift(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(1);
     let valid: Vec<u8> = from_worker().iter().flat_map(FromWorker::to_bytes).collect();
     let mut parsed = 0_u32;
     let mut refused = 0_u32;
@@ -169,7 +154,7 @@ fn fuzz_the_decoder() {
 /// Bodies of every kind with random contents: here the frame is whole, and only what it means is rubbish.
 #[test]
 fn fuzz_the_messages() {
-    let mut random = XorShift(42);
+    let mut random = Random::new(42);
     for _ in 0..100_000 {
         let body = (0..random.below(80)).map(|_| (random.next() % 5).to_le_bytes()[0]).collect();
         let kind = [1, 2, 17, 18, 19, 20, 21][random.below(7)];

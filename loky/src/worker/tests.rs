@@ -1,14 +1,43 @@
 use super::calls::serve;
-use crate::id::{CallId, Fingerprint};
+use crate::id::{CallId, Fingerprint, Ticket};
 use crate::registry::Table;
 use crate::transport::memory::Memory;
+use crate::transport::slots::SlotPage;
+use crate::transport::slots::table::SlotTable;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 
-/// What the call loop says when it is told this.
-fn answers(told: &[Vec<u8>]) -> Vec<FromWorker> {
-    let mut end = Memory::told(told);
+fn slots() -> (SlotTable, SlotPage) {
+    let (ours, fd) = SlotPage::create().unwrap();
+    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+}
+
+fn said(mut end: Memory) -> Vec<FromWorker> {
     serve(&mut end).unwrap();
     end.said().into_iter().map(|frame| FromWorker::parse(frame).unwrap()).collect()
+}
+
+/// What the call loop says when it is told to set up and to make these calls, of which one may have been taken back. Without
+/// its hello.
+fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec<FromWorker>) {
+    let (mut table, page) = slots();
+    let tickets: Vec<_> = (0..).take(calls.len()).map(|i| table.take(CallId(i)).unwrap()).collect();
+    if let Some(revoked) = revoked {
+        assert_eq!(table.revoke(tickets[revoked]), Ok(true));
+    }
+    let frames = calls.iter().zip(&tickets);
+    let frames = frames.map(|((task, args), ticket)| message::call(*ticket, task, args));
+    let told: Vec<_> =
+        [setup(VERSION, Table::get().fingerprint())].into_iter().chain(frames).collect();
+    let mut said = said(Memory::told(&told, page));
+    assert!(matches!(said.remove(0), FromWorker::Hello(_)));
+    for (number, ticket) in tickets.iter().enumerate() {
+        if revoked == Some(number) {
+            assert_eq!(table.skipped(*ticket), Ok(()));
+        } else {
+            assert_eq!(table.answered(*ticket).unwrap().0, CallId(number as u64));
+        }
+    }
+    (tickets, said)
 }
 
 fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
@@ -16,25 +45,27 @@ fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
 }
 
 #[test]
-fn a_call_begins_and_has_a_result() {
-    let call = CallId(5);
-    let said = answers(&[message::call(call, "loky.ping", &[])]);
-    let [FromWorker::Began(began), FromWorker::Result(ended, _)] = &*said else {
-        panic!("{said:?}")
-    };
-    assert_eq!((*began, *ended), (call, call));
+fn a_call_has_a_result() {
+    let (tickets, said) = answers(&[("loky.ping", &[])], None);
+    assert!(matches!(&*said, [FromWorker::Result(ticket, _)] if *ticket == tickets[0]));
 }
 
 #[test]
 fn an_unknown_task_and_bad_arguments_are_failures_of_that_call() {
-    let said = answers(&[
-        message::call(CallId(1), "no.such", &[]),
-        message::call(CallId(2), "loky.ping", &[0xff]),
-        message::call(CallId(3), "loky.ping", &[]),
-    ]);
-    assert!(matches!(said[1], FromWorker::Failed(CallId(1), CallFailure::UnknownTask)));
-    assert!(matches!(said[3], FromWorker::Failed(CallId(2), CallFailure::DecodeArgs(_))));
-    assert!(matches!(said[5], FromWorker::Result(CallId(3), _)));
+    let calls = [("no.such", &[][..]), ("loky.ping", &[0xff][..]), ("loky.ping", &[][..])];
+    let (tickets, said) = answers(&calls, None);
+    assert_eq!(said[0], FromWorker::Failed(tickets[0], CallFailure::UnknownTask));
+    assert!(matches!(said[1], FromWorker::Failed(_, CallFailure::DecodeArgs(_))));
+    assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[2]));
+}
+
+#[test]
+fn a_call_that_was_taken_back_is_skipped() {
+    let ping = ("loky.ping", &[][..]);
+    let (tickets, said) = answers(&[ping, ping, ping], Some(1));
+    assert!(matches!(said[0], FromWorker::Result(..)));
+    assert_eq!(said[1], FromWorker::Skipped(tickets[1]));
+    assert!(matches!(said[2], FromWorker::Result(..)));
 }
 
 #[test]
@@ -44,7 +75,7 @@ fn hello_brings_the_table_only_where_it_differs() {
     for (version, fingerprint, has_table) in
         [(VERSION, ours, false), (VERSION, other, true), (VERSION + 1, other, false)]
     {
-        let said = answers(&[setup(version, fingerprint)]);
+        let said = said(Memory::told(&[setup(version, fingerprint)], slots().1));
         let [FromWorker::Hello(hello)] = &*said else { panic!("{said:?}") };
         assert_eq!((hello.version, hello.fingerprint), (VERSION, ours));
         assert_eq!(hello.table.is_some(), has_table, "{version} {fingerprint:?}");
@@ -53,8 +84,21 @@ fn hello_brings_the_table_only_where_it_differs() {
 
 #[test]
 fn rubbish_from_the_pool_ends_the_loop() {
-    let mut end = Memory::told(&[message::call(CallId(1), "loky.ping", &[])]);
-    serve(&mut end).unwrap();
-    let mut end = Memory::told(&[FromWorker::Began(CallId(1)).to_bytes()]);
-    assert!(serve(&mut end).is_err());
+    let setup = setup(VERSION, Table::get().fingerprint());
+    let ping = |ticket| message::call(ticket, "loky.ping", &[]);
+    for told in [
+        vec![FromWorker::Skipped(Ticket(1)).to_bytes()],
+        vec![ping(Ticket(64))],                      // Before the setup.
+        vec![setup.clone(), ping(Ticket(64))],       // Never given.
+        vec![setup.clone(), setup, ping(Ticket(0))], // Without a page of its own.
+    ] {
+        let mut end = Memory::told(&told, slots().1);
+        let is_refused = serve(&mut end).is_ok()
+            && end
+                .said()
+                .into_iter()
+                .any(|frame| matches!(FromWorker::parse(frame), Ok(FromWorker::Refuse(_))));
+        let mut end = Memory::told(&told, slots().1);
+        assert!(is_refused || serve(&mut end).is_err());
+    }
 }

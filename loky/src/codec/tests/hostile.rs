@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{check_malformed, check_refused, decoded, encoded};
 use crate::codec::{CodecError, decode};
+use crate::random::Random;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct All {
@@ -98,24 +99,9 @@ fn check_harmless(bytes: &[u8]) {
     }
 }
 
-struct XorShift(u64);
-
-impl XorShift {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
-
 #[test]
 fn random_bytes() {
-    let mut random = XorShift(0x1071);
+    let mut random = Random::new(0x1071);
     for _ in 0..20_000 {
         let bytes: Vec<u8> = (0..random.below(40)).map(|_| random.next() as u8).collect();
         check_harmless(&bytes);
@@ -130,7 +116,7 @@ fn valid_bytes_cut_and_mutated() {
         check_harmless(&valid[..len]);
         check_malformed::<All>(&valid[..len], "the bytes end too early");
     }
-    let mut random = XorShift(0x2142);
+    let mut random = Random::new(0x2142);
     for _ in 0..10_000 {
         let mut bytes = valid.clone();
         for _ in 0..=random.below(4) {

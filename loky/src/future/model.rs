@@ -1,0 +1,103 @@
+//! The slot, modelled with loom: its very source, over loom's locks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::Driver;
+
+mod locks {
+    pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
+}
+
+#[path = "slot.rs"]
+#[expect(dead_code, reason = "the model does not need all of it")]
+#[expect(clippy::duplicate_mod, reason = "the very source, over other locks")]
+mod slot;
+
+use self::slot::{Promise, Slot, Unparked, run_callbacks};
+
+/// A pool that nobody asks anything.
+fn promise() -> (Promise, Arc<Slot>) {
+    struct Nobody;
+    impl Driver for Nobody {
+        fn wait(&self, _: crate::id::CallId, _: &super::slot::Slot, _: Option<std::time::Instant>) {
+        }
+        fn attend(&self, _: crate::id::CallId) {}
+        fn cancel(&self, _: crate::id::CallId) -> super::Cancelled {
+            super::Cancelled::No
+        }
+        fn running_in(&self, _: crate::id::CallId) -> Option<u32> {
+            None
+        }
+    }
+    let driver: std::sync::Weak<Nobody> = std::sync::Weak::new();
+    Promise::new("krate::task", driver, crate::id::CallId(1))
+}
+
+/// Two threads that are parked, one that resolves: both go on, with the outcome.
+#[test]
+fn who_is_parked_sees_the_outcome() {
+    loom::model(|| {
+        let (promise, slot) = promise();
+        let parked = [Arc::clone(&slot), slot].map(|slot| {
+            loom::thread::spawn(move || {
+                assert_eq!(slot.park(None, None), Unparked::Done);
+                assert!(slot.peek().is_some());
+            })
+        });
+        run_callbacks(promise.resolve(Ok(Arc::new(Vec::new())), Some(1)).tell());
+        parked.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// A promise that is lost wakes as well.
+#[test]
+fn who_is_parked_sees_a_promise_go() {
+    loom::model(|| {
+        let (promise, slot) = promise();
+        let parked = loom::thread::spawn(move || {
+            assert_eq!(slot.park(None, None), Unparked::Done);
+            assert!(matches!(slot.peek(), Some(Err(_))));
+        });
+        drop(promise);
+        parked.join().unwrap();
+    });
+}
+
+/// A nudge that comes after the number of nudges was read is never slept through, wherever it comes.
+#[test]
+fn no_nudge_is_lost() {
+    loom::model(|| {
+        let (promise, slot) = promise();
+        let seen = slot.nudges();
+        let parked = loom::thread::spawn({
+            let slot = Arc::clone(&slot);
+            move || assert_eq!(slot.park(Some(seen), None), Unparked::Nudged)
+        });
+        promise.nudge();
+        // The outcome comes only afterwards: the nudge alone has to do it.
+        parked.join().unwrap();
+        assert_eq!(slot.nudges(), seen + 1);
+        drop(promise);
+    });
+}
+
+/// A callback that is added while the outcome comes runs once, in one thread or the other.
+#[test]
+fn a_callback_runs_once() {
+    loom::model(|| {
+        let (promise, slot) = promise();
+        let runs = Arc::new(AtomicU32::new(0));
+        let adding = loom::thread::spawn({
+            let runs = Arc::clone(&runs);
+            move || {
+                slot.add_callback(Box::new(move || {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                }))
+            }
+        });
+        run_callbacks(promise.resolve(Ok(Arc::new(Vec::new())), None).tell());
+        adding.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+    });
+}

@@ -1,0 +1,146 @@
+//! What a worker has said becomes events of the scheduler and ends of calls; then somebody else may read.
+
+use std::time::Instant;
+
+use super::handshake;
+use super::link::Received;
+use super::outcome::Ending;
+use super::state::{FALSE_PAGE, State};
+use crate::config::Settings;
+use crate::error::{Error, ErrorKind};
+use crate::id::{CallId, Ticket, WorkerId};
+use crate::transport::slots::Contradiction;
+use crate::transport::stream::Inbox;
+use crate::wire::message::FromWorker;
+
+/// Why what a worker says counts no more.
+struct Fault(&'static str);
+
+impl From<Contradiction> for Fault {
+    fn from(_: Contradiction) -> Self {
+        Self(FALSE_PAGE)
+    }
+}
+
+impl State {
+    /// Takes in what was read from a worker.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        received: Received,
+        settings: &Settings,
+    ) {
+        let Received { said, fault, is_closed, .. } = received;
+        if self.links.get(&worker).is_none_or(|link| !link.is_open) {
+            return;
+        }
+        let heard = said
+            .into_iter()
+            .try_for_each(|message| self.hear_message(now, worker, message, settings));
+        let fault = heard.err().map(|Fault(what)| what).or(fault);
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        link.is_open = fault.is_none() && !is_closed;
+        match fault {
+            Some(what) => {
+                link.is_page_false |= what == FALSE_PAGE;
+                self.scheduler.worker_misbehaved(now, worker, what);
+            }
+            None if is_closed => self.scheduler.channel_closed(now, worker),
+            None => self.scheduler.advance(now),
+        }
+    }
+
+    fn hear_message(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        message: FromWorker,
+        settings: &Settings,
+    ) -> Result<(), Fault> {
+        let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
+        match message {
+            FromWorker::Result(ticket, bytes) => {
+                self.answered(now, worker, ticket, Ending::Result(bytes))?;
+            }
+            FromWorker::Failed(ticket, failure) => {
+                self.answered(now, worker, ticket, Ending::Failed(failure))?;
+            }
+            FromWorker::Skipped(ticket) => {
+                link.slots.skipped(ticket)?;
+                self.scheduler.call_skipped(now, worker);
+            }
+            FromWorker::Hello(_) if link.is_greeted => {
+                return Err(Fault("it said hello twice"));
+            }
+            FromWorker::Hello(hello) => {
+                link.is_greeted = true;
+                match handshake::check(settings, &hello) {
+                    Ok(()) => self.scheduler.worker_ready(now, worker),
+                    Err(error) => self.scheduler.handshake_failed(now, worker, error),
+                }
+            }
+            FromWorker::Refuse(_) if link.is_greeted => {
+                return Err(Fault("it refused to be what it had said that it is"));
+            }
+            FromWorker::Refuse(reason) => {
+                let error = Error::new(ErrorKind::Handshake, reason);
+                self.scheduler.handshake_failed(now, worker, error);
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        ticket: Ticket,
+        ending: Ending,
+    ) -> Result<(), Fault> {
+        let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
+        let (call, ran) = link.slots.answered(ticket)?;
+        let pid = link.pid;
+        self.scheduler.call_finished(now, worker, call, ran);
+        self.end(call, ending, Some(pid));
+        Ok(())
+    }
+
+    /// The reader of a worker has read. `returns_for`: the call for which it comes again, if its outcome is not there.
+    pub(super) fn give_back(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        inbox: Inbox,
+        returns_for: Option<CallId>,
+    ) {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        self.decided.wakes_driver |= link.readership.give_back(now, inbox);
+        if link.slots.is_empty() && link.is_greeted {
+            return link.readership.rest();
+        }
+        let is_here = |call: CallId| {
+            let at = self.calls.get(&call).and_then(|pending| pending.at);
+            at.is_some_and(|(at, _)| at == worker)
+        };
+        if !returns_for.is_some_and(is_here) {
+            self.pass_on(now, worker);
+        }
+    }
+
+    /// Finds another reader for a worker whose reader leaves.
+    fn pass_on(&mut self, now: Instant, worker: WorkerId) {
+        if self.attended == 0 && self.parked == 0 {
+            return;
+        }
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        let calls: Vec<_> = link.slots.calls().collect();
+        let pending = || calls.iter().filter_map(|call| self.calls.get(call));
+        if let Some(parked) = pending().find(|pending| pending.parked > 0) {
+            link.readership.leave_unread(now);
+            parked.promise.nudge();
+        } else if pending().any(|pending| pending.attended) {
+            self.decided.wakes_driver |= link.readership.read_in_background();
+        }
+    }
+}

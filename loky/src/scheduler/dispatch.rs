@@ -1,0 +1,202 @@
+//! Who gets which call: idle workers first, then ahead of time where calls are short, and back again where one turns out long.
+//!
+//! A worker that has an answer to give is at work on the next call before anybody has read the answer, if it has one. So
+//! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
+//! when half of them are gone: then many frames go in one write. The stock is divided evenly, so that no worker is idle
+//! beside a full one. What lies behind a call that runs for longer than [`limits::TAKE_BACK`] is taken back and goes to the
+//! front of the queue; its worker gets one call at a time from there on until it has given an answer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::workers::{Standing, Worker};
+use super::{Action, Phase, Place, Scheduler};
+use crate::id::{CallId, WorkerId};
+use crate::limits;
+
+impl Scheduler {
+    /// Does what has become possible. Follows every event, or a number of them.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Open | Phase::Draining) {
+            while self.queued > 0
+                && let Some(worker) = self.idle.pop()
+                && let Some(call) = self.next_queued()
+            {
+                self.dispatch(now, worker, call);
+            }
+            if self.queued > 0 {
+                self.stock(now);
+            }
+            if self.phase == Phase::Draining && self.queued == 0 {
+                self.retire_unused(now);
+            }
+            self.start_missing(now);
+        }
+        let is_over = self.workers.is_empty() && self.calls.is_empty();
+        if matches!(self.phase, Phase::Draining | Phase::Closed) && is_over {
+            self.phase = Phase::Ended;
+            self.actions.push_back(Action::End);
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    /// How many calls a worker is to have at present, the one that it runs included.
+    pub(crate) fn depth(&self) -> usize {
+        self.run_time.depth()
+    }
+
+    /// Gives calls ahead of time. No worker is idle.
+    fn stock(&mut self, now: Instant) {
+        let depth = self.run_time.depth();
+        if depth == 1 {
+            return;
+        }
+        let takers = || self.workers.values().filter(|worker| worker.standing() == Standing::Busy);
+        let count = takers().count();
+        if count == 0 {
+            return;
+        }
+        let with_takers: usize = takers().map(|worker| worker.given.len()).sum();
+        let share = depth.min((self.queued + with_takers).div_ceil(count));
+        let low: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.standing() == Standing::Busy)
+            .filter(|(_, worker)| worker.given.len() <= depth / 2)
+            .map(|(id, worker)| (*id, share.min(worker.room() + worker.given.len())))
+            .map(|(id, target)| (id, target.saturating_sub(self.workers[&id].given.len())))
+            .collect();
+        for (worker, count) in low {
+            for _ in 0..count {
+                let Some(call) = self.next_queued() else { return };
+                self.dispatch(now, worker, call);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, now: Instant, id: WorkerId, call: CallId) {
+        let state = self.calls.get_mut(&call).expect("it was queued");
+        state.place = Place::Given(id);
+        self.queued -= 1;
+        let worker = self.workers.get_mut(&id).expect("it takes calls");
+        debug_assert!(worker.room() > 0, "a slot for each call");
+        if worker.given.is_empty() {
+            worker.last_progress = now;
+        }
+        worker.given.push_back(call);
+        self.actions.push_back(Action::Dispatch { worker: id, call });
+    }
+
+    /// The next queued call. Cancelled ones that come to the front are forgotten.
+    fn next_queued(&mut self) -> Option<CallId> {
+        loop {
+            let call = self.queue.pop_front()?;
+            if self.place(call) == Some(Place::Queued) {
+                return Some(call);
+            }
+        }
+    }
+
+    /// The worker has delivered an outcome, which the pool hands out: the call is gone from here. Others may follow before
+    /// [`advance`](Self::advance).
+    pub(crate) fn call_finished(
+        &mut self,
+        now: Instant,
+        id: WorkerId,
+        call: CallId,
+        ran: Duration,
+    ) {
+        if self.place(call) == Some(Place::Given(id)) {
+            self.calls.remove(&call);
+        }
+        self.run_time.ran(ran);
+        self.unused_deaths = 0;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.used = true;
+            worker.last_progress = now;
+            worker.is_slow = false;
+            // The one at the front, but for what a task may have done to the page.
+            if worker.given.front() == Some(&call) {
+                worker.given.pop_front();
+            } else {
+                worker.given.retain(|given| *given != call);
+            }
+        }
+        self.note_idle(id);
+        self.retire_surplus(now, id);
+    }
+
+    /// The worker has come to a call that was taken back.
+    pub(crate) fn call_skipped(&mut self, now: Instant, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.revoked = worker.revoked.saturating_sub(1);
+            worker.last_progress = now;
+        }
+        self.note_idle(id);
+    }
+
+    /// Notes a worker that has become able to take a call at once.
+    pub(super) fn note_idle(&mut self, id: WorkerId) {
+        let is_idle =
+            self.workers.get(&id).is_some_and(|worker| worker.standing() == Standing::Idle);
+        if is_idle && !self.idle.contains(&id) {
+            self.idle.push(id);
+        }
+    }
+
+    /// The worker's channel takes no more for now: nothing more is given to it.
+    pub(crate) fn worker_congested(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.is_congested = true;
+            self.idle.retain(|idle| *idle != id);
+        }
+    }
+
+    /// The worker's channel has taken everything.
+    pub(crate) fn worker_writable(&mut self, now: Instant, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.is_congested = false;
+            self.note_idle(id);
+            self.advance(now);
+        }
+    }
+
+    /// When calls are next taken back, if nothing happens.
+    pub(super) fn next_take_back(&self) -> Option<Instant> {
+        let waiting = self.workers.values().filter(|worker| worker.may_be_relieved());
+        waiting.map(|worker| worker.last_progress + limits::TAKE_BACK).min()
+    }
+
+    /// Takes back what lies behind calls that run for long.
+    pub(super) fn take_back_late(&mut self, now: Instant) {
+        for (id, worker) in &mut self.workers {
+            if worker.may_be_relieved() && worker.last_progress + limits::TAKE_BACK <= now {
+                worker.is_slow = true;
+                self.run_time.ran(limits::TAKE_BACK); // Or more: it is not known yet.
+                take_back_behind(&mut self.actions, *id, worker);
+            }
+        }
+    }
+
+    /// Takes back all that has not begun.
+    pub(super) fn take_back_all(&mut self) {
+        for (id, worker) in &self.workers {
+            let given = worker.given.iter().rev();
+            self.actions.extend(given.map(|call| Action::TakeBack { worker: *id, call: *call }));
+        }
+    }
+
+    /// Takes back all that a worker has but the call at the front.
+    pub(super) fn relieve(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get(&id) {
+            take_back_behind(&mut self.actions, id, worker);
+        }
+    }
+}
+
+/// The last first: so each goes to the front of the queue, and their order stays.
+fn take_back_behind(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
+    let behind = of.given.iter().skip(1).rev();
+    actions.extend(behind.map(|call| Action::TakeBack { worker, call: *call }));
+}

@@ -1,0 +1,150 @@
+//! How many workers there are to be: starting those that are missing, sending away those that are too many.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::workers::{Standing, Worker, WorkerState};
+use super::{Action, Phase, Scheduler};
+use crate::id::WorkerId;
+use crate::limits;
+
+impl Scheduler {
+    /// The most workers that there are to be.
+    pub(crate) fn max_workers(&self) -> usize {
+        self.max_workers
+    }
+
+    /// How many workers have shaken hands and are here to stay.
+    pub(crate) fn ready_workers(&self) -> usize {
+        let is_ready = |worker: &&Worker| {
+            worker.state == WorkerState::Ready && worker.deadline.is_none() && !worker.killed
+        };
+        self.workers.values().filter(is_ready).count()
+    }
+
+    /// How many workers have nothing to do.
+    pub(crate) fn idle_workers(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// Changes how many workers there are to be. New ones start at once (if any was ever wanted); of those that are too many,
+    /// the idle ones leave at once and the others when they have done the call that they run, and get no other.
+    pub(crate) fn resize(&mut self, now: Instant, max_workers: usize) {
+        self.max_workers = max_workers;
+        self.most_live = max_workers.max(self.workers.len());
+        for worker in self.workers.values_mut() {
+            worker.is_surplus = false;
+        }
+        let staying = self.workers.iter().filter(|(_, worker)| worker.stays());
+        // Who has least to do goes first, and of those the one with the highest index.
+        let mut staying: Vec<_> = staying
+            .map(|(id, worker)| (worker.burden(), std::cmp::Reverse(worker.index), *id))
+            .collect();
+        staying.sort_unstable();
+        let surplus = staying.len().saturating_sub(max_workers);
+        for (_, _, id) in &staying[..surplus] {
+            if let Some(worker) = self.workers.get_mut(id) {
+                worker.is_surplus = true;
+            }
+            self.idle.retain(|idle| idle != id);
+            self.relieve(*id);
+            self.retire_surplus(now, *id);
+        }
+        // Those that were to leave and now are not.
+        for (_, _, id) in &staying[surplus..] {
+            self.note_idle(*id);
+        }
+        self.advance(now);
+    }
+
+    /// Sends a worker away that is too many, once it has nothing to do.
+    pub(super) fn retire_surplus(&mut self, now: Instant, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id)
+            && worker.is_surplus
+            && worker.given.is_empty()
+            && worker.state != WorkerState::Leaving
+        {
+            worker.leave(now);
+            self.actions.push_back(Action::Retire { worker: id });
+        }
+    }
+
+    /// Lets those go that have nothing to do, when nothing will come.
+    pub(super) fn retire_unused(&mut self, now: Instant) {
+        self.idle.clear();
+        for (id, worker) in &mut self.workers {
+            let is_unused = worker.given.is_empty() && worker.state != WorkerState::Leaving;
+            if is_unused && !worker.killed {
+                worker.leave(now);
+                self.actions.push_back(Action::Retire { worker: *id });
+            }
+        }
+    }
+
+    /// How many workers are to be started.
+    pub(super) fn missing(&self) -> usize {
+        let wanted = match self.phase {
+            Phase::Open if self.demanded => self.max_workers,
+            Phase::Draining if self.queued > 0 => self.max_workers,
+            _ => 0,
+        };
+        wanted.saturating_sub(self.workers.len())
+    }
+
+    pub(super) fn start_missing(&mut self, now: Instant) {
+        let missing = self.missing();
+        if missing == 0 || self.no_start_before.is_some_and(|at| now < at) {
+            return;
+        }
+        self.no_start_before = None;
+        let taken: BTreeSet<_> = self.workers.values().map(|worker| worker.index).collect();
+        let free = (0..self.max_workers).filter(|index| !taken.contains(index));
+        for index in free.take(missing) {
+            self.last_worker += 1;
+            let id = WorkerId(self.last_worker);
+            self.workers.insert(id, Worker::starting(now, index));
+            self.actions.push_back(Action::Start { worker: id, index });
+        }
+    }
+
+    /// A worker is gone: if there were too many, there are fewer from now on.
+    pub(super) fn note_departure(&mut self) {
+        self.most_live = self.max_workers.max(self.workers.len());
+    }
+
+    /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
+    #[cfg(debug_assertions)]
+    pub(super) fn check(&self) {
+        assert!(self.workers.len() <= self.most_live, "more workers than allowed");
+        for worker in self.workers.values() {
+            assert!(worker.given.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
+        }
+        for id in &self.idle {
+            assert_eq!(self.workers[id].standing(), Standing::Idle, "idle workers are idle");
+        }
+        let is_shut = matches!(self.phase, Phase::Closed | Phase::Ended);
+        assert!(!is_shut || self.calls.is_empty(), "a closed pool has no calls");
+    }
+
+    /// The same, as it is seen from the calls: too many for anything but a simulation.
+    #[cfg(test)]
+    pub(super) fn check_calls(&self) {
+        use super::Place;
+        let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
+        assert_eq!(queued, self.queued, "queued calls are counted");
+        for (call, state) in &self.calls {
+            if let Place::Given(worker) = state.place {
+                let worker = self.workers.get(&worker).expect("a call lies with a live worker");
+                assert!(worker.given.contains(call), "and that worker has it");
+            }
+        }
+        for (id, worker) in &self.workers {
+            let is_idle = worker.standing() == Standing::Idle;
+            let is_open = matches!(self.phase, Phase::Open | Phase::Draining);
+            assert!(
+                !is_open || is_idle == self.idle.contains(id),
+                "idle workers are known: {worker:?}"
+            );
+        }
+    }
+}

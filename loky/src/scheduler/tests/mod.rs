@@ -1,0 +1,450 @@
+//! The scheduler by hand, event by event; and [`simulation`] with seeds.
+
+mod simulation;
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock;
+use crate::error::ErrorKind;
+use crate::limits;
+
+/// A scheduler with workers and a clock that exist only in the test.
+struct Pool {
+    scheduler: Scheduler,
+    now: Instant,
+    last_call: u64,
+}
+
+impl Pool {
+    fn new(max_workers: usize, policy: CrashPolicy) -> Self {
+        Self { scheduler: Scheduler::new(max_workers, policy), now: clock::now(), last_call: 0 }
+    }
+
+    /// Workers 1 to `max_workers`, ready.
+    fn ready(max_workers: usize, policy: CrashPolicy) -> Self {
+        let mut pool = Self::new(max_workers, policy);
+        pool.scheduler.prewarm(pool.now);
+        for worker in pool.started() {
+            pool.scheduler.worker_ready(pool.now, worker);
+        }
+        pool
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.scheduler.poll_action()).collect()
+    }
+
+    fn started(&mut self) -> Vec<WorkerId> {
+        let actions = self.actions().into_iter();
+        actions
+            .map(|action| match action {
+                Action::Start { worker, .. } => worker,
+                other => panic!("not a start: {other:?}"),
+            })
+            .collect()
+    }
+
+    fn submit(&mut self) -> CallId {
+        self.last_call += 1;
+        let call = CallId(self.last_call);
+        self.scheduler.submit(call);
+        self.scheduler.advance(self.now);
+        call
+    }
+
+    /// The worker has answered, after so long.
+    fn finish(&mut self, worker: u64, call: CallId, ran: Duration) {
+        self.scheduler.call_finished(self.now, WorkerId(worker), call, ran);
+        self.scheduler.advance(self.now);
+    }
+
+    /// A worker that has calls of this length behind it.
+    fn stocked(ran: Duration) -> Self {
+        let mut pool = Self::ready(1, CrashPolicy::Heal);
+        let call = pool.submit();
+        pool.actions();
+        pool.finish(1, call, ran);
+        pool
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.scheduler.timer(self.now);
+    }
+
+    /// The worker has died, and had begun these calls.
+    fn crash(&mut self, worker: WorkerId, begun: &[CallId]) {
+        let exit = WorkerExit { pid: 1, signal: Some(libc::SIGSEGV), ..WorkerExit::default() };
+        self.scheduler.worker_exited(self.now, worker, exit, begun);
+    }
+
+    fn exit(&mut self, worker: WorkerId) {
+        self.crash(worker, &[]);
+    }
+}
+
+/// What the actions are, in short.
+fn shorthand(actions: &[Action]) -> Vec<String> {
+    let word = |action: &Action| match action {
+        Action::Start { worker, index } => format!("start {} as {index}", worker.0),
+        Action::Dispatch { worker, call } => format!("{} to {}", call.0, worker.0),
+        Action::TakeBack { worker, call } => format!("{} back from {}", call.0, worker.0),
+        Action::Resolve { call, worker, verdict } => {
+            let verdict = match verdict {
+                Verdict::Cancelled => "cancelled".to_owned(),
+                Verdict::Terminated { began, .. } => format!("terminated, began {began}"),
+                Verdict::Broken(_) => "broken".to_owned(),
+                Verdict::ShutDown => "shut down".to_owned(),
+                Verdict::NotSpawned(_) => "not spawned".to_owned(),
+            };
+            let place = worker.map(|worker| format!(" in {}", worker.0)).unwrap_or_default();
+            format!("{} {verdict}{place}", call.0)
+        }
+        Action::Retire { worker, .. } => format!("retire {}", worker.0),
+        Action::Kill { worker } => format!("kill {}", worker.0),
+        Action::End => "end".to_owned(),
+    };
+    actions.iter().map(word).collect()
+}
+
+#[track_caller]
+fn check(pool: &mut Pool, expected: &[&str]) {
+    assert_eq!(shorthand(&pool.actions()), expected);
+}
+
+#[test]
+fn the_first_call_starts_all_workers_and_runs_on_the_first_that_is_ready() {
+    let mut pool = Pool::new(2, CrashPolicy::Heal);
+    let call = pool.submit();
+    check(&mut pool, &["start 1 as 0", "start 2 as 1"]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(2));
+    check(&mut pool, &["1 to 2"]);
+    pool.finish(2, call, LONG);
+    check(&mut pool, &[]);
+}
+
+/// So long that nothing is given ahead of time.
+const LONG: Duration = Duration::from_secs(1);
+
+#[test]
+fn only_the_call_that_ran_fails_and_the_worker_is_replaced() {
+    let mut pool = Pool::ready(1, CrashPolicy::Heal);
+    let (running, _waiting) = (pool.submit(), pool.submit());
+    check(&mut pool, &["1 to 1"]);
+    pool.crash(WorkerId(1), &[running]);
+    check(&mut pool, &["1 terminated, began true in 1", "start 2 as 0"]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(2));
+    check(&mut pool, &["2 to 2"]);
+}
+
+#[test]
+fn a_call_that_had_not_begun_runs_elsewhere_but_not_for_ever() {
+    let mut pool = Pool::ready(1, CrashPolicy::Heal);
+    let call = pool.submit();
+    for worker in 1..u64::from(limits::MAX_FRUITLESS) {
+        check(&mut pool, &[&format!("1 to {worker}")]);
+        pool.exit(WorkerId(worker));
+        check(&mut pool, &[&format!("start {} as 0", worker + 1)]);
+        pool.scheduler.worker_ready(pool.now, WorkerId(worker + 1));
+    }
+    let last = limits::MAX_FRUITLESS.into();
+    check(&mut pool, &[&format!("1 to {last}")]);
+    pool.exit(WorkerId(last));
+    check(
+        &mut pool,
+        &[&format!("1 terminated, began false in {last}"), &format!("start {} as 0", last + 1)],
+    );
+    assert_eq!(pool.scheduler.place(call), None, "it is gone");
+}
+
+#[test]
+fn break_pool_fails_all_with_one_cause() {
+    let mut pool = Pool::ready(2, CrashPolicy::BreakPool);
+    let calls = [pool.submit(), pool.submit(), pool.submit()];
+    check(&mut pool, &["1 to 2", "2 to 1"]);
+    pool.crash(WorkerId(2), &[calls[0]]);
+    check(&mut pool, &["1 terminated, began true in 2", "2 broken in 1", "3 broken", "kill 1"]);
+    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };
+    assert_eq!(cause.kind(), ErrorKind::BrokenProcessPool);
+    pool.exit(WorkerId(1));
+    check(&mut pool, &["end"]);
+}
+
+#[test]
+fn it_gives_up_on_workers_that_die_at_start() {
+    let mut pool = Pool::new(1, CrashPolicy::Heal);
+    pool.submit();
+    for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
+        pool.actions();
+        pool.exit(WorkerId(worker));
+        assert!(!pool.scheduler.is_broken());
+    }
+    pool.actions();
+    pool.exit(WorkerId(limits::MAX_UNUSED_DEATHS.into()));
+    check(&mut pool, &["1 broken", "end"]);
+}
+
+#[test]
+fn workers_that_come_up_but_die_unused_are_replaced_at_a_pace() {
+    let mut pool = Pool::ready(1, CrashPolicy::Heal);
+    for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
+        pool.exit(WorkerId(worker));
+        pool.actions();
+        pool.scheduler.worker_ready(pool.now, WorkerId(worker + 1));
+    }
+    pool.exit(WorkerId(limits::MAX_UNUSED_DEATHS.into()));
+    check(&mut pool, &[]);
+    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::RESPAWN_PACE));
+    pool.pass(limits::RESPAWN_PACE);
+    check(&mut pool, &[&format!("start {} as 0", limits::MAX_UNUSED_DEATHS + 1)]);
+}
+
+#[test]
+fn what_cannot_be_started_fails_the_calls_or_the_pool() {
+    let error = || Error::new(ErrorKind::Spawn, "no");
+    let mut pool = Pool::new(1, CrashPolicy::Heal);
+    pool.submit();
+    check(&mut pool, &["start 1 as 0"]);
+    pool.scheduler.start_failed(pool.now, WorkerId(1), error(), true);
+    check(&mut pool, &["1 not spawned"]);
+    pool.submit();
+    check(&mut pool, &["start 2 as 0"]);
+    pool.scheduler.start_failed(pool.now, WorkerId(2), error(), false);
+    check(&mut pool, &["2 broken", "end"]);
+
+    // With a worker that lives the pool goes on with what it has, and tries again later.
+    let mut pool = Pool::new(2, CrashPolicy::Heal);
+    pool.submit();
+    pool.actions();
+    pool.scheduler.start_failed(pool.now, WorkerId(2), error(), false);
+    check(&mut pool, &[]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(1));
+    check(&mut pool, &["1 to 1"]);
+    pool.pass(limits::RESPAWN_PACE);
+    check(&mut pool, &["start 3 as 1"]);
+}
+
+#[test]
+fn a_worker_that_says_nothing_is_given_up() {
+    let mut pool = Pool::new(1, CrashPolicy::Heal);
+    pool.submit();
+    check(&mut pool, &["start 1 as 0"]);
+    pool.pass(limits::HANDSHAKE);
+    check(&mut pool, &["1 broken", "kill 1"]);
+    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };
+    assert!(cause.is_handshake(), "{cause}");
+}
+
+#[test]
+fn a_worker_that_closes_its_channel_or_breaks_the_protocol_is_killed() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    pool.scheduler.channel_closed(pool.now, WorkerId(2));
+    pool.submit();
+    check(&mut pool, &["1 to 1"]);
+    pool.pass(limits::CLOSED);
+    check(&mut pool, &["kill 2"]);
+    pool.scheduler.worker_misbehaved(pool.now, WorkerId(1), "rubbish");
+    check(&mut pool, &["kill 1"]);
+    pool.exit(WorkerId(1));
+    check(&mut pool, &["start 3 as 0"]);
+}
+
+#[test]
+fn a_stranger_among_good_workers_breaks_nothing() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    pool.exit(WorkerId(2));
+    check(&mut pool, &["start 3 as 1"]);
+    let error = Error::new(ErrorKind::Handshake, "another program");
+    pool.scheduler.handshake_failed(pool.now, WorkerId(3), error.clone());
+    check(&mut pool, &["kill 3"]);
+    pool.exit(WorkerId(3));
+    check(&mut pool, &[]);
+    pool.exit(WorkerId(1));
+    pool.pass(limits::RESPAWN_PACE);
+    check(&mut pool, &["start 4 as 0", "start 5 as 1"]);
+    pool.scheduler.handshake_failed(pool.now, WorkerId(4), error);
+    check(&mut pool, &["kill 4", "kill 5"]);
+    assert!(pool.scheduler.is_broken());
+}
+
+#[test]
+fn shutdowns_end_the_pool_each_in_its_way() {
+    for (how, expected) in [
+        (Shutdown::Wait, &[][..]),
+        (Shutdown::CancelPending, &["2 cancelled", "1 back from 1"][..]),
+        (Shutdown::Kill, &["1 shut down in 1", "2 shut down", "kill 1"][..]),
+    ] {
+        let mut pool = Pool::ready(1, CrashPolicy::Heal);
+        let calls = [pool.submit(), pool.submit()];
+        pool.actions();
+        pool.scheduler.shutdown(pool.now, how);
+        check(&mut pool, expected);
+        assert!(matches!(pool.scheduler.refusal(), Some(Refusal::ShutDown)));
+        if how == Shutdown::Wait {
+            pool.finish(1, calls[0], LONG);
+            check(&mut pool, &["2 to 1"]);
+            pool.scheduler.shutdown(pool.now, Shutdown::Kill);
+            check(&mut pool, &["2 shut down in 1", "kill 1"]);
+        }
+        pool.crash(WorkerId(1), &calls);
+        assert!(shorthand(&pool.actions()).ends_with(&["end".to_owned()]));
+    }
+}
+
+#[test]
+fn cancel_pending_takes_back_what_has_not_begun() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls = [pool.submit(), pool.submit(), pool.submit()];
+    check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
+    pool.scheduler.shutdown(pool.now, Shutdown::CancelPending);
+    check(&mut pool, &["4 back from 1", "3 back from 1", "2 back from 1"]);
+    pool.scheduler.call_revoked(calls[2]);
+    pool.scheduler.call_revoked(calls[1]);
+    pool.scheduler.advance(pool.now);
+    check(&mut pool, &["4 cancelled", "3 cancelled"]);
+    pool.finish(1, calls[0], Duration::ZERO);
+    check(&mut pool, &["retire 1"]);
+}
+
+#[test]
+fn short_calls_are_given_ahead_and_evenly() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let first = pool.submit();
+    pool.actions();
+    pool.finish(2, first, Duration::from_micros(50));
+    for _ in 0..8 {
+        pool.submit();
+    }
+    let depth = limits::FORCED_DEPTH.unwrap_or(3);
+    let given = shorthand(&pool.actions());
+    for worker in ["to 1", "to 2"] {
+        let count = given.iter().filter(|action| action.ends_with(worker)).count();
+        assert!((2..=depth).contains(&count), "{given:?}");
+    }
+}
+
+#[test]
+fn a_worker_is_stocked_up_when_half_is_gone() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls: Vec<_> = (0..200).map(|_| pool.submit()).collect();
+    let depth = pool.scheduler.depth();
+    let half = depth / 2;
+    assert_eq!(pool.actions().len(), half + 1, "they came one by one");
+    pool.finish(1, calls[0], Duration::ZERO);
+    assert_eq!(pool.actions().len(), depth - half);
+    for call in &calls[1..depth - half] {
+        pool.finish(1, *call, Duration::ZERO);
+        assert_eq!(pool.actions().len(), 0);
+    }
+    pool.finish(1, calls[depth - half], Duration::ZERO);
+    assert_eq!(pool.actions().len(), depth - half);
+}
+
+#[test]
+fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls: Vec<_> = (0..3).map(|_| pool.submit()).collect();
+    check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
+    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::TAKE_BACK));
+    pool.pass(limits::TAKE_BACK);
+    check(&mut pool, &["4 back from 1", "3 back from 1"]);
+    pool.scheduler.call_revoked(calls[2]);
+    pool.scheduler.call_revoked(calls[1]);
+    let last = pool.submit();
+    check(&mut pool, &[]);
+    assert_eq!(pool.scheduler.next_timer(), None, "nothing lies behind it any more");
+    pool.finish(1, calls[0], LONG);
+    assert_eq!(shorthand(&pool.actions())[0], "3 to 1");
+    pool.finish(1, calls[1], LONG);
+    let last = pool.scheduler.place(last);
+    assert!(last == Some(Place::Queued) || limits::FORCED_DEPTH.is_some(), "{last:?}");
+}
+
+#[test]
+fn a_death_costs_what_had_begun_and_the_rest_keeps_its_order() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls: Vec<_> = (0..4).map(|_| pool.submit()).collect();
+    pool.actions();
+    pool.crash(WorkerId(1), &calls[..1]);
+    check(&mut pool, &["2 terminated, began true in 1", "start 2 as 0"]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(2));
+    check(&mut pool, &["3 to 2", "4 to 2", "5 to 2"]);
+}
+
+#[test]
+fn those_behind_many_that_crash_do_not_fail() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls: Vec<_> = (0..30).map(|_| pool.submit()).collect();
+    for (worker, call) in (1..).zip(&calls[..29]) {
+        pool.actions();
+        pool.crash(WorkerId(worker), &[*call]);
+        pool.scheduler.worker_ready(pool.now, WorkerId(worker + 1));
+    }
+    assert_eq!(pool.scheduler.place(calls[29]), Some(Place::Given(WorkerId(30))));
+}
+
+#[test]
+fn a_full_channel_gets_nothing_more() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    pool.submit();
+    check(&mut pool, &["2 to 1"]);
+    pool.scheduler.worker_congested(WorkerId(1));
+    pool.submit();
+    check(&mut pool, &[]);
+    pool.scheduler.worker_writable(pool.now, WorkerId(1));
+    check(&mut pool, &["3 to 1"]);
+}
+
+#[test]
+fn resizing_starts_and_sends_away() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    pool.scheduler.resize(pool.now, 4);
+    check(&mut pool, &["start 3 as 2", "start 4 as 3"]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(3));
+    let running = pool.submit();
+    check(&mut pool, &["1 to 3"]);
+    pool.scheduler.resize(pool.now, 2);
+    // An idle one first, then one that has hardly begun to start; not the one that is at work.
+    check(&mut pool, &["retire 2", "retire 1"]);
+    pool.scheduler.resize(pool.now, 1);
+    check(&mut pool, &["retire 4"]);
+    pool.scheduler.resize(pool.now, 1);
+    check(&mut pool, &[]);
+    let next = pool.submit();
+    check(&mut pool, &[]);
+    [1, 2, 4].into_iter().for_each(|worker| pool.exit(WorkerId(worker)));
+    check(&mut pool, &[]);
+    pool.finish(3, running, LONG);
+    check(&mut pool, &["2 to 3"]);
+    pool.finish(3, next, LONG);
+    check(&mut pool, &[]);
+}
+
+#[test]
+fn one_that_is_too_many_does_its_call_and_no_other() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let calls = [pool.submit(), pool.submit(), pool.submit()];
+    check(&mut pool, &["1 to 2", "2 to 1"]);
+    pool.scheduler.resize(pool.now, 1);
+    check(&mut pool, &[]);
+    pool.finish(2, calls[0], LONG);
+    check(&mut pool, &["retire 2"]);
+    pool.exit(WorkerId(2));
+    check(&mut pool, &[]);
+    pool.finish(1, calls[1], LONG);
+    check(&mut pool, &["3 to 1"]);
+}
+
+#[test]
+fn a_worker_that_does_not_leave_is_killed_and_one_that_crashes_on_leaving_hurts_nobody() {
+    let mut pool = Pool::ready(2, CrashPolicy::BreakPool);
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    check(&mut pool, &["retire 1", "retire 2"]);
+    pool.exit(WorkerId(1));
+    pool.pass(limits::LEAVE);
+    check(&mut pool, &["kill 2"]);
+    pool.exit(WorkerId(2));
+    check(&mut pool, &["end"]);
+    assert!(!pool.scheduler.is_broken());
+}

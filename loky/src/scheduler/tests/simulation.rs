@@ -1,0 +1,297 @@
+//! Everything at random, with checks after every step: a small world of workers that start, answer, stall, die, and are given
+//! to, taken from and resized.
+//!
+//! A seed that fails is printed; `LOKY_SIMULATION_SEED=17` runs that one alone, `LOKY_SIMULATION_SEEDS=100000` more than the
+//! suite does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+use crate::random::Random;
+
+/// How many seeds the suite runs.
+const SEEDS: u64 = 1000;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn every_call_leaves_exactly_once() {
+    let seeds = match number("LOKY_SIMULATION_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..1 + number("LOKY_SIMULATION_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        let run = catch_unwind(AssertUnwindSafe(|| World::new(seed).run()));
+        // What was wrong has been said by the panic itself.
+        assert!(run.is_ok(), "seed {seed} fails: LOKY_SIMULATION_SEED={seed} runs it alone");
+    }
+}
+
+/// A worker as it really is.
+#[derive(Debug, Default)]
+struct Worker {
+    is_starting: bool,
+    is_leaving: bool,
+    /// Frames that it has not come to.
+    frames: VecDeque<CallId>,
+    /// Of those, which were taken back.
+    revoked: BTreeSet<CallId>,
+    running: Option<CallId>,
+    /// Does nothing for now.
+    is_stopped: bool,
+}
+
+struct World {
+    random: Random,
+    pool: Pool,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Calls that were accepted and have not left.
+    open: BTreeSet<CallId>,
+    /// Calls that a worker has begun, ever.
+    begun: BTreeSet<CallId>,
+    /// How long calls take in this world, in microseconds.
+    micros: u64,
+    is_over: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let policy = random.one_of(&[
+            CrashPolicy::Heal,
+            CrashPolicy::Heal,
+            CrashPolicy::Heal,
+            CrashPolicy::BreakPool,
+        ]);
+        let max_workers = 1 + random.below(5);
+        let micros = random.one_of(&[0, 10, 100, 500, 10_000]);
+        Self {
+            random,
+            pool: Pool::new(max_workers, policy),
+            workers: BTreeMap::new(),
+            open: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            micros,
+            is_over: false,
+        }
+    }
+
+    fn any_worker(&mut self) -> Option<WorkerId> {
+        let all: Vec<_> = self.workers.keys().copied().collect();
+        (!all.is_empty()).then(|| self.random.one_of(&all))
+    }
+
+    fn any_call(&mut self) -> CallId {
+        CallId(1 + self.random.next() % (self.pool.last_call + 1))
+    }
+
+    fn perform(&mut self) {
+        loop {
+            let mut has_taken_back = false;
+            while let Some(action) = self.pool.scheduler.poll_action() {
+                has_taken_back |= self.perform_one(action);
+            }
+            if !has_taken_back {
+                break;
+            }
+            self.pool.scheduler.advance(self.pool.now);
+        }
+        self.pool.scheduler.check_calls();
+    }
+
+    /// True if a call was taken back.
+    fn perform_one(&mut self, action: Action) -> bool {
+        match action {
+            Action::Start { worker, .. } if self.random.below(20) == 0 => {
+                let error = Error::new(ErrorKind::Spawn, "out of luck");
+                self.pool.scheduler.start_failed(self.pool.now, worker, error, true);
+            }
+            Action::Start { worker, .. } => {
+                self.workers.insert(worker, Worker { is_starting: true, ..Worker::default() });
+            }
+            Action::Dispatch { worker, call } => {
+                let worker = self.workers.get_mut(&worker).expect("a live worker");
+                assert!(!worker.is_starting && !worker.is_leaving, "it does not take calls");
+                worker.frames.push_back(call);
+                assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
+            }
+            Action::TakeBack { worker, call } => return self.take_back(worker, call),
+            Action::Resolve { call, worker, verdict } => {
+                if let Verdict::Terminated { began, .. } = verdict {
+                    assert_eq!(began, self.begun.contains(&call), "{call:?}");
+                } else if let Some(worker) = worker {
+                    self.take_back(worker, call); // As the pool does, to know whether it has begun.
+                } else {
+                    assert!(!self.begun.contains(&call), "{call:?} was queued, and had begun");
+                }
+                self.leave(call);
+            }
+            Action::Retire { worker, .. } => {
+                let worker = self.workers.get_mut(&worker).expect("a live worker");
+                assert!(worker.running.is_none(), "it is at work");
+                worker.is_leaving = true;
+            }
+            Action::Kill { worker } => self.die(worker),
+            Action::End => self.is_over = true,
+        }
+        false
+    }
+
+    fn take_back(&mut self, worker: WorkerId, call: CallId) -> bool {
+        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+        let is_there = worker.frames.contains(&call) && !worker.revoked.contains(&call);
+        if is_there {
+            worker.revoked.insert(call);
+            self.pool.scheduler.call_revoked(call);
+        }
+        is_there
+    }
+
+    fn leave(&mut self, call: CallId) {
+        assert!(self.open.remove(&call), "{call:?} left twice");
+    }
+
+    fn die(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.remove(&id) {
+            self.pool.crash(id, &Vec::from_iter(worker.running));
+        }
+    }
+
+    /// One worker does the next thing that it has to do. True if that is something that the scheduler is to act upon.
+    fn work(&mut self, id: WorkerId) -> bool {
+        let now = self.pool.now;
+        let Some(worker) = self.workers.get_mut(&id) else { return false };
+        if worker.is_stopped {
+            return false;
+        }
+        if std::mem::take(&mut worker.is_starting) {
+            self.pool.scheduler.worker_ready(now, id);
+        } else if let Some(call) = worker.running.take() {
+            let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
+            if self.pool.scheduler.place(call).is_some() {
+                self.leave(call);
+            }
+            self.pool.scheduler.call_finished(now, id, call, ran);
+        } else if let Some(call) = worker.frames.pop_front() {
+            if worker.revoked.remove(&call) {
+                self.pool.scheduler.call_skipped(now, id);
+            } else {
+                worker.running = Some(call);
+                assert!(self.begun.insert(call), "{call:?} began twice");
+                return false;
+            }
+        } else if worker.is_leaving {
+            self.die(id);
+        }
+        true
+    }
+
+    /// One worker does several things before anybody hears of them.
+    fn work_at_speed(&mut self, id: WorkerId) {
+        for _ in 0..1 + self.random.below(8) {
+            self.work(id);
+        }
+        self.pool.scheduler.advance(self.pool.now);
+    }
+
+    fn submit(&mut self) {
+        for _ in 0..self.random.one_of(&[1, 1, 1, 5, 40]) {
+            if self.pool.scheduler.refusal().is_some() {
+                return;
+            }
+            self.open.insert(CallId(self.pool.last_call + 1));
+            self.pool.submit();
+            self.perform();
+        }
+    }
+
+    fn cancel(&mut self) {
+        let call = self.any_call();
+        if let Some(Place::Given(worker)) = self.pool.scheduler.place(call) {
+            self.take_back(worker, call);
+        }
+        if self.pool.scheduler.place(call) == Some(Place::Queued) {
+            self.pool.scheduler.cancel(self.pool.now, call);
+        }
+    }
+
+    fn step(&mut self) {
+        let (now, what) = (self.pool.now, self.random.below(24));
+        let worker = self.any_worker();
+        match (what, worker) {
+            (0..=4, _) => self.submit(),
+            (5..=6, _) => self.cancel(),
+            (7, Some(worker)) => self.die(worker),
+            (8..=9, _) => {
+                let micros = self.random.one_of(&[100, 1_000, 5_000, 2_000_000]);
+                let time = Duration::from_micros(self.random.next() % micros);
+                self.pool.pass(time);
+            }
+            (10, _) => {
+                let size = 1 + self.random.below(6);
+                self.pool.scheduler.resize(now, size);
+            }
+            (11, Some(worker)) => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.is_stopped = !worker.is_stopped;
+                }
+            }
+            (12, Some(worker)) => self.pool.scheduler.worker_congested(worker),
+            (13, Some(worker)) => self.pool.scheduler.worker_writable(now, worker),
+            (14, Some(worker)) if self.random.below(10) == 0 => {
+                self.pool.scheduler.worker_misbehaved(now, worker, "rubbish");
+            }
+            (15, Some(worker)) if self.random.below(10) == 0 => {
+                self.pool.scheduler.channel_closed(now, worker);
+            }
+            (_, Some(worker)) => self.work_at_speed(worker),
+            (_, None) => {}
+        }
+        self.perform();
+    }
+
+    /// Nothing goes wrong any more: time passes, everybody works, until `is_done`.
+    fn settle(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+        let ids: Vec<_> = self.workers.keys().copied().collect();
+        for id in ids {
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.is_stopped = false;
+            }
+            self.pool.scheduler.worker_writable(self.pool.now, id);
+            self.perform();
+        }
+        for _ in 0..10_000 {
+            if is_done(self) {
+                return;
+            }
+            let ids: Vec<_> = self.workers.keys().copied().collect();
+            for id in ids {
+                if self.work(id) {
+                    self.pool.scheduler.advance(self.pool.now);
+                }
+                self.perform();
+            }
+            self.pool.pass(Duration::from_millis(50));
+            self.perform();
+        }
+        panic!("{what}, but: {} open, {:?}", self.open.len(), self.pool.scheduler.workers);
+    }
+
+    fn run(mut self) {
+        for _ in 0..300 {
+            self.step();
+        }
+        if self.random.below(2) == 0 {
+            self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
+        }
+        let how = self.random.one_of(&[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
+        self.pool.scheduler.shutdown(self.pool.now, how);
+        self.perform();
+        self.settle("the pool ends", |world| world.is_over);
+        assert!(self.open.is_empty(), "calls were lost: {:?}", self.open);
+        assert!(self.workers.is_empty(), "workers were forgotten");
+    }
+}

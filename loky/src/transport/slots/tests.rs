@@ -1,0 +1,177 @@
+//! The protocol, by hand and modelled with loom; and pages that lie.
+
+use super::table::{Progress, SlotTable};
+use super::*;
+use crate::id::CallId;
+
+fn pair() -> (SlotTable, SlotPage) {
+    let (ours, fd) = SlotPage::create().unwrap();
+    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+}
+
+const CALL: CallId = CallId(7);
+const RAN: Duration = Duration::from_micros(3);
+
+#[test]
+fn a_call_goes_through_its_states() {
+    let (mut table, page) = pair();
+    for _ in 0..3 {
+        let ticket = table.take(CALL).unwrap();
+        assert_eq!(ticket.slot(), 0, "the lowest free one");
+        assert_eq!(table.progress(ticket), Ok(Progress::Waiting));
+        assert_eq!(page.claim(ticket), Ok(Claim::Run));
+        assert_eq!(table.progress(ticket), Ok(Progress::Running));
+        assert_eq!(table.revoke(ticket), Ok(false), "it has begun");
+        page.done(ticket, RAN);
+        assert_eq!(table.progress(ticket), Ok(Progress::Finished));
+        assert_eq!(table.answered(ticket), Ok((CALL, RAN)));
+        assert!(table.is_empty());
+    }
+}
+
+#[test]
+fn a_call_that_was_taken_back_is_skipped() {
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    assert_eq!(table.revoke(ticket), Ok(true));
+    assert_eq!(table.calls().count(), 0);
+    let next = table.take(CallId(8)).unwrap();
+    assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
+    assert_eq!(table.skipped(ticket), Err(Contradiction), "not yet");
+    assert_eq!(page.claim(ticket), Ok(Claim::Skip));
+    assert_eq!(table.skipped(ticket), Ok(()));
+    let again = table.take(CALL).unwrap();
+    assert_eq!((again.slot(), page.claim(ticket)), (0, Err(Contradiction)), "an old frame");
+    assert_eq!(page.claim(again), Ok(Claim::Run));
+}
+
+#[test]
+fn all_slots_can_be_taken() {
+    let (mut table, _page) = pair();
+    let slots: Vec<_> = (0..SLOTS as u64).map(|i| table.take(CallId(i)).unwrap().slot()).collect();
+    assert_eq!(slots, (0..SLOTS).collect::<Vec<_>>());
+    assert_eq!(table.calls().count(), SLOTS);
+}
+
+#[test]
+fn the_dead_are_known_by_what_they_had_begun() {
+    let (mut table, page) = pair();
+    let tickets: Vec<_> = (0..4).map(|i| table.take(CallId(i)).unwrap()).collect();
+    assert_eq!(table.begun(), Ok(vec![]));
+    page.claim(tickets[0]).unwrap();
+    page.done(tickets[0], RAN);
+    page.claim(tickets[1]).unwrap();
+    table.revoke(tickets[3]).unwrap();
+    assert_eq!(table.begun(), Ok(vec![CallId(0), CallId(1)]));
+    page.claim(tickets[2]).unwrap();
+    let all = vec![CallId(0), CallId(1), CallId(2)];
+    assert_eq!(table.begun(), Err(all), "two cannot run at the same time");
+}
+
+#[test]
+fn a_page_that_lies_is_not_believed() {
+    let lies = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 6, 7];
+    for lie in lies {
+        for slot in 0..4 {
+            let (mut table, page) = pair();
+            let tickets: Vec<_> = (0..3).map(|i| table.take(CallId(i)).unwrap()).collect();
+            page.claim(tickets[0]).unwrap();
+            page.words.words()[slot].store(lie, Ordering::Relaxed);
+            if slot == 3 && lie == 0 {
+                continue; // That is the truth.
+            }
+            let all = vec![CallId(0), CallId(1), CallId(2)];
+            assert_eq!(table.begun(), Err(all), "{lie:#x} in slot {slot}");
+            match slot {
+                0 => assert_eq!(table.answered(tickets[0]), Err(Contradiction)),
+                1 | 2 => assert_eq!(table.revoke(tickets[slot]), Err(Contradiction)),
+                _ => assert_eq!(table.take(CALL), Err(Contradiction)),
+            }
+        }
+    }
+    let (mut table, _page) = pair();
+    for number in [0, 1, u64::MAX] {
+        assert_eq!(table.answered(Ticket(number)), Err(Contradiction));
+        assert_eq!(table.skipped(Ticket(number)), Err(Contradiction));
+    }
+}
+
+impl Word for loom::sync::atomic::AtomicU64 {
+    fn load(&self) -> u64 {
+        Self::load(self, Ordering::Acquire)
+    }
+
+    fn store(&self, value: u64) {
+        Self::store(self, value, Ordering::Release);
+    }
+
+    fn swap_if(&self, current: u64, new: u64) -> u64 {
+        self.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .unwrap_or_else(|found| found)
+    }
+}
+
+/// A worker that comes to a call while the pool takes it back: it runs, or it was taken back, never both nor neither; and
+/// the slot is used again only when the worker is done with it, whatever the order.
+#[test]
+fn model_claim_against_revoke() {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicU64};
+
+    loom::model(|| {
+        let word = Arc::new(AtomicU64::new(0));
+        let ran = Arc::new(AtomicBool::new(false));
+        let [start, first, second] = [0, 1, 2].map(|sequence| Ticket::new(0, sequence));
+        queue(&*word, start, first).unwrap();
+
+        let worker = loom::thread::spawn({
+            let (word, ran) = (Arc::clone(&word), Arc::clone(&ran));
+            move || {
+                let claim = claim(&*word, first).unwrap();
+                if claim == Claim::Run {
+                    ran.store(true, Ordering::Relaxed);
+                    done(&*word, first);
+                }
+                claim
+            }
+        });
+        let is_revoked = revoke(&*word, first).unwrap();
+        // What it has begun stays with it, whatever the pool tries.
+        if !is_revoked {
+            assert!(matches!(look(&*word, first), Ok(State::Running | State::Done)));
+        }
+        let claim = worker.join().unwrap(); // Its answer, or `Skipped`.
+        assert_eq!(claim == Claim::Skip, is_revoked);
+        assert_eq!(ran.load(Ordering::Relaxed), !is_revoked);
+        if !is_revoked {
+            answered(&*word, first).unwrap();
+        }
+        queue(&*word, first, second).unwrap();
+        assert_eq!(super::claim(&*word, first), Err(Contradiction), "an old frame");
+        assert_eq!(super::claim(&*word, second), Ok(Claim::Run));
+    });
+}
+
+/// The pool looks at a call that runs: once it has begun it never seems not to have.
+#[test]
+fn model_what_has_begun_stays_begun() {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU64;
+
+    loom::model(|| {
+        let word = Arc::new(AtomicU64::new(0));
+        let ticket = Ticket::new(0, 1);
+        queue(&*word, Ticket::new(0, 0), ticket).unwrap();
+        let worker = loom::thread::spawn({
+            let word = Arc::clone(&word);
+            move || {
+                assert_eq!(claim(&*word, ticket), Ok(Claim::Run));
+                done(&*word, ticket);
+            }
+        });
+        let seen: Vec<_> = (0..3).map(|_| look(&*word, ticket).unwrap() as u64).collect();
+        assert!(seen.is_sorted(), "{seen:?}");
+        worker.join().unwrap();
+        assert_eq!(look(&*word, ticket), Ok(State::Done));
+    });
+}

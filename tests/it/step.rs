@@ -1,0 +1,122 @@
+//! The task of the tests about calls that lie in a worker's queue.
+//!
+//! A pool fills the queues of its workers the further ahead the quicker its calls are. So there is one task, which is as quick
+//! as can be unless it is told otherwise: a pool that has run thousands of it gives out the next ones many at a time, and
+//! among these may be one that blocks, or kills its worker.
+
+use std::time::{Duration, Instant};
+
+use loky::{Execution, Future, ProcessPoolExecutor};
+use loky_tests::{Event, Record, until};
+use serde::{Deserialize, Serialize};
+
+use crate::crash_matrix::Deed;
+use crate::slot_page::Scribble;
+use crate::submit::LONG;
+
+/// What a call does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// Nothing.
+    Pass,
+    /// Blocks until it may go on.
+    Wait(Event),
+    /// Lets one that waits go on.
+    Set(Event),
+    /// Keeps the processor busy.
+    Spin(Duration),
+    /// Something wrong.
+    Do(Deed),
+    /// Overwrites what its worker shares with the pool.
+    Scribble(Scribble),
+}
+
+/// Notes that it runs, does what it is told, and returns its number.
+#[loky::task]
+pub(crate) fn step(number: u64, record: Option<Record>, step: Step) -> u64 {
+    if let Some(record) = record {
+        record.note(number);
+    }
+    match step {
+        Step::Pass => {}
+        Step::Wait(event) => event.wait(),
+        Step::Set(event) => event.set(),
+        Step::Spin(time) => {
+            let start = Instant::now();
+            while start.elapsed() < time {
+                std::hint::spin_loop();
+            }
+        }
+        Step::Do(deed) => deed.perform().expect("a deed that nobody survives"),
+        Step::Scribble(scribble) => scribble.perform(),
+    }
+    number
+}
+
+/// An executor that has seen nothing but quick calls.
+#[track_caller]
+pub(crate) fn warm(max_workers: usize) -> ProcessPoolExecutor {
+    let executor = ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap();
+    executor.prewarm().unwrap();
+    warm_up(&executor, 1000 * max_workers);
+    executor
+}
+
+/// Has so many quick calls run.
+#[track_caller]
+pub(crate) fn warm_up(executor: &ProcessPoolExecutor, n_calls: usize) {
+    let call = |number| (number, executor.submit(step, (number, None, Step::Pass)));
+    let calls: Vec<_> = (0..n_calls as u64).map(call).collect();
+    for (number, call) in calls {
+        assert_eq!(call.result_timeout(LONG).unwrap(), number);
+    }
+}
+
+/// Submits a call for each step, all before any is waited for. Their numbers count from 0.
+pub(crate) fn burst(
+    executor: &ProcessPoolExecutor,
+    record: &Record,
+    steps: impl IntoIterator<Item = Step>,
+) -> Vec<Future<u64>> {
+    let record = Some(record);
+    let call = |(number, it)| executor.submit(step, (number, record.cloned(), it));
+    (0..).zip(steps).map(call).collect()
+}
+
+/// As many steps that do nothing.
+pub(crate) fn passes(n_calls: usize) -> impl Iterator<Item = Step> {
+    std::iter::repeat_n(Step::Pass, n_calls)
+}
+
+/// Waits until a worker has begun the call, and the pool knows it.
+#[track_caller]
+pub(crate) fn until_running(call: &Future<u64>) {
+    until("the call runs", LONG, || call.running());
+}
+
+/// Waits for all calls of a burst. How often each ran.
+#[track_caller]
+pub(crate) fn starts_of(calls: &[Future<u64>], record: &Record) -> Vec<usize> {
+    for (number, call) in calls.iter().enumerate() {
+        let error = call.result_timeout(LONG).err();
+        assert!(!error.is_some_and(|error| error.is_timeout()), "call {number} has no outcome");
+    }
+    record.counts(calls.len())
+}
+
+/// Insists that this call of a burst ran once, and returned its own number.
+#[track_caller]
+pub(crate) fn check_returned(number: usize, call: &Future<u64>, starts: &[usize]) {
+    let result = call.result_timeout(LONG);
+    assert_eq!(result.as_ref().ok(), Some(&(number as u64)), "call {number}: {result:?}");
+    assert_eq!(starts[number], 1, "how often call {number} ran");
+}
+
+/// Insists that this call of a burst ran once, and died with its worker.
+#[track_caller]
+pub(crate) fn check_died(number: usize, call: &Future<u64>, starts: &[usize]) {
+    let error = call.result_timeout(LONG).expect_err("a death");
+    assert!(error.is_terminated_worker(), "call {number}: {error:?}");
+    assert_eq!(error.execution(), Execution::Started, "call {number}: {error:?}");
+    assert_eq!(starts[number], 1, "how often call {number} ran");
+}
