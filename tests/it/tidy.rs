@@ -170,7 +170,7 @@ fn unsafe_code_stands_where_it_is_listed() {
 
 #[test]
 fn files_are_small_and_say_what_they_are_for() {
-    for folder in ["loky/src", "loky-macros/src", "examples", "tests/it", "tests/src"] {
+    for folder in ["loky/src", "loky-macros/src", "examples", "tests/it", "tests/src", "benches"] {
         for (file, text) in rust_files(folder) {
             let lines = text.lines().count();
             assert!(lines <= 800, "{folder}/{file} has {lines} lines: look for its second subject");
@@ -211,9 +211,29 @@ fn the_readme_and_ci_run_the_same_commands() {
     let ci = read(".ci/run");
     let test = "cargo test --workspace --all-features";
     let main_job = "cargo run --release --example wordcount";
+    let bench = "cargo bench -p loky-benches";
     let is_line = |text: &str, command: &str| text.lines().any(|line| line.trim() == command);
-    assert!(is_line(&readme, test) && is_line(&readme, main_job), "README.md lacks a command");
+    for command in [test, main_job, bench] {
+        assert!(is_line(&readme, command), "README.md lacks `{command}`");
+    }
     assert!(is_line(&ci, test), ".ci/run does not run the README's test command");
+}
+
+#[test]
+fn cargo_bench_runs_the_budget_alone() {
+    // A target that is left out here is built as a bench of libtest, which chokes on the options of the budget.
+    for package in ["loky", "loky-macros", "examples", "tests", "ui-tests", "benches"] {
+        let manifest = read(format!("{package}/Cargo.toml"));
+        let lib = manifest.split("[lib]\n").nth(1).unwrap_or_default();
+        let lib = lib.split("\n[").next().expect("split yields one");
+        assert!(lib.contains("bench = false"), "{package}/Cargo.toml: the library is a bench");
+    }
+    let manifest = read("tests/Cargo.toml");
+    for (file, _) in rust_files("tests/src/bin") {
+        let name = file.trim_end_matches(".rs");
+        let is_none = manifest.contains(&format!("name = \"{name}\"\nbench = false"));
+        assert!(is_none, "tests/Cargo.toml: `{name}` is a bench");
+    }
 }
 
 #[test]
@@ -229,7 +249,7 @@ fn the_readme_begins_with_the_example_that_runs() {
 
 #[test]
 fn nothing_is_left_to_be_done() {
-    for folder in ["loky/src", "loky-macros/src", "examples", "tests"] {
+    for folder in ["loky/src", "loky-macros/src", "examples", "tests", "benches"] {
         for (file, text) in rust_files(folder) {
             let marks = [
                 concat!("TO", "DO"),

@@ -1,0 +1,45 @@
+//! The table of the budget: what loky takes, beside what it is built on, in one run.
+//!
+//! `cargo bench -p loky-benches [-- [--quick] [--placement NAME | --all-placements] [ROW…]]`
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+
+mod rows;
+
+use std::process::ExitCode;
+use std::{env, thread};
+
+use loky_benches::{Options, Result, heading, line, was_helper};
+
+use crate::rows::ROWS;
+
+loky::main! {
+    fn main() -> ExitCode {
+        if was_helper() {
+            return ExitCode::SUCCESS;
+        }
+        match Options::parse(env::args().skip(1)).and_then(|options| run(&options)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let n_cpus = thread::available_parallelism()?;
+    println!(
+        "{n_cpus} CPUs. A ratio is subject / reference, of blocks measured by turns; the median decides.\n"
+    );
+    println!("{}", heading());
+    for placement in &options.placements {
+        let place = placement.enter()?;
+        for row in ROWS.iter().filter(|row| options.asks_for(row.name)) {
+            let blocks = (row.measure)(&options.effort, &place)?;
+            println!("{}", line(*placement, row.name, &blocks, &row.budget));
+        }
+    }
+    Ok(())
+}

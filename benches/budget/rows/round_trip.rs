@@ -1,0 +1,34 @@
+//! One caller that waits for each call: the median time from `submit` to its result.
+//!
+//! Reference: a message to another process and back, by blocking writes and reads on a stream socket pair.
+
+use loky_benches::{
+    Blocks, Budget, EchoProcess, Effort, Place, Result, Unit, interleave, p50, ping_pong,
+};
+
+use super::{Row, executor, noop};
+
+/// The row that the budget speaks of.
+pub(crate) const WITH_ONE_WORKER: Row = Row {
+    name: "round trip",
+    budget: Budget::now(1.5).later(0.7),
+    measure: |effort, place| measure(1, effort, place),
+};
+
+/// The same with a second worker, which has nothing to do: what it costs to have a choice.
+pub(crate) const WITH_TWO_WORKERS: Row = Row {
+    name: "round trip, 2 workers",
+    budget: Budget::NONE,
+    measure: |effort, place| measure(2, effort, place),
+};
+
+fn measure(n_workers: usize, effort: &Effort, place: &Place) -> Result<Blocks> {
+    let executor = executor(n_workers, place)?;
+    let echo = place.on_other_side(EchoProcess::start)?;
+    interleave(
+        Unit::Micros,
+        effort.blocks,
+        || p50(effort.block_time, || Ok(executor.submit(noop, ()).result()?)),
+        || p50(effort.block_time, || ping_pong(&echo.sockets()[0])),
+    )
+}

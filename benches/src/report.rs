@@ -1,0 +1,102 @@
+//! The table: a row for each thing measured, in columns of fixed width, so that rows can be shown as they come.
+
+use crate::blocks::{Blocks, Unit};
+use crate::budget::Budget;
+use crate::placement::Placement;
+
+/// The first line of the table.
+#[must_use]
+pub fn heading() -> String {
+    columns(["placement", "row", "subject", "reference", "best", "median", "budget", "verdict"])
+}
+
+/// The line of one row, and one more where there is something to be said.
+#[must_use]
+pub fn line(placement: Placement, row: &str, blocks: &Blocks, budget: &Budget) -> String {
+    let ratio = |value: f64| format!("{value:.2}×");
+    let mut line = columns([
+        placement.name(),
+        row,
+        &quantity(blocks.unit(), blocks.subject()),
+        &quantity(blocks.unit(), blocks.reference()),
+        &ratio(blocks.best_ratio()),
+        &ratio(blocks.median_ratio()),
+        &budget.to_text(blocks.unit()),
+        &budget.verdict(blocks).to_string(),
+    ]);
+    for remark in [blocks.remark().map(str::to_owned), unsteadiness(blocks)].into_iter().flatten() {
+        line += &format!("\n{:<10}   {remark}", "");
+    }
+    line
+}
+
+/// From this factor between the blocks of one side on, a median says little.
+const UNSTEADY: f64 = 2.0;
+
+/// What is to be said where blocks differ much: most often the system has moved processes between CPUs, and an idle CPU takes
+/// several times as long to wake as a message takes that stays on one.
+fn unsteadiness(blocks: &Blocks) -> Option<String> {
+    let ranges = blocks.ranges();
+    if ranges.iter().all(|(least, most)| *most < least * UNSTEADY) {
+        return None;
+    }
+    let [subject, reference] = ranges.map(|(least, most)| {
+        format!("{} to {}", quantity(blocks.unit(), least), quantity(blocks.unit(), most))
+    });
+    Some(format!("unsteady: subject {subject}, reference {reference}"))
+}
+
+fn columns(cells: [&str; 8]) -> String {
+    let [placement, row, subject, reference, best, median, budget, verdict] = cells;
+    format!(
+        "{placement:<10} {row:<22} {subject:>11} {reference:>11} {best:>8} {median:>8}  {budget:<18} {verdict}"
+    )
+}
+
+/// A number with its unit, three digits of it or more.
+fn quantity(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Micros => format!("{value:.1} µs"),
+        Unit::PerSecond if value < 1e6 => format!("{:.1} k/s", value / 1e3),
+        Unit::PerSecond => format!("{:.2} M/s", value / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::interleave;
+
+    #[test]
+    fn columns_are_aligned() {
+        let blocks = interleave(Unit::Micros, 5, || Ok(12.4), || Ok(4.0)).expect("numbers");
+        let budget = Budget::now(1.5).later(0.7);
+        let line = line(Placement::Unpinned, "round trip", &blocks, &budget);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let wanted = "unpinned round trip 12.4 µs 4.0 µs 3.10× 3.10× ≤ 1.5×, later 0.7× MISSED";
+        assert_eq!(words.join(" "), wanted);
+        let before = |text: &str, word: &str| {
+            text.split_once(word).expect("the word is there").0.chars().count()
+        };
+        assert_eq!(before(&heading(), "best") + 4, before(&line, "3.10×") + 5);
+        assert_eq!(before(&heading(), "verdict"), before(&line, "MISSED"));
+    }
+
+    #[test]
+    fn remarks_follow() {
+        let mut subjects = [2.0, 1.0, 1.0, 1.0, 1.0].into_iter();
+        let next = || Ok(subjects.next().expect("a block"));
+        let blocks = interleave(Unit::Micros, 5, next, || Ok(4.0)).expect("numbers");
+        let blocks = blocks.with_remark(Some("fewer calls".to_owned()));
+        let text = line(Placement::Unpinned, "row", &blocks, &Budget::NONE);
+        let remarks: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+        let unsteady = "unsteady: subject 1.0 µs to 2.0 µs, reference 4.0 µs to 4.0 µs";
+        assert_eq!(remarks, ["fewer calls", unsteady]);
+    }
+
+    #[test]
+    fn rates_change_their_unit() {
+        assert_eq!(quantity(Unit::PerSecond, 12_345.0), "12.3 k/s");
+        assert_eq!(quantity(Unit::PerSecond, 12_345_678.0), "12.35 M/s");
+    }
+}
