@@ -56,6 +56,11 @@ pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);
 /// thread that has submitted may take to come and wait: then it reads them itself, which saves a wake-up.
 pub(crate) const PICK_UP: Duration = Duration::from_millis(1);
 
+/// How long a worker's answers may lie unread until a thread that waits for another worker reads them along. Longer than it
+/// takes from `submit` to `result`, so that this thread's worker is not taken by others that wait; shorter than a worker
+/// takes for what it has.
+pub(crate) const NEGLECTED: Duration = Duration::from_micros(50);
+
 /// The longest table of task names that a handshake may carry.
 pub(crate) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 

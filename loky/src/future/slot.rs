@@ -61,6 +61,8 @@ pub(crate) struct Slot {
 struct Inner {
     state: State,
     worker_pid: Option<u32>,
+    /// How many threads are parked: where there are none, nobody is woken, which would take a system call.
+    parked: usize,
     /// How often those who are parked were told to look again.
     nudges: u64,
     callbacks: Vec<Callback>,
@@ -90,6 +92,7 @@ impl Slot {
         let inner = Inner {
             state,
             worker_pid: None,
+            parked: 0,
             nudges: 0,
             callbacks: Vec::new(),
             wakers: BTreeMap::new(),
@@ -159,6 +162,15 @@ impl Slot {
         }
     }
 
+    /// Has those who are parked look at what has changed.
+    fn unpark(&self, inner: MutexGuard<'_, Inner>) {
+        let is_anybody = inner.parked > 0;
+        drop(inner);
+        if is_anybody {
+            self.done.notify_all();
+        }
+    }
+
     /// How often those who are parked were nudged: to be asked before one is parked.
     pub(crate) fn nudges(&self) -> u64 {
         self.lock().map_or(0, |inner| inner.nudges)
@@ -167,25 +179,28 @@ impl Slot {
     /// Blocks until there is an outcome, until there are more nudges than `seen`, or until `deadline`.
     pub(crate) fn park(&self, seen: Option<u64>, deadline: Option<Instant>) -> Unparked {
         let Some(mut inner) = self.lock() else { return Unparked::TimedOut };
-        loop {
+        inner.parked += 1;
+        let unparked = loop {
             if matches!(inner.state, State::Done(_)) {
-                return Unparked::Done;
+                break Unparked::Done;
             }
             if seen.is_some_and(|seen| inner.nudges != seen) {
-                return Unparked::Nudged;
+                break Unparked::Nudged;
             }
             inner = match deadline {
                 None => self.done.wait(inner).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(clock::now());
                     if left.is_zero() {
-                        return Unparked::TimedOut;
+                        break Unparked::TimedOut;
                     }
                     let waited = self.done.wait_timeout(inner, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        }
+        };
+        inner.parked -= 1;
+        unparked
     }
 
     /// The outcome, or else a promise that `waker` will be woken when there is one. `key` is the polled handle's, which gets
@@ -267,8 +282,7 @@ impl Promise {
             && let Some(mut inner) = slot.lock()
         {
             inner.nudges += 1;
-            drop(inner);
-            slot.done.notify_all();
+            slot.unpark(inner);
         }
     }
 
@@ -325,8 +339,7 @@ fn fill(slot: &Slot, outcome: Outcome, worker_pid: Option<u32>) -> Audience {
         wakers: std::mem::take(&mut inner.wakers),
         callbacks: std::mem::take(&mut inner.callbacks),
     };
-    drop(inner);
-    slot.done.notify_all();
+    slot.unpark(inner);
     audience
 }
 

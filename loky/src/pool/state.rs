@@ -1,6 +1,6 @@
 //! What lies behind the pool's lock, and performing the scheduler's actions on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,13 +9,14 @@ use super::outcome::{Attribution, Ending};
 use crate::error::Error;
 use crate::future::Cancelled;
 use crate::future::slot::{Audience, Callback, Promise};
-use crate::id::{CallId, Ticket, WorkerId};
+use crate::id::{CallId, CallMap, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::Stats;
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::Progress;
+use crate::transport::stream::Inbox;
 
 /// What is said of a worker whose page is not what it must be.
 pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
@@ -72,7 +73,7 @@ pub(super) enum Asleep {
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
-    pub(super) calls: HashMap<CallId, Pending>,
+    pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
     pub(super) driver: DriverState,
@@ -152,7 +153,7 @@ impl State {
     pub(super) fn new(scheduler: Scheduler) -> Self {
         Self {
             scheduler,
-            calls: HashMap::new(),
+            calls: CallMap::default(),
             links: BTreeMap::new(),
             jobs: Vec::new(),
             driver: DriverState::Unstarted,
@@ -362,6 +363,21 @@ impl State {
         {
             self.decided.wakes_driver |= link.readership.read_in_background();
         }
+    }
+
+    /// What nobody has read from for a while, for a thread that is about to wait. (Not where somebody else is about to be told
+    /// of an answer: who reads then is the pool's thread, or that one.)
+    pub(super) fn neglected(&mut self, now: Instant) -> Vec<(WorkerId, Inbox)> {
+        if self.attended > 0 || self.parked > 0 {
+            return Vec::new();
+        }
+        let is_neglected = |link: &Link| {
+            let since = link.readership.unread_since();
+            let is_old = since.is_some_and(|since| since + limits::NEGLECTED <= now);
+            is_old && link.is_open && !link.slots.is_empty()
+        };
+        let links = self.links.iter_mut().filter(|(_, link)| is_neglected(link));
+        links.filter_map(|(id, link)| Some((*id, link.readership.take_as_waiter()?))).collect()
     }
 
     /// All numbers, as of now.

@@ -25,10 +25,13 @@ enum Arrival {
     Read(Reading),
 }
 
-/// The right to read from a worker.
+/// The right to read from workers.
 struct Reading {
+    /// The worker that has the call.
     worker: WorkerId,
     inbox: Inbox,
+    /// Others that nobody has read from for a while: or they might run out of calls while this thread waits.
+    others: Vec<(WorkerId, Inbox)>,
     /// By which this thread is woken. `None` if the call runs and there is no deadline: then only its answer, or the end of
     /// its worker, is waited for.
     wake: Option<Arc<Wake>>,
@@ -61,28 +64,37 @@ impl Pool {
     }
 
     fn arrive(&self, call: CallId, slot: &Slot, has_deadline: bool) -> Arrival {
+        let now = clock::now();
         let mut state = self.lock();
         let state = &mut *state;
         let Some(pending) = state.calls.get_mut(&call) else { return Arrival::Over };
         if let Some((worker, ticket)) = pending.at
             && let Some(link) = state.links.get_mut(&worker)
             && link.is_open
+            && let Some(inbox) = link.readership.take_as_waiter()
         {
             let progress = link.slots.progress(ticket);
             let runs = matches!(progress, Ok(Progress::Running | Progress::Finished));
-            let needs_wake = !runs || has_deadline;
-            let wake = needs_wake.then(|| state.wakes.pop().map_or_else(new_wake, Some)).flatten();
-            // Without a descriptor there is no waiting for two things: others read, then.
-            if wake.is_some() == needs_wake
-                && let Some(inbox) = link.readership.take_as_waiter()
-            {
-                pending.polling.clone_from(&wake);
-                return Arrival::Read(Reading { worker, inbox, wake });
+            let others = state.neglected(now);
+            if runs && !has_deadline && others.is_empty() {
+                return Arrival::Read(Reading { worker, inbox, others, wake: None });
             }
-            state.wakes.extend(wake);
+            if let Some(wake) = state.wakes.pop().or_else(new_wake) {
+                if let Some(pending) = state.calls.get_mut(&call) {
+                    pending.polling = Some(Arc::clone(&wake));
+                }
+                return Arrival::Read(Reading { worker, inbox, others, wake: Some(wake) });
+            }
+            // Without a descriptor there is no waiting for several things: the pool's thread reads.
+            state.give_back(now, worker, inbox, None);
+            for (worker, inbox) in others {
+                state.give_back(now, worker, inbox, None);
+            }
         }
-        pending.parked += 1;
         state.parked += 1;
+        if let Some(pending) = state.calls.get_mut(&call) {
+            pending.parked += 1;
+        }
         Arrival::Park(slot.nudges())
     }
 
@@ -97,19 +109,27 @@ impl Pool {
 
     /// Reads once for a call. True if the deadline has passed.
     fn read_for(&self, call: CallId, reading: Reading, deadline: Option<Instant>) -> bool {
-        let Reading { worker, mut inbox, wake } = reading;
+        let Reading { worker, inbox, mut others, wake } = reading;
+        others.push((worker, inbox));
+        let mut inboxes = others;
         let received = match &wake {
-            None => link::receive(&mut inbox, true),
-            Some(wake) => poll(&mut inbox, wake, deadline),
+            None => {
+                inboxes.iter_mut().map(|(id, inbox)| (*id, link::receive(inbox, true))).collect()
+            }
+            Some(wake) => poll(&mut inboxes, wake, deadline),
         };
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         self.with_state(|state, now| {
-            state.hear(now, worker, received, &self.settings);
+            for (worker, received) in received {
+                state.hear(now, worker, received, &self.settings);
+            }
             state.wakes.extend(wake);
             if let Some(pending) = state.calls.get_mut(&call) {
                 pending.polling = None;
             }
-            state.give_back(now, worker, inbox, (!is_late).then_some(call));
+            for (worker, inbox) in inboxes {
+                state.give_back(now, worker, inbox, (!is_late).then_some(call));
+            }
             is_late
         })
     }
@@ -120,18 +140,26 @@ fn new_wake() -> Option<Arc<Wake>> {
 }
 
 /// Waits until there is something to read, until it is woken, or until `deadline`; and reads.
-fn poll(inbox: &mut Inbox, wake: &Wake, deadline: Option<Instant>) -> Received {
-    let socket = Arc::clone(inbox.socket());
+fn poll(
+    inboxes: &mut [(WorkerId, Inbox)],
+    wake: &Wake,
+    deadline: Option<Instant>,
+) -> Vec<(WorkerId, Received)> {
+    let sockets: Vec<_> = inboxes.iter().map(|(_, inbox)| Arc::clone(inbox.socket())).collect();
     let mut set = PollSet::default();
-    let channel = set.add(socket.as_fd(), true, false);
     let woken = set.add(wake.as_fd(), true, false);
-    if set.wait(clock::now(), deadline).is_err() {
-        // A limit of descriptors that was lowered to less than two. What is there can be read all the same.
+    let channels: Vec<_> =
+        sockets.iter().map(|socket| set.add(socket.as_fd(), true, false)).collect();
+    let has_polled = set.wait(clock::now(), deadline).is_ok();
+    if !has_polled {
+        // A limit of descriptors that was lowered to less than these. What is there can be read all the same.
         thread::park_timeout(limits::REAP_INTERVAL);
-        return link::receive(inbox, false);
-    }
-    if set.readable(woken) {
+    } else if set.readable(woken) {
         wake.clear();
     }
-    if set.readable(channel) { link::receive(inbox, false) } else { Received::default() }
+    let readable = inboxes
+        .iter_mut()
+        .zip(channels)
+        .filter(|(_, channel)| !has_polled || set.readable(*channel));
+    readable.map(|((worker, inbox), _)| (*worker, link::receive(inbox, false))).collect()
 }

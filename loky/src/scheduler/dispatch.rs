@@ -49,25 +49,18 @@ impl Scheduler {
     /// Gives calls ahead of time. No worker is idle.
     fn stock(&mut self, now: Instant) {
         let depth = self.run_time.depth();
-        if depth == 1 {
+        let is_low = |worker: &Worker| worker.given.len() <= depth / 2;
+        let takers =
+            || self.workers.iter().filter(|(_, worker)| worker.standing() == Standing::Busy);
+        if depth == 1 || !takers().any(|(_, worker)| is_low(worker)) {
             return;
         }
-        let takers = || self.workers.values().filter(|worker| worker.standing() == Standing::Busy);
-        let count = takers().count();
-        if count == 0 {
-            return;
-        }
-        let with_takers: usize = takers().map(|worker| worker.given.len()).sum();
-        let share = depth.min((self.queued + with_takers).div_ceil(count));
-        let low: Vec<_> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.standing() == Standing::Busy)
-            .filter(|(_, worker)| worker.given.len() <= depth / 2)
-            .map(|(id, worker)| (*id, share.min(worker.room() + worker.given.len())))
-            .map(|(id, target)| (id, target.saturating_sub(self.workers[&id].given.len())))
-            .collect();
-        for (worker, count) in low {
+        let with_takers: usize = takers().map(|(_, worker)| worker.given.len()).sum();
+        let share = depth.min((self.queued + with_takers).div_ceil(takers().count()));
+        let low = takers().filter(|(_, worker)| is_low(worker));
+        let gifts = low
+            .map(|(id, worker)| (*id, share.saturating_sub(worker.given.len()).min(worker.room())));
+        for (worker, count) in gifts.collect::<Vec<_>>() {
             for _ in 0..count {
                 let Some(call) = self.next_queued() else { return };
                 self.dispatch(now, worker, call);

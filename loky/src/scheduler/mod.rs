@@ -33,7 +33,7 @@ mod size;
 mod tests;
 mod workers;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 pub use self::shutdown::Shutdown;
@@ -41,7 +41,7 @@ pub use self::shutdown::Shutdown;
 use self::run_time::RunTime;
 use crate::config::CrashPolicy;
 use crate::error::{Error, WorkerExit};
-use crate::id::{CallId, WorkerId};
+use crate::id::{CallId, CallMap, WorkerId};
 
 /// What the pool is to do.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub(crate) struct Scheduler {
     broken: Option<Error>,
     /// Whether workers are wanted though nothing may be queued: since the first call, or a prewarm.
     demanded: bool,
-    calls: HashMap<CallId, CallState>,
+    calls: CallMap<CallState>,
     /// Ids of queued calls in order; those that were cancelled stay until they come to the front.
     queue: VecDeque<CallId>,
     queued: usize,
@@ -150,7 +150,7 @@ impl Scheduler {
             cancels_pending: false,
             broken: None,
             demanded: false,
-            calls: HashMap::new(),
+            calls: CallMap::default(),
             queue: VecDeque::new(),
             queued: 0,
             workers: BTreeMap::new(),

@@ -105,7 +105,8 @@ pub(crate) struct CallFrame {
 
 impl CallFrame {
     pub(crate) fn new(task: &str) -> Self {
-        let mut bytes = Vec::new();
+        // Enough for most arguments.
+        let mut bytes = Vec::with_capacity(frame::HEADER_BYTES + task.len() + 64);
         frame::begin(&mut bytes, CALL, 0);
         put_text(&mut bytes, task);
         Self { bytes }
