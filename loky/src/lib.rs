@@ -26,8 +26,8 @@
 //! the program's arguments.
 //!
 //! **An executor** is a pool of workers: [`ProcessPoolExecutor`]. [`submit`](ProcessPoolExecutor::submit) gives a [`Future`],
-//! [`map`](ProcessPoolExecutor::map) an iterator; [`wait`] and [`as_completed`] wait for many futures. Dropping the last handle
-//! finishes what was accepted.
+//! [`map`](ProcessPoolExecutor::map) a lazy iterator ([`Map`] has its adapters); [`wait`] and [`as_completed`] wait for many
+//! futures. Dropping the last handle finishes what was accepted.
 //!
 //! **An error** says what happened: [`Error::kind`], and for a dead worker [`Error::worker_exit`], for a panic
 //! [`Error::panic`]; [`Error::execution`] says whether the call may have run. Which calls a dying worker takes with it is the
@@ -165,7 +165,7 @@ pub use crate::executor::{Builder, ProcessPoolExecutor};
 pub use crate::future::{
     AsCompleted, AsCompletedTimeout, Future, ReturnWhen, Waited, as_completed, wait,
 };
-pub use crate::map::Map;
+pub use crate::map::{Map, MapUnordered};
 pub use crate::observer::Stats;
 pub use crate::registry::{IntoTask, Registry, TaskInfo, assert_registered, registry};
 pub use crate::scheduler::Shutdown;

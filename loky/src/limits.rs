@@ -112,9 +112,14 @@ pub(crate) const KILL_SCAN_PAUSE: Duration = Duration::from_millis(10);
 /// The last bytes of a captured stream that are kept for each worker.
 pub(crate) const CAPTURE_BYTES: usize = 8 * 1024;
 
-/// How many calls a `map` keeps in flight for each worker: one that runs, and enough behind it that a worker never waits
-/// for the consumer.
+/// How many calls a `map` keeps in flight for each worker at least, unless it is told otherwise: one that runs, and enough
+/// behind it that a worker never waits for the consumer.
 pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
+
+/// How long a `map` takes items without pause while something waits for that: the calls of a chunk whose size it chose
+/// itself, or results that could be yielded. Longer than it takes to encode so many small arguments, and too short to be
+/// noticed where the iterable is slow.
+pub(crate) const MAP_GATHER: Duration = Duration::from_micros(100);
 
 /// How much of the room for a large result a worker keeps for the next one.
 pub(crate) const ANSWER_KEEP_BYTES: usize = 1024 * 1024;

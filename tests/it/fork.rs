@@ -158,6 +158,33 @@ fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
 }
 
 #[test]
+fn what_yields_one_after_another_comes_to_an_end_in_a_forked_child() {
+    isolated(|| {
+        let owner = std::process::id();
+        let event = Event::new();
+        let executor = builder(1).build().unwrap();
+        let mut ordered = executor.map(tasks::add, (0..6).zip(0..6));
+        assert_eq!(ordered.next().unwrap().unwrap(), 0);
+        let items = || (0..6).map(|_| event.clone());
+        event.set();
+        let mut unordered = executor.map(wait_for, items()).unordered();
+        unordered.next().unwrap().1.unwrap();
+        let mut completed = loky::as_completed(items().map(|item| executor.submit(wait_for, item)));
+        in_forked_child(|| {
+            let refused = |error: Option<Error>| assert_refused(&error.unwrap(), owner);
+            assert_eq!(ordered.by_ref().map(|result| refused(result.err())).count(), 5);
+            let results = unordered.by_ref();
+            assert_eq!(results.map(|(_, result)| refused(result.err())).count(), 5);
+            assert_eq!(completed.by_ref().count(), 0);
+        });
+        event.set_for(11);
+        assert_eq!(ordered.filter(Result::is_ok).count(), 5);
+        assert_eq!(unordered.filter(|(_, result)| result.is_ok()).count(), 5);
+        assert_eq!(completed.count(), 6);
+    });
+}
+
+#[test]
 fn dropping_the_last_handle_in_a_forked_child_does_nothing() {
     isolated(|| {
         let executor = builder(2).build().unwrap();

@@ -13,6 +13,8 @@ mod faults;
 mod fork;
 mod kill_storm;
 mod map;
+mod map_adapters;
+mod map_unordered;
 mod parent_death;
 mod policy;
 mod prefetch;

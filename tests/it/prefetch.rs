@@ -185,6 +185,7 @@ fn only_the_call_that_runs_is_running_after_a_while() {
         let steps = passes(30).chain(once(Step::Wait(gate.clone()))).chain(passes(30));
         let calls = burst(&executor, &record, steps);
         until_running(&calls[30]);
+        until("the answers before it are read", LONG, || calls[..30].iter().all(Future::done));
         check_running(&calls, 30, worker);
         let error = calls[30].result_timeout(Duration::from_millis(50)).unwrap_err();
         assert!(error.is_timeout(), "{error:?}");

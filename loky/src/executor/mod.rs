@@ -11,6 +11,7 @@ use std::thread;
 
 pub use self::builder::Builder;
 
+use crate::codec::Witness;
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
@@ -122,25 +123,39 @@ impl ProcessPoolExecutor {
         self.submit_task(task, &args)
     }
 
-    pub(crate) fn submit_task<Args, R: 'static>(
+    fn submit_task<Args, R: 'static>(&self, task: Task<Args, R>, args: &Args) -> Future<R> {
+        self.submit_encoded(task.name(), task.output(), encode_call(task, args))
+    }
+
+    /// Submits calls of one task together. One that could not be encoded is a failed future in its place.
+    pub(crate) fn submit_all<R: 'static>(
         &self,
-        task: Task<Args, R>,
-        args: &Args,
+        task: &'static str,
+        output: Witness<R>,
+        calls: Vec<EncodedCall>,
+    ) -> Vec<Future<R>> {
+        let are_whole = calls.iter().all(Result::is_ok);
+        if !are_whole {
+            return calls.into_iter().map(|call| self.submit_encoded(task, output, call)).collect();
+        }
+        let slots = self.pool().submit_all(task, calls.into_iter().flatten().collect());
+        slots.into_iter().map(|slot| Future::new(slot, output)).collect()
+    }
+
+    fn submit_encoded<R: 'static>(
+        &self,
+        task: &'static str,
+        output: Witness<R>,
+        call: EncodedCall,
     ) -> Future<R> {
-        let name = task.name();
-        let mut call = CallFrame::new(name);
-        match task.encode(args, call.args()) {
-            Ok(()) => Future::new(self.pool().submit(name, call), task.output()),
-            Err(error) => {
-                let message = format!("the arguments of `{name}` cannot be encoded: {error}");
-                let error = Error::new(ErrorKind::EncodeArgs, message).with_task(name);
-                Future::failed(name, error)
-            }
+        match call {
+            Ok(call) => Future::new(self.pool().submit(task, call), output),
+            Err(error) => Future::failed(task, error),
         }
     }
 
-    /// How many calls at once keep all workers at work, as far as is known.
-    pub(crate) fn appetite(&self) -> usize {
+    /// How many calls a `map` may have in flight so that no worker waits for it. It may change from one moment to the next.
+    pub(crate) fn map_window(&self) -> usize {
         self.pool().appetite()
     }
 
@@ -222,6 +237,22 @@ impl ProcessPoolExecutor {
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
         self.pool().is_shut_down()
+    }
+}
+
+/// A call with its arguments, ready to be submitted; or why there is none.
+pub(crate) type EncodedCall = Result<CallFrame>;
+
+/// Encodes a call. Whatever serde does wrong is the error.
+pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
+    let name = task.name();
+    let mut call = CallFrame::new(name);
+    match task.encode(args, call.args()) {
+        Ok(()) => Ok(call),
+        Err(error) => {
+            let message = format!("the arguments of `{name}` cannot be encoded: {error}");
+            Err(Error::new(ErrorKind::EncodeArgs, message).with_task(name))
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Futures in the order in which they get their outcomes.
 
 use std::fmt;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use super::Future;
-use super::wait::{Watch, distinct};
+use super::wait::distinct;
+use super::watch::Watch;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,13 +33,19 @@ use crate::error::{Error, ErrorKind, Result};
 /// }
 /// ```
 pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) -> AsCompleted<R> {
-    AsCompleted { watch: Watch::new(distinct(futures.into_iter())) }
+    let mut watch = Watch::new();
+    for (number, future) in distinct(futures.into_iter()).into_iter().enumerate() {
+        watch.add(number, future);
+    }
+    AsCompleted { all: watch.len(), watch }
 }
 
 /// The iterator of [`as_completed`].
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompleted<R> {
     watch: Watch<R>,
+    /// How many there were at the beginning.
+    all: usize,
 }
 
 impl<R: 'static> AsCompleted<R> {
@@ -51,8 +59,9 @@ impl<R: 'static> AsCompleted<R> {
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Future<R>> {
-        let number = self.watch.next(deadline)?;
-        Some(self.watch.futures[number].clone())
+        // Also those are left out that this process has left behind with its parent since the beginning.
+        let mut completed = iter::from_fn(|| self.watch.next(deadline));
+        completed.find_map(|(_, future)| future.check_process().is_ok().then_some(future))
     }
 }
 
@@ -64,7 +73,7 @@ impl<R: 'static> Iterator for AsCompleted<R> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.watch.silent()))
+        (0, Some(self.watch.len()))
     }
 }
 
@@ -87,11 +96,11 @@ impl<R: 'static> Iterator for AsCompletedTimeout<R> {
             return Some(Ok(future));
         }
         self.is_over = true;
-        let left = self.futures.watch.silent();
+        let left = self.futures.watch.len();
         if left == 0 {
             return None;
         }
-        let all = self.futures.watch.futures.len();
+        let all = self.futures.all;
         let message = format!("{left} (of {all}) futures unfinished");
         Some(Err(Error::new(ErrorKind::Timeout, message)))
     }
@@ -99,7 +108,7 @@ impl<R: 'static> Iterator for AsCompletedTimeout<R> {
 
 impl<R> fmt::Debug for AsCompleted<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsCompleted").field("watch", &self.watch).finish()
+        f.debug_struct("AsCompleted").field("watch", &self.watch).finish_non_exhaustive()
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
 pub use self::wait::{ReturnWhen, Waited, wait};
+pub(crate) use self::watch::Watch;
 
 use self::poll::Polled;
 use self::slot::{Outcome, Slot, Snapshot};

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender};
+use std::time::Duration;
 
 use super::Future;
+use super::watch::Watch;
 use crate::clock;
 
 /// How many futures [`wait`] waits for. Python's `return_when`.
@@ -68,9 +67,12 @@ pub fn wait<R: 'static>(
     timeout: Option<Duration>,
 ) -> Waited<R> {
     let deadline = clock::deadline(timeout);
-    let mut watch = Watch::new(distinct(futures.iter().cloned()));
-    while let Some(number) = watch.next(deadline) {
-        let future = &watch.futures[number];
+    let futures = distinct(futures.iter().cloned());
+    let mut watch = Watch::new();
+    for (number, future) in futures.iter().enumerate() {
+        watch.add(number, future.clone());
+    }
+    while let Some((_, future)) = watch.next(deadline) {
         let is_enough = match return_when {
             ReturnWhen::FirstCompleted => true,
             ReturnWhen::FirstException => future.has_failed(),
@@ -80,7 +82,7 @@ pub fn wait<R: 'static>(
             break;
         }
     }
-    let (done, not_done) = watch.futures.iter().cloned().partition(Future::done);
+    let (done, not_done) = futures.into_iter().partition(Future::done);
     Waited { done, not_done }
 }
 
@@ -88,64 +90,4 @@ pub fn wait<R: 'static>(
 pub(super) fn distinct<R>(futures: impl Iterator<Item = Future<R>>) -> Vec<Future<R>> {
     let mut seen = HashSet::new();
     futures.filter(|future| seen.insert(Arc::as_ptr(&future.slot))).collect()
-}
-
-/// Futures of which each says once, by its number, that it is done.
-pub(super) struct Watch<R> {
-    pub(super) futures: Vec<Future<R>>,
-    /// How many have not said it yet. Those of the process that this one was forked off never will, and do not count.
-    silent: usize,
-    sender: Sender<usize>,
-    receiver: Receiver<usize>,
-}
-
-impl<R: 'static> Watch<R> {
-    pub(super) fn new(futures: Vec<Future<R>>) -> Self {
-        let (sender, receiver) = crossbeam_channel::unbounded();
-        let mut silent = 0;
-        for (number, future) in futures.iter().enumerate() {
-            if future.check_process().is_ok() {
-                silent += 1;
-                if future.slot.watch(number, &sender) {
-                    future.attend();
-                }
-            }
-        }
-        Self { futures, silent, sender, receiver }
-    }
-
-    /// The next one that is done; `None` after the deadline, or when all have been.
-    pub(super) fn next(&mut self, deadline: Option<Instant>) -> Option<usize> {
-        if self.silent == 0 {
-            return None;
-        }
-        let number = match deadline {
-            Some(deadline) => self.receiver.recv_deadline(deadline).ok(),
-            None => self.receiver.recv().ok(),
-        }?;
-        self.silent -= 1;
-        Some(number)
-    }
-
-    /// How many have not said that they are done.
-    pub(super) fn silent(&self) -> usize {
-        self.silent
-    }
-}
-
-impl<R> fmt::Debug for Watch<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
-            .field("futures", &self.futures)
-            .field("silent", &self.silent)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<R> Drop for Watch<R> {
-    fn drop(&mut self) {
-        for future in &self.futures {
-            future.slot.unwatch(&self.sender);
-        }
-    }
 }

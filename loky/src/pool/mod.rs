@@ -55,6 +55,10 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
+    last_call: AtomicU64,
+    /// What a map asks at each item, as of the last event.
+    max_workers: AtomicUsize,
+    depth: AtomicUsize,
     wake: Wake,
     callbacks: Callbacks,
     /// How many threads have outcomes in their hands that are not handed out yet.
@@ -81,6 +85,9 @@ impl Pool {
         Ok(Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
+            last_call: AtomicU64::new(0),
+            max_workers: AtomicUsize::new(settings.max_workers),
+            depth: AtomicUsize::new(1),
             settings,
             state: Mutex::new(State::new(scheduler)),
             changed: Condvar::new(),
@@ -128,6 +135,8 @@ impl Pool {
         if decided.has_ended() {
             self.handing_out.fetch_add(1, Ordering::SeqCst);
         }
+        self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
+        self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
         if state.prewarming > 0 {
             self.changed.notify_all();
         }
@@ -159,22 +168,59 @@ impl Pool {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task));
         }
-        self.with_state(|state, now| {
-            if let Some(refusal) = state.scheduler.refusal() {
-                return Slot::failed(task, outcome::refused(task, &refusal));
+        let (id, pending, slot) = self.pend(task, call);
+        let refused = self.with_state(|state, now| {
+            let refusal = state.scheduler.refusal();
+            if refusal.is_none() {
+                state.accept(id, pending);
+                state.scheduler.advance(now);
             }
-            state.last_call += 1;
-            state.counts.submitted += 1;
-            let id = CallId(state.last_call);
-            let driver: Weak<Self> = Arc::downgrade(self);
-            let (promise, slot) = Promise::new(task, driver, id);
-            let frame = Arc::new(call.into_bytes());
-            let (at, parked, polling, attended) = (None, 0, None, false);
-            state.calls.insert(id, Pending { promise, task, frame, at, parked, polling, attended });
-            state.scheduler.submit(id);
+            refusal
+        });
+        match refused {
+            None => slot,
+            Some(refusal) => Slot::failed(task, outcome::refused(task, &refusal)),
+        }
+    }
+
+    /// Accepts calls of `task` together, or returns slots that say why not.
+    pub(crate) fn submit_all(
+        self: &Arc<Self>,
+        task: &'static str,
+        calls: Vec<CallFrame>,
+    ) -> Vec<Arc<Slot>> {
+        let failed = |error: Error| Slot::failed(task, error.with_task(task));
+        if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
+            return calls.iter().map(|_| failed(error.clone())).collect();
+        }
+        let (slots, accepted): (Vec<_>, Vec<_>) = calls
+            .into_iter()
+            .map(|call| self.pend(task, call))
+            .map(|(id, pending, slot)| (slot, (id, pending)))
+            .unzip();
+        let refused = self.with_state(|state, now| {
+            if let Some(refusal) = state.scheduler.refusal() {
+                return Some((refusal, accepted));
+            }
+            accepted.into_iter().for_each(|(id, pending)| state.accept(id, pending));
             state.scheduler.advance(now);
-            slot
-        })
+            None
+        });
+        match refused {
+            None => slots,
+            Some((refusal, _)) => {
+                let error = outcome::refused(task, &refusal);
+                slots.iter().map(|_| failed(error.clone())).collect()
+            }
+        }
+    }
+
+    /// A call that is about to be accepted.
+    fn pend(self: &Arc<Self>, task: &'static str, call: CallFrame) -> (CallId, Pending, Arc<Slot>) {
+        let id = CallId(self.last_call.fetch_add(1, Ordering::Relaxed) + 1);
+        let driver: Weak<Self> = Arc::downgrade(self);
+        let (promise, slot) = Promise::new(task, driver, id);
+        (id, Pending::new(promise, task, call.into_bytes()), slot)
     }
 
     /// Returns when all workers are up.
@@ -219,20 +265,13 @@ impl Pool {
 
     /// The most workers that there are to be.
     pub(crate) fn max_workers(&self) -> usize {
-        if self.check_process().is_err() {
-            return self.settings.max_workers;
-        }
-        self.lock().scheduler.max_workers()
+        self.max_workers.load(Ordering::Relaxed)
     }
 
-    /// How many calls at once keep all workers at work.
+    /// How many calls at once keep all workers at work: more than the least only where calls are known to be short.
     pub(crate) fn appetite(&self) -> usize {
-        if self.check_process().is_err() {
-            return 1;
-        }
-        let state = self.lock();
-        let scheduler = &state.scheduler;
-        scheduler.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER + 2 * scheduler.depth())
+        let ahead = 2 * (self.depth.load(Ordering::Relaxed) - 1);
+        self.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER + ahead)
     }
 
     /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never

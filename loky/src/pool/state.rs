@@ -37,6 +37,13 @@ pub(super) struct Pending {
     pub(super) attended: bool,
 }
 
+impl Pending {
+    pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
+        let frame = Arc::new(frame);
+        Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
+    }
+}
+
 /// A call whose end is known, and has to be handed out.
 pub(super) struct Ended {
     promise: Promise,
@@ -82,7 +89,6 @@ pub(super) struct State {
     pub(super) has_changed: bool,
     /// Whether the scheduler has said that nothing more will come.
     pub(super) is_over: bool,
-    pub(super) last_call: u64,
     /// How many threads wait in `prewarm`.
     pub(super) prewarming: usize,
     pub(super) start_failures: u64,
@@ -160,7 +166,6 @@ impl State {
             asleep: Asleep::Not,
             has_changed: false,
             is_over: false,
-            last_call: 0,
             prewarming: 0,
             start_failures: 0,
             last_start_error: None,
@@ -170,6 +175,13 @@ impl State {
             counts: Counts::default(),
             decided: Decided::default(),
         }
+    }
+
+    /// Takes a call in, which is not refused. The scheduler is to advance then.
+    pub(super) fn accept(&mut self, call: CallId, pending: Pending) {
+        self.counts.submitted += 1;
+        self.calls.insert(call, pending);
+        self.scheduler.submit(call);
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.

@@ -1,0 +1,97 @@
+//! Waiting for whichever of several futures is done next.
+//!
+//! Futures come and go while it waits, each at the same small cost, so that one [`Watch`] does for a stream of calls without
+//! end. What it is used for says how it is tested: `wait`, `as_completed`, and the unordered `map`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{Future, check_process};
+use crate::sys::fork_guard;
+
+/// Futures of which each says once, by its number, that it is done.
+pub(crate) struct Watch<R> {
+    /// Those that have not said it yet.
+    silent: HashMap<usize, Future<R>>,
+    owner_pid: u32,
+    sender: Sender<usize>,
+    receiver: Receiver<usize>,
+}
+
+impl<R: 'static> Watch<R> {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        Self { silent: HashMap::new(), owner_pid: fork_guard::current_pid(), sender, receiver }
+    }
+
+    /// Watches one more, under a number that no other has. One of the process that this one was forked off would never say
+    /// anything: it is left out.
+    pub(crate) fn add(&mut self, number: usize, future: Future<R>) {
+        if future.check_process().is_err() {
+            return;
+        }
+        if self.is_ours() {
+            if future.slot.watch(number, &self.sender) {
+                future.attend();
+            }
+        }
+        let replaced = self.silent.insert(number, future);
+        debug_assert!(replaced.is_none(), "two futures have the number {number}");
+    }
+
+    /// The next one that is done, which is watched no longer; `None` after the deadline, or when there are no more.
+    ///
+    /// In a process that was forked off the one that it was made in nobody says anything any more: any one is next.
+    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Future<R>)> {
+        let any = *self.silent.keys().next()?;
+        let number = match deadline {
+            _ if !self.is_ours() => any,
+            Some(deadline) => self.receiver.recv_deadline(deadline).ok()?,
+            None => self.receiver.recv().ok()?,
+        };
+        self.silent.remove_entry(&number)
+    }
+
+    fn is_ours(&self) -> bool {
+        check_process(self.owner_pid).is_ok()
+    }
+}
+
+impl<R> Watch<R> {
+    /// Whether one is done that `next` has not given yet.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.receiver.is_empty()
+    }
+
+    /// How many `next` has not given yet.
+    pub(crate) fn len(&self) -> usize {
+        self.silent.len()
+    }
+
+    /// The lowest number of those that `next` has not given yet.
+    pub(crate) fn lowest(&self) -> Option<usize> {
+        self.silent.keys().min().copied()
+    }
+
+    /// Gives back those that `next` has not given yet, in any order, and watches nothing any more.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (usize, Future<R>)> {
+        self.silent.drain().inspect(|(_, future)| future.slot.unwatch(&self.sender))
+    }
+}
+
+impl<R> fmt::Debug for Watch<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("silent", &self.silent).finish_non_exhaustive()
+    }
+}
+
+impl<R> Drop for Watch<R> {
+    fn drop(&mut self) {
+        for future in self.silent.values() {
+            future.slot.unwatch(&self.sender);
+        }
+    }
+}
