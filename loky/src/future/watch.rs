@@ -33,10 +33,8 @@ impl<R: 'static> Watch<R> {
         if future.check_process().is_err() {
             return;
         }
-        if self.is_ours() {
-            if future.slot.watch(number, &self.sender) {
-                future.attend();
-            }
+        if self.is_ours() && future.slot.watch(number, &self.sender) {
+            future.attend();
         }
         let replaced = self.silent.insert(number, future);
         debug_assert!(replaced.is_none(), "two futures have the number {number}");
