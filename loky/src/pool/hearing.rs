@@ -31,7 +31,7 @@ impl State {
         received: Received,
         settings: &Settings,
     ) {
-        let Received { said, fault, is_closed, .. } = received;
+        let Received { said, fault, is_closed } = received;
         if self.links.get(&worker).is_none_or(|link| !link.is_open) {
             return;
         }

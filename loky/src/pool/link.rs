@@ -59,6 +59,13 @@ pub(super) struct Received {
     pub(super) is_closed: bool,
 }
 
+impl Received {
+    /// Whether nothing was there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.is_empty() && self.fault.is_none() && !self.is_closed
+    }
+}
+
 /// Reads once, with no lock held.
 pub(super) fn receive(inbox: &mut Inbox, waits: bool) -> Received {
     let progress = inbox.receive(waits);

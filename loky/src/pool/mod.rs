@@ -81,7 +81,8 @@ impl Pool {
             Error::io(ErrorKind::Io, &message, error)
         };
         let wake = Wake::new().map_err(failed)?;
-        let scheduler = Scheduler::new(settings.max_workers, settings.crash_policy);
+        let scheduler =
+            Scheduler::new(settings.max_workers, settings.crash_policy, limits::FORCED_DEPTH);
         Ok(Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),

@@ -32,6 +32,8 @@ struct Reading {
     inbox: Inbox,
     /// Others that nobody has read from for a while: or they might run out of calls while this thread waits.
     others: Vec<(WorkerId, Inbox)>,
+    /// Whether there is more to come than the answer that is waited for.
+    is_busy: bool,
     /// By which this thread is woken. `None` if the call runs and there is no deadline: then only its answer, or the end of
     /// its worker, is waited for.
     wake: Option<Arc<Wake>>,
@@ -75,15 +77,16 @@ impl Pool {
         {
             let progress = link.slots.progress(ticket);
             let runs = matches!(progress, Ok(Progress::Running | Progress::Finished));
+            let is_busy = link.slots.count() > 1;
             let others = state.neglected(now);
             if runs && !has_deadline && others.is_empty() {
-                return Arrival::Read(Reading { worker, inbox, others, wake: None });
+                return Arrival::Read(Reading { worker, inbox, others, is_busy, wake: None });
             }
             if let Some(wake) = state.wakes.pop().or_else(new_wake) {
                 if let Some(pending) = state.calls.get_mut(&call) {
                     pending.polling = Some(Arc::clone(&wake));
                 }
-                return Arrival::Read(Reading { worker, inbox, others, wake: Some(wake) });
+                return Arrival::Read(Reading { worker, inbox, others, is_busy, wake: Some(wake) });
             }
             // Without a descriptor there is no waiting for several things: the pool's thread reads.
             state.give_back(now, worker, inbox, None);
@@ -109,15 +112,17 @@ impl Pool {
 
     /// Reads once for a call. True if the deadline has passed.
     fn read_for(&self, call: CallId, reading: Reading, deadline: Option<Instant>) -> bool {
-        let Reading { worker, inbox, mut others, wake } = reading;
-        others.push((worker, inbox));
+        let Reading { worker, inbox, others, is_busy, wake } = reading;
         let mut inboxes = others;
-        let received = match &wake {
-            None => {
-                inboxes.iter_mut().map(|(id, inbox)| (*id, link::receive(inbox, true))).collect()
-            }
-            Some(wake) => poll(&mut inboxes, wake, deadline),
-        };
+        inboxes.push((worker, inbox));
+        // Where answers come one after another some are likely to be there: that saves a poll.
+        let mut received = if is_busy { receive(&mut inboxes, false) } else { Vec::new() };
+        if received.iter().all(|(_, received)| received.is_empty()) {
+            received = match &wake {
+                None => receive(&mut inboxes, true),
+                Some(wake) => poll(&mut inboxes, wake, deadline),
+            };
+        }
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         self.with_state(|state, now| {
             for (worker, received) in received {
@@ -133,6 +138,10 @@ impl Pool {
             is_late
         })
     }
+}
+
+fn receive(inboxes: &mut [(WorkerId, Inbox)], waits: bool) -> Vec<(WorkerId, Received)> {
+    inboxes.iter_mut().map(|(worker, inbox)| (*worker, link::receive(inbox, waits))).collect()
 }
 
 fn new_wake() -> Option<Arc<Wake>> {

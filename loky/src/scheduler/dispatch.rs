@@ -7,6 +7,7 @@
 //! front of the queue; its worker gets one call at a time from there on until it has given an answer.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use super::workers::{Standing, Worker};
@@ -100,24 +101,27 @@ impl Scheduler {
         call: CallId,
         ran: Duration,
     ) {
-        if self.place(call) == Some(Place::Given(id)) {
-            self.calls.remove(&call);
+        if let Entry::Occupied(entry) = self.calls.entry(call)
+            && entry.get().place == Place::Given(id)
+        {
+            entry.remove();
         }
         self.run_time.ran(ran);
         self.unused_deaths = 0;
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.used = true;
-            worker.last_progress = now;
-            worker.is_slow = false;
-            // The one at the front, but for what a task may have done to the page.
-            if worker.given.front() == Some(&call) {
-                worker.given.pop_front();
-            } else {
-                worker.given.retain(|given| *given != call);
-            }
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.used = true;
+        worker.last_progress = now;
+        worker.is_slow = false;
+        // The one at the front, but for what a task may have done to the page.
+        if worker.given.front() == Some(&call) {
+            worker.given.pop_front();
+        } else {
+            worker.given.retain(|given| *given != call);
         }
-        self.note_idle(id);
-        self.retire_surplus(now, id);
+        if worker.given.is_empty() {
+            self.note_idle(id);
+            self.retire_surplus(now, id);
+        }
     }
 
     /// The worker has come to a call that was taken back.

@@ -140,7 +140,8 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(max_workers: usize, policy: CrashPolicy) -> Self {
+    /// `depth`: how many calls a worker gets at a time, if that is not to follow how long they run.
+    pub(crate) fn new(max_workers: usize, policy: CrashPolicy, depth: Option<usize>) -> Self {
         Self {
             max_workers,
             most_live: max_workers,
@@ -156,7 +157,7 @@ impl Scheduler {
             workers: BTreeMap::new(),
             idle: Vec::new(),
             last_worker: 0,
-            run_time: RunTime::default(),
+            run_time: RunTime::new(depth),
             start_deaths: 0,
             unused_deaths: 0,
             ever_ready: false,

@@ -5,13 +5,19 @@ use std::time::Duration;
 use crate::limits;
 
 /// What calls have taken of late: an average that forgets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RunTime {
     /// `None` before the first.
     nanos: Option<u64>,
+    /// The depth whatever the calls take.
+    forced: Option<usize>,
 }
 
 impl RunTime {
+    pub(super) fn new(forced: Option<usize>) -> Self {
+        Self { nanos: None, forced }
+    }
+
     /// A call has run for so long, says its worker (which may be wrong: it is an estimate).
     pub(super) fn ran(&mut self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
@@ -25,7 +31,7 @@ impl RunTime {
 
     /// How many calls a worker is to have, the one that it runs included.
     pub(super) fn depth(self) -> usize {
-        if let Some(forced) = limits::FORCED_DEPTH {
+        if let Some(forced) = self.forced {
             return forced;
         }
         let Some(nanos) = self.nanos else { return 1 };
@@ -40,16 +46,13 @@ mod tests {
     use super::*;
 
     fn depth_after(times: &[u64]) -> usize {
-        let mut run_time = RunTime::default();
+        let mut run_time = RunTime::new(None);
         times.iter().for_each(|micros| run_time.ran(Duration::from_micros(*micros)));
         run_time.depth()
     }
 
     #[test]
     fn the_depth_follows_the_time() {
-        if limits::FORCED_DEPTH.is_some() {
-            return;
-        }
         assert_eq!(depth_after(&[]), 1, "unknown");
         let expected =
             [(0, 64), (4, 64), (10, 16), (100, 3), (500, 2), (1000, 1), (u64::MAX / 1000, 1)];
@@ -60,9 +63,6 @@ mod tests {
 
     #[test]
     fn one_long_call_is_enough_to_be_careful_and_many_short_ones_to_be_bold() {
-        if limits::FORCED_DEPTH.is_some() {
-            return;
-        }
         assert_eq!(depth_after(&[1, 1, 1, 1_000_000]), 1);
         assert_eq!(depth_after(&[&[1_000_000][..], &[1; 200][..]].concat()), 64);
     }

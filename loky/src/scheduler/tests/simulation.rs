@@ -67,10 +67,14 @@ impl World {
             CrashPolicy::BreakPool,
         ]);
         let max_workers = 1 + random.below(5);
+        let depth = random.one_of(&[None, None, Some(2), Some(limits::SLOTS)]);
         let micros = random.one_of(&[0, 10, 100, 500, 10_000]);
         Self {
             random,
-            pool: Pool::new(max_workers, policy),
+            pool: Pool {
+                scheduler: Scheduler::new(max_workers, policy, depth),
+                ..Pool::new(max_workers, policy)
+            },
             workers: BTreeMap::new(),
             open: BTreeSet::new(),
             begun: BTreeSet::new(),
@@ -189,6 +193,14 @@ impl World {
         true
     }
 
+    /// Whether the next thing that the worker has to do is to skip a call.
+    fn skips_next(&self, id: WorkerId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| {
+            let next = worker.frames.front().filter(|_| worker.running.is_none());
+            next.is_some_and(|call| worker.revoked.contains(call))
+        })
+    }
+
     /// One worker does several things before anybody hears of them.
     fn work_at_speed(&mut self, id: WorkerId) {
         for _ in 0..1 + self.random.below(8) {
@@ -269,6 +281,10 @@ impl World {
             }
             let ids: Vec<_> = self.workers.keys().copied().collect();
             for id in ids {
+                // What was taken back takes no time.
+                while self.skips_next(id) {
+                    self.work(id);
+                }
                 if self.work(id) {
                     self.pool.scheduler.advance(self.pool.now);
                 }

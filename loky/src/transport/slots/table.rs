@@ -50,6 +50,11 @@ impl SlotTable {
         self.taken == 0
     }
 
+    /// How many calls the worker has not answered, those included that were taken back.
+    pub(crate) fn count(&self) -> u32 {
+        self.taken.count_ones()
+    }
+
     /// The calls that lie with the worker.
     pub(crate) fn calls(&self) -> impl Iterator<Item = CallId> {
         self.given().map(|(_, call)| call)
