@@ -17,6 +17,7 @@
 mod as_completed;
 #[cfg(test)]
 mod model;
+mod payload;
 mod poll;
 pub(crate) mod slot;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Driver;
+use super::{Driver, payload};
 
 mod locks {
     pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
@@ -45,7 +45,7 @@ fn who_is_parked_sees_the_outcome() {
                 assert!(slot.peek().is_some());
             })
         });
-        run_callbacks(promise.resolve(Ok(Arc::new(Vec::new())), Some(1)).tell());
+        run_callbacks(promise.resolve(Ok(Vec::new().into()), Some(1)).tell());
         parked.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
@@ -96,7 +96,7 @@ fn a_callback_runs_once() {
                 }))
             }
         });
-        run_callbacks(promise.resolve(Ok(Arc::new(Vec::new())), None).tell());
+        run_callbacks(promise.resolve(Ok(Vec::new().into()), None).tell());
         adding.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
     });

@@ -21,6 +21,7 @@ use crossbeam_channel::Sender;
 
 use super::Driver;
 use super::locks::{Condvar, Mutex, MutexGuard};
+use super::payload::Payload;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Execution};
 use crate::id::CallId;
@@ -28,7 +29,7 @@ use crate::sys::fork_guard;
 use crate::unwind;
 
 /// What a call came back with: the encoded result, or why there is none.
-pub(crate) type Outcome = Result<Arc<Vec<u8>>, Error>;
+pub(crate) type Outcome = Result<Payload, Error>;
 
 /// What is to be called when there is an outcome.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;

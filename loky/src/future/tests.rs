@@ -84,7 +84,7 @@ fn running() -> (Future<u64>, Arc<Holder>) {
 fn value(value: u64) -> Outcome {
     let mut bytes = Vec::new();
     output().encode(&value, &mut bytes).unwrap();
-    Ok(Arc::new(bytes))
+    Ok(bytes.into())
 }
 
 fn failure() -> Outcome {
@@ -434,7 +434,7 @@ fn a_call_that_was_not_accepted_is_done_from_the_beginning() {
 #[test]
 fn a_result_that_cannot_be_decoded_is_an_error_of_that_future() {
     for rubbish in [vec![], vec![0x61, b'x'], vec![1, 1]] {
-        let error = done_with(Ok(Arc::new(rubbish))).result().unwrap_err();
+        let error = done_with(Ok(rubbish.into())).result().unwrap_err();
         assert!(error.is_decode_result(), "{error}");
         assert_eq!((error.task(), error.execution()), (Some(TASK), Execution::Finished));
     }

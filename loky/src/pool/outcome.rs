@@ -1,7 +1,5 @@
 //! What a call's end is in words: from the scheduler's verdicts and the workers' failures to errors.
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Execution};
 use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
@@ -38,7 +36,7 @@ impl Ending {
     /// What the future of a call of `task` gets.
     pub(super) fn into_outcome(self, task: &'static str) -> Outcome {
         match self {
-            Self::Result(bytes) => Ok(Arc::new(bytes)),
+            Self::Result(bytes) => Ok(bytes.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
             Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
         }

@@ -16,7 +16,7 @@ use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::Progress;
-use crate::transport::stream::Inbox;
+use crate::transport::stream::{CallBytes, Inbox};
 
 /// What is said of a worker whose page is not what it must be.
 pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
@@ -26,7 +26,7 @@ pub(super) struct Pending {
     pub(super) promise: Promise,
     pub(super) task: &'static str,
     /// What is written to the worker; kept, since it may have to be written again, to another.
-    pub(super) frame: Arc<Vec<u8>>,
+    pub(super) frame: CallBytes,
     /// Where it lies.
     pub(super) at: Option<(WorkerId, Ticket)>,
     /// How many threads are parked on it.
@@ -39,7 +39,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
-        let frame = Arc::new(frame);
+        let frame = frame.into();
         Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
     }
 }

@@ -47,11 +47,8 @@ impl TaskEntry {
             Some(name) => return name,
             None => (self.item)().path,
         };
-        if path.contains("r#") {
-            self.plain_path.get_or_init(|| path.replace("r#", "").leak())
-        } else {
-            path
-        }
+        let plain = || if path.contains("r#") { path.replace("r#", "").leak() } else { path };
+        self.plain_path.get_or_init(plain)
     }
 }
 

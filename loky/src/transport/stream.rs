@@ -21,6 +21,26 @@ pub(crate) struct Outbox {
     pieces: VecDeque<Piece>,
     /// How much of the first piece is written.
     written: usize,
+    /// Room for the next frames that are put together.
+    spare: Vec<u8>,
+}
+
+/// The frame of a call, for as often as it has to be written.
+#[derive(Debug)]
+pub(crate) enum CallBytes {
+    /// Short enough to be copied.
+    Short(Vec<u8>),
+    Long(Arc<Vec<u8>>),
+}
+
+impl From<Vec<u8>> for CallBytes {
+    fn from(frame: Vec<u8>) -> Self {
+        if frame.len() <= limits::GATHER_BYTES {
+            Self::Short(frame)
+        } else {
+            Self::Long(Arc::new(frame))
+        }
+    }
 }
 
 /// Some of the bytes that are to be written.
@@ -43,19 +63,21 @@ impl Piece {
 
 impl Outbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, pieces: VecDeque::new(), written: 0 }
+        Self { socket, pieces: VecDeque::new(), written: 0, spare: Vec::new() }
     }
 
     /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
-    pub(crate) fn push(&mut self, call: &Arc<Vec<u8>>, ticket: Ticket) {
-        let copied =
-            if call.len() <= limits::GATHER_BYTES { call.len() } else { frame::HEADER_BYTES };
+    pub(crate) fn push(&mut self, call: &CallBytes, ticket: Ticket) {
+        let (copied, rest) = match call {
+            CallBytes::Short(frame) => (&frame[..], None),
+            CallBytes::Long(frame) => (&frame[..frame::HEADER_BYTES], Some(frame)),
+        };
         let gathered = self.gathered();
         let start = gathered.len();
-        gathered.extend_from_slice(&call[..copied]);
+        gathered.extend_from_slice(copied);
         frame::set_call(&mut gathered[start..], ticket.0);
-        if copied < call.len() {
-            self.pieces.push_back(Piece::Shared(Arc::clone(call), copied));
+        if let Some(frame) = rest {
+            self.pieces.push_back(Piece::Shared(Arc::clone(frame), frame::HEADER_BYTES));
         }
     }
 
@@ -63,7 +85,7 @@ impl Outbox {
     fn gathered(&mut self) -> &mut Vec<u8> {
         let is_open = |piece: &Piece| matches!(piece, Piece::Gathered(bytes) if bytes.len() < limits::READ_BYTES);
         if !self.pieces.back().is_some_and(is_open) {
-            self.pieces.push_back(Piece::Gathered(Vec::new()));
+            self.pieces.push_back(Piece::Gathered(std::mem::take(&mut self.spare)));
         }
         match self.pieces.back_mut() {
             Some(Piece::Gathered(bytes)) => bytes,
@@ -93,8 +115,11 @@ impl Outbox {
                 }
             }
             if self.written == bytes.len() {
-                self.pieces.pop_front();
                 self.written = 0;
+                if let Some(Piece::Gathered(mut bytes)) = self.pieces.pop_front() {
+                    bytes.clear();
+                    self.spare = bytes;
+                }
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ fn what_does_not_fit_waits_and_arrives_whole() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
     let args: Vec<u8> = (0..4_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-    let frame = |args: &[u8]| Arc::new(message::call(Ticket(0), "t", args));
+    let frame = |args: &[u8]| message::call(Ticket(0), "t", args).into();
     outbox.push(&frame(&[]), Ticket(6));
     outbox.push(&frame(&args), Ticket(7));
     outbox.push(&frame(&[1]), Ticket(8));
@@ -42,6 +42,6 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
     assert!(inbox.next_frame().is_none());
     assert!(inbox.is_inside_frame(), "twenty bytes of a header");
     let mut outbox = Outbox::new(ours);
-    outbox.push(&Arc::new(message::call(Ticket(1), "t", &[])), Ticket(1));
+    outbox.push(&message::call(Ticket(1), "t", &[]).into(), Ticket(1));
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }

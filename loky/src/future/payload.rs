@@ -1,0 +1,51 @@
+//! The bytes of a result, which futures share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Results up to this length lie in the slot itself, which saves an allocation for each.
+const SHORT_BYTES: usize = 30;
+
+/// An encoded result. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    Short { length: u8, bytes: [u8; SHORT_BYTES] },
+    Shared(Arc<Vec<u8>>),
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(payload: Vec<u8>) -> Self {
+        match u8::try_from(payload.len()) {
+            Ok(length) if payload.len() <= SHORT_BYTES => {
+                let mut bytes = [0; SHORT_BYTES];
+                bytes[..payload.len()].copy_from_slice(&payload);
+                Self::Short { length, bytes }
+            }
+            _ => Self::Shared(Arc::new(payload)),
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_stay_as_they_are() {
+        for length in [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 1000] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
+            assert_eq!(*Payload::from(bytes.clone()), bytes);
+        }
+    }
+}
