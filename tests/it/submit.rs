@@ -657,7 +657,7 @@ fn test_no_stale_references() {
         let mut map = executor.map(next, (0..20).map(Counted));
         assert_eq!(map.by_ref().take(3).map(|next| next.unwrap().0).sum::<u64>(), 6);
         drop(map);
-        assert!((3 + 3..20 + 3).contains(&drops()), "arguments that were taken, and results");
+        assert!((3 + 3..=20 + 3).contains(&drops()), "arguments that were taken, and results");
 
         let held = Arc::new(());
         let captured = Arc::clone(&held);

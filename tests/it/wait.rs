@@ -91,17 +91,18 @@ fn test_first_exception() {
     isolated(|| {
         let executor = executor(2);
         let slow = Held::new(&executor, 1);
-        let gate = Event::new();
+        // One each: which of the two begins first is not said.
+        let gates = [Event::new(), Event::new()];
         let futures = [
-            executor.submit(divide_later, (gate.clone(), 1, 1)),
-            executor.submit(divide_later, (gate.clone(), 1, 0)),
+            executor.submit(divide_later, (gates[0].clone(), 1, 1)),
+            executor.submit(divide_later, (gates[1].clone(), 1, 0)),
             slow.futures[0].clone(),
         ];
-        gate.set();
+        gates[0].set();
         futures[0].result().unwrap();
         let waited = wait(&futures, ReturnWhen::FirstException, Some(Duration::from_millis(20)));
         check(&waited, &futures, &[0]);
-        gate.set();
+        gates[1].set();
         let waited = wait(&futures, ReturnWhen::FirstException, Some(LONG));
         check(&waited, &futures, &[0, 1]);
         slow.release();

@@ -3,7 +3,8 @@
 //! What the user says holds. What is left open is chosen anew each time that there may be something to submit, by what the
 //! executor can use at that moment. A chunk of more than one call holds back calls that could have begun, so it takes calls
 //! that are known to be short: then the executor asks for a window beyond the least one, and half of what is beyond is the
-//! chunk. The other half, with the least window, is in flight meanwhile.
+//! chunk. The other half, with the least window, is in flight meanwhile. A window that the user gave is filled one by one, since
+//! what it holds may be waited for.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
@@ -44,7 +45,10 @@ impl Pace {
         let window = self.window.unwrap_or_else(|| {
             self.chunksize.map_or(usable, |chunksize| usable.max(chunksize.saturating_mul(chunks)))
         });
-        let chunk = self.chunksize.unwrap_or_else(|| usable.min(window).saturating_sub(least) / 2);
+        let chunk = self.chunksize.unwrap_or_else(|| match self.window {
+            None => usable.saturating_sub(least) / 2,
+            Some(_) => 1, // A window that was asked for is filled to the last call.
+        });
         Bounds { window, chunk: chunk.clamp(1, window) }
     }
 }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
-use super::membership;
+use super::membership::Membership;
 use crate::future::slot::{Callback, run_callbacks};
 
 /// The way to the thread.
@@ -38,7 +38,7 @@ impl Callbacks {
         if matches!(*state, State::Unstarted) {
             let (sender, receiver) = crossbeam_channel::unbounded();
             let body = move || {
-                membership::join(pool);
+                let _member = Membership::of(pool);
                 receiver.into_iter().for_each(run_callbacks);
             };
             let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body);

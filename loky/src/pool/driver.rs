@@ -13,9 +13,10 @@ use std::time::Instant;
 
 use super::capture::Capture;
 use super::link::{self, Link};
+use super::membership::Membership;
 use super::peer::Peer;
 use super::state::{Asleep, DriverState, Job};
-use super::{Pool, handshake, membership};
+use super::{Pool, handshake};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, WorkerId};
@@ -29,7 +30,7 @@ use crate::unwind;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
-    membership::join(pool.id);
+    let _member = Membership::of(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,

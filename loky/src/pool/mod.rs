@@ -31,6 +31,7 @@ use std::time::Instant;
 
 use self::callbacks::Callbacks;
 use self::latch::Latch;
+use self::membership::Membership;
 use self::state::{Decided, DriverState, Pending, State};
 use crate::clock;
 use crate::config::Settings;
@@ -120,6 +121,8 @@ impl Pool {
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (answer, decided) = self.decide(feed);
         if decided.has_ended() {
+            // Wakers run here, and whatever they do: the pool does not end before this thread is through.
+            let _member = Membership::of(self.id);
             self.callbacks.run(self.id, decided.resolve());
             self.handed_out();
         }
@@ -368,6 +371,7 @@ impl Driver for Pool {
     fn cancel(&self, call: CallId) -> Cancelled {
         let (cancelled, decided) = self.decide(|state, now| state.cancel(now, call));
         if decided.has_ended() {
+            let _member = Membership::of(self.id);
             run_callbacks(decided.resolve());
             self.handed_out();
         }

@@ -265,7 +265,7 @@ impl State {
         let ticket = match link.slots.take(call) {
             Ok(ticket) => ticket,
             Err(Contradiction) => {
-                self.scheduler.call_revoked(call);
+                self.scheduler.call_revoked(now, call);
                 return self.disbelieve(now, worker);
             }
         };
@@ -304,7 +304,7 @@ impl State {
             Ok(true) => {
                 pending.at = None;
                 self.decided.waiters.extend(pending.polling.take());
-                self.scheduler.call_revoked(call);
+                self.scheduler.call_revoked(now, call);
                 true
             }
             Ok(false) => false,

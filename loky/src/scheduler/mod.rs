@@ -223,7 +223,7 @@ impl Scheduler {
     }
 
     /// The call was taken back from its worker, before that came to it.
-    pub(crate) fn call_revoked(&mut self, call: CallId) {
+    pub(crate) fn call_revoked(&mut self, now: Instant, call: CallId) {
         let Some(state) = self.calls.get_mut(&call) else { return };
         let Place::Given(worker) = state.place else { return };
         state.place = Place::Queued;
@@ -234,6 +234,7 @@ impl Scheduler {
             worker.revoked += 1;
         }
         self.note_idle(worker);
+        self.retire_surplus(now, worker);
         if self.cancels_pending {
             self.resolve(call, Verdict::Cancelled);
         }

@@ -139,6 +139,8 @@ impl Scheduler {
             }
         }
         for (id, worker) in &self.workers {
+            let is_done = worker.is_surplus && worker.given.is_empty();
+            assert!(!is_done || worker.state == WorkerState::Leaving, "it is to leave: {worker:?}");
             let is_idle = worker.standing() == Standing::Idle;
             let is_open = matches!(self.phase, Phase::Open | Phase::Draining);
             assert!(

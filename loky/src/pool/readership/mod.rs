@@ -90,9 +90,11 @@ impl<T> Readership<T> {
         self.is_wanted
     }
 
-    /// The worker, which had nothing to answer, was given a call; or somebody is to read rather than the pool's thread.
+    /// The worker, which had nothing to answer, was given a call, which whoever submitted it may come and wait for; or a
+    /// waiter is to read rather than the pool's thread. Whoever is reading right now stays the reader: then it is an answer
+    /// that has brought the worker its next call, and nobody may come.
     pub(super) fn leave_unread(&mut self, now: Instant) {
-        if self.reader != Reader::Waiter {
+        if self.inbox.is_some() {
             self.reader = Reader::Nobody;
             self.unread_since = now;
         }

@@ -303,8 +303,8 @@ fn cancel_pending_takes_back_what_has_not_begun() {
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
     pool.scheduler.shutdown(pool.now, Shutdown::CancelPending);
     check(&mut pool, &["4 back from 1", "3 back from 1", "2 back from 1"]);
-    pool.scheduler.call_revoked(calls[2]);
-    pool.scheduler.call_revoked(calls[1]);
+    pool.scheduler.call_revoked(pool.now, calls[2]);
+    pool.scheduler.call_revoked(pool.now, calls[1]);
     pool.scheduler.advance(pool.now);
     check(&mut pool, &["4 cancelled", "3 cancelled"]);
     pool.finish(1, calls[0], Duration::ZERO);
@@ -353,8 +353,8 @@ fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
     assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::TAKE_BACK));
     pool.pass(limits::TAKE_BACK);
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
-    pool.scheduler.call_revoked(calls[2]);
-    pool.scheduler.call_revoked(calls[1]);
+    pool.scheduler.call_revoked(pool.now, calls[2]);
+    pool.scheduler.call_revoked(pool.now, calls[1]);
     let last = pool.submit();
     check(&mut pool, &[]);
     assert_eq!(pool.scheduler.next_timer(), None, "nothing lies behind it any more");

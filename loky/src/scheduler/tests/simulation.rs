@@ -149,7 +149,7 @@ impl World {
         let is_there = worker.frames.contains(&call) && !worker.revoked.contains(&call);
         if is_there {
             worker.revoked.insert(call);
-            self.pool.scheduler.call_revoked(call);
+            self.pool.scheduler.call_revoked(self.pool.now, call);
         }
         is_there
     }
