@@ -310,3 +310,46 @@ fn pool_thread_waits_for_a_thread() -> bool {
         name.starts_with("loky-pool") && call.split(' ').next() == Some(&futex)
     })
 }
+
+/// Callbacks of a call that is cancelled run in the thread that cancels: there too the end of the pool is not waited for.
+#[test]
+fn regression_shutdown_in_a_callback_of_a_cancelled_call() {
+    isolated(|| {
+        for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
+            let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+            let (call, go_on) = busy(&executor);
+            let pending = executor.submit(double, 1);
+            let handle = executor.clone();
+            pending.add_done_callback(move |_| handle.shutdown(how));
+            assert!(pending.cancel() && executor.is_shutdown());
+            go_on.set();
+            assert_eq!(call.result().is_ok(), how != Shutdown::Kill);
+        }
+    });
+}
+
+/// A waker that owns the last handle.
+struct Owner(Mutex<Option<ProcessPoolExecutor>>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().expect("nothing panics here").take());
+    }
+}
+
+/// Wakers run in any thread that reads answers, also in one that waits for another call.
+#[test]
+fn regression_last_handle_dropped_by_a_waker() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let (call, go_on) = busy(&executor);
+        let behind = executor.submit(double, 1);
+        let mut polled = pin!(call.clone());
+        let waker = Waker::from(Arc::new(Owner(Mutex::new(Some(executor)))));
+        assert!(polled.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        go_on.set();
+        assert_eq!(behind.result().unwrap(), 2);
+        until("the pool's threads have ended", SOON, || pool_threads().is_empty());
+    });
+}

@@ -424,6 +424,19 @@ fn resizing_starts_and_sends_away() {
     check(&mut pool, &[]);
 }
 
+/// It would stay for ever, and nobody would come in its place.
+#[test]
+fn one_that_is_too_many_and_loses_its_call_leaves() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let calls = [pool.submit(), pool.submit()];
+    pool.actions();
+    pool.scheduler.resize(pool.now, 1);
+    check(&mut pool, &[]);
+    pool.scheduler.call_revoked(pool.now, calls[0]);
+    pool.scheduler.cancel(pool.now, calls[0]);
+    check(&mut pool, &["retire 2", "1 cancelled"]);
+}
+
 #[test]
 fn one_that_is_too_many_does_its_call_and_no_other() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);

@@ -1,0 +1,38 @@
+use super::*;
+use crate::clock;
+
+fn quiet() -> Readership<()> {
+    let mut readership = Readership::new(clock::now(), ());
+    readership.rest();
+    readership
+}
+
+#[test]
+fn a_call_from_outside_leaves_its_answer_to_who_waits() {
+    let mut readership = quiet();
+    readership.read_in_background();
+    readership.leave_unread(clock::now());
+    assert!(readership.unread_since().is_some() && readership.take_as_background().is_none());
+    assert!(readership.take_as_waiter().is_some());
+}
+
+/// Or each such answer would lie for as long as it takes until somebody looks, and its worker would have nothing to do.
+#[test]
+fn a_call_that_an_answer_has_brought_leaves_the_background_in_charge() {
+    let mut readership = quiet();
+    readership.read_in_background();
+    let inbox = readership.take_as_background();
+    readership.leave_unread(clock::now());
+    assert!(!readership.give_back(clock::now(), inbox.unwrap()));
+    assert!(readership.is_background() && readership.unread_since().is_none());
+}
+
+#[test]
+fn one_reads_at_a_time_and_who_wants_it_for_good_is_told() {
+    let mut readership = quiet();
+    let inbox = readership.take_as_waiter().unwrap();
+    assert!(readership.take_as_waiter().is_none() && readership.take_as_background().is_none());
+    assert!(readership.take_for_good().is_none());
+    assert!(readership.give_back(clock::now(), inbox), "it is waited for");
+    assert!(readership.take_for_good().is_some());
+}
