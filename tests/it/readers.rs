@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::iter::once;
+use std::path::Path;
 use std::pin::pin;
 use std::process;
 use std::sync::{Arc, mpsc};
@@ -363,6 +364,54 @@ fn a_forked_child_that_keeps_a_dead_worker_s_channel_delays_nothing() {
             for n_passes in [0, 20] {
                 check_left_child(what, way, n_passes);
             }
+        }
+    });
+}
+
+/// Whether a thread, by its place in /proc, is asleep.
+fn sleeps(place: &Path) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(place).join("stat")).expect("/proc");
+    stat.rsplit(") ").next().is_some_and(|behind_name| behind_name.starts_with('S'))
+}
+
+/// A call that lies behind a blocking one goes from worker to worker while several threads wait for it, each of which may be
+/// the one that polls; and then it is cancelled.
+#[test]
+fn all_who_wait_for_a_call_that_moves_hear_of_its_end() {
+    isolated(|| {
+        let executor = warm(2);
+        for _ in 0..40 {
+            executor.resize(2).unwrap();
+            executor.prewarm().unwrap();
+            warm_up(&executor, 200);
+            let (gate, record) = (Event::new(), Record::new());
+            let blocking = [(); 2].map(|()| Step::Wait(gate.clone()));
+            let calls = burst(&executor, &record, blocking.into_iter().chain(passes(2)));
+            let (sender, ends) = mpsc::channel();
+            let (here, places) = mpsc::channel();
+            let waiters = [(); 3].map(|()| {
+                let (call, sender, here) = (calls[3].clone(), sender.clone(), here.clone());
+                thread::spawn(move || {
+                    here.send(fs::read_link("/proc/thread-self").expect("/proc")).unwrap();
+                    sender.send(call.result()).expect("the test listens");
+                })
+            });
+            let places: Vec<_> = places.iter().take(waiters.len()).collect();
+            for place in &places {
+                until("it waits", LONG, || sleeps(place));
+            }
+            executor.resize(1).unwrap();
+            for place in &places {
+                until("it waits again", LONG, || sleeps(place));
+            }
+            until("it can be cancelled", LONG, || calls[3].cancel());
+            for _ in &waiters {
+                let end = ends.recv_timeout(LONG).expect("none sleeps on while the others block");
+                assert!(end.unwrap_err().is_cancelled());
+            }
+            gate.set_for(2);
+            waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+            assert!(calls[..3].iter().all(|call| call.result().is_ok()));
         }
     });
 }

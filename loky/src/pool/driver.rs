@@ -341,7 +341,7 @@ impl Driver<'_> {
                     state.scheduler.worker_cut_off(worker);
                 }
                 let link = state.links.remove(&worker);
-                let begun = link.map(|link| begun(&link)).unwrap_or_default();
+                let begun = link.map(|mut link| begun(&mut link)).unwrap_or_default();
                 let is_expected = state.scheduler.worker_exited(now, worker, exit, &begun);
                 state.counts.workers_died += u64::from(!is_expected);
             });
@@ -364,7 +364,7 @@ impl Driver<'_> {
 }
 
 /// Which calls of a worker that is gone count as begun.
-fn begun(link: &Link) -> Vec<CallId> {
+fn begun(link: &mut Link) -> Vec<CallId> {
     match link.slots.begun() {
         Ok(begun) if !link.is_page_false => begun,
         Ok(_) => link.slots.calls().collect(),

@@ -413,9 +413,9 @@ impl State {
     }
 
     /// The process that has begun the call.
-    pub(super) fn running_in(&self, call: CallId) -> Option<u32> {
+    pub(super) fn running_in(&mut self, call: CallId) -> Option<u32> {
         let (worker, ticket) = self.calls.get(&call)?.at?;
-        let link = self.links.get(&worker)?;
+        let link = self.links.get_mut(&worker)?;
         let progress = link.slots.progress(ticket).ok()?;
         (progress != Progress::Waiting).then_some(link.pid)
     }

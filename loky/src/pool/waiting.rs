@@ -128,10 +128,11 @@ impl Pool {
             for (worker, received) in received {
                 state.hear(now, worker, received, &self.settings);
             }
-            state.wakes.extend(wake);
-            if let Some(pending) = state.calls.get_mut(&call) {
-                pending.polling = None;
+            if let (Some(pending), Some(wake)) = (state.calls.get_mut(&call), &wake) {
+                // The call may lie elsewhere by now, and another thread that waits for it may poll there.
+                pending.polling.take_if(|polling| Arc::ptr_eq(polling, wake));
             }
+            state.wakes.extend(wake);
             for (worker, inbox) in inboxes {
                 state.give_back(now, worker, inbox, (!is_late).then_some(call));
             }

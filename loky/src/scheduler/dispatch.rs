@@ -2,8 +2,8 @@
 //!
 //! A worker that has an answer to give is at work on the next call before anybody has read the answer, if it has one. So
 //! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
-//! when half of them are gone: then many frames go in one write. The stock is divided evenly, so that no worker is idle
-//! beside a full one. What lies behind a call that runs for longer than [`limits::TAKE_BACK`] is taken back and goes to the
+//! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
+//! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for longer than [`limits::TAKE_BACK`] is taken back and goes to the
 //! front of the queue; its worker gets one call at a time from there on until it has given an answer.
 
 use std::collections::VecDeque;
@@ -27,6 +27,8 @@ impl Scheduler {
             }
             if self.queued > 0 {
                 self.stock(now);
+            } else {
+                self.spread();
             }
             if self.phase == Phase::Draining && self.queued == 0 {
                 self.retire_unused(now);
@@ -66,6 +68,20 @@ impl Scheduler {
                 let Some(call) = self.next_queued() else { return };
                 self.dispatch(now, worker, call);
             }
+        }
+    }
+
+    /// Takes back, for idle workers, what others have beyond what they would be given now that calls are known to be longer.
+    fn spread(&mut self) {
+        let n_busy = self.workers.len() - self.idle.len();
+        if self.idle.is_empty() || self.calls.len() <= n_busy {
+            return;
+        }
+        let depth = self.run_time.depth();
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| !worker.killed) {
+            let beyond = worker.given.iter().skip(depth).rev();
+            let take_back = beyond.map(|call| Action::TakeBack { worker: *id, call: *call });
+            self.actions.extend(take_back);
         }
     }
 

@@ -1,8 +1,8 @@
 use super::*;
 use crate::clock;
 
-fn quiet() -> Readership<()> {
-    let mut readership = Readership::new(clock::now(), ());
+fn quiet() -> Readership<u8> {
+    let mut readership = Readership::new(clock::now(), 7);
     readership.rest();
     readership
 }

@@ -365,6 +365,25 @@ fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
 }
 
 #[test]
+fn what_a_worker_would_not_be_given_any_more_goes_to_idle_ones() {
+    let mut pool = Pool::stocked(Duration::ZERO);
+    let calls: Vec<_> = (0..6).map(|_| pool.submit()).collect();
+    assert_eq!(pool.actions().len(), 6, "all to the one worker");
+    pool.scheduler.resize(pool.now, 2);
+    check(&mut pool, &["start 2 as 1"]);
+    pool.finish(1, calls[0], Duration::from_micros(500));
+    check(&mut pool, &[]);
+    pool.scheduler.worker_ready(pool.now, WorkerId(2));
+    // Two at a time is what there would be now.
+    check(&mut pool, &["7 back from 1", "6 back from 1", "5 back from 1"]);
+    for call in calls[3..].iter().rev() {
+        pool.scheduler.call_revoked(pool.now, *call);
+    }
+    pool.scheduler.advance(pool.now);
+    check(&mut pool, &["5 to 2", "6 to 2"]);
+}
+
+#[test]
 fn a_death_costs_what_had_begun_and_the_rest_keeps_its_order() {
     let mut pool = Pool::stocked(Duration::ZERO);
     let calls: Vec<_> = (0..4).map(|_| pool.submit()).collect();

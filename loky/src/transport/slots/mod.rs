@@ -31,7 +31,9 @@
 //! When a worker dies, its page says of each call whether it had begun. The page is memory that the tasks of the worker can
 //! write to, so it is believed only while it agrees with what the pool itself has recorded; a page that does not is a
 //! [`Contradiction`], and then all calls of that worker count as begun. The words are numbers and nothing else: whatever
-//! stands in them cannot hurt the pool.
+//! stands in them cannot hurt the pool or another worker's calls. What cannot be told is a forgery that agrees with
+//! everything that the pool has seen: a task that sets its own word back to Queued before the pool has looked at it once, and
+//! then dies, runs again.
 //!
 //! The protocol is written over [`Word`], so that `tests.rs` can model it with loom; the pool's own record is its
 //! [`SlotTable`](table::SlotTable).

@@ -11,8 +11,8 @@ use crate::limits::SLOTS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
     Free,
-    /// This call was given to the worker.
-    Given(CallId),
+    /// This call was given to the worker. Whether it has been seen to have begun: it cannot be as if it had not after that.
+    Given(CallId, bool),
     /// The call was taken back; the worker has not come to its frame.
     Revoked,
 }
@@ -62,7 +62,7 @@ impl SlotTable {
 
     fn given(&self) -> impl Iterator<Item = (Ticket, CallId)> {
         self.records.iter().filter_map(|(ticket, record)| match record {
-            Record::Given(call) => Some((*ticket, *call)),
+            Record::Given(call, _) => Some((*ticket, *call)),
             Record::Free | Record::Revoked => None,
         })
     }
@@ -74,13 +74,14 @@ impl SlotTable {
         let ticket = Ticket::new(slot, self.sequence + 1);
         queue(self.page.word(*last), *last, ticket)?;
         self.sequence += 1;
-        (*last, *record) = (ticket, Record::Given(call));
+        (*last, *record) = (ticket, Record::Given(call, false));
         self.taken |= 1 << slot;
         Ok(ticket)
     }
 
     /// Takes the call back. False if the worker has begun it.
     pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, Contradiction> {
+        self.progress(ticket)?;
         let is_revoked = revoke(self.page.word(ticket), ticket)?;
         if is_revoked {
             self.records[ticket.slot()].1 = Record::Revoked;
@@ -90,7 +91,7 @@ impl SlotTable {
 
     /// The worker has answered: which call that was, and how long it ran.
     pub(crate) fn answered(&mut self, ticket: Ticket) -> Result<(CallId, Duration), Contradiction> {
-        let Record::Given(call) = self.record(ticket)? else { return Err(Contradiction) };
+        let Record::Given(call, _) = self.record(ticket)? else { return Err(Contradiction) };
         let ran = self.page.run_time(ticket).load(Ordering::Relaxed);
         answered(self.page.word(ticket), ticket)?;
         self.free(ticket);
@@ -119,20 +120,27 @@ impl SlotTable {
     }
 
     /// How far a call is that lies with the worker.
-    pub(crate) fn progress(&self, ticket: Ticket) -> Result<Progress, Contradiction> {
-        match look(self.page.word(ticket), ticket)? {
-            State::Queued => Ok(Progress::Waiting),
-            State::Running => Ok(Progress::Running),
-            State::Done => Ok(Progress::Finished),
-            State::Free | State::Revoked => Err(Contradiction),
-        }
+    pub(crate) fn progress(&mut self, ticket: Ticket) -> Result<Progress, Contradiction> {
+        let Record::Given(_, has_begun) = &mut self.records[ticket.slot()].1 else {
+            return Err(Contradiction);
+        };
+        let progress = match look(self.page.word(ticket), ticket)? {
+            State::Queued if *has_begun => return Err(Contradiction),
+            State::Queued => Progress::Waiting,
+            State::Running => Progress::Running,
+            State::Done => Progress::Finished,
+            State::Free | State::Revoked => return Err(Contradiction),
+        };
+        *has_begun = progress != Progress::Waiting;
+        Ok(progress)
     }
 
     /// Of a worker that is gone: which calls it had begun. If the page is not to be believed, all.
-    pub(crate) fn begun(&self) -> Result<Vec<CallId>, Vec<CallId>> {
+    pub(crate) fn begun(&mut self) -> Result<Vec<CallId>, Vec<CallId>> {
         let mut begun = Vec::new();
         let mut running = 0;
-        for (ticket, call) in self.given() {
+        let given: Vec<_> = self.given().collect();
+        for (ticket, call) in given {
             match self.progress(ticket) {
                 Ok(Progress::Waiting) => {}
                 Ok(progress) => {
@@ -151,7 +159,7 @@ impl SlotTable {
         self.records.iter().all(|(ticket, record)| {
             let state = look(self.page.word(*ticket), *ticket);
             match record {
-                Record::Given(_) => true,
+                Record::Given(..) => true,
                 Record::Free => state == Ok(State::Free),
                 Record::Revoked => matches!(state, Ok(State::Free | State::Revoked)),
             }

@@ -68,6 +68,20 @@ fn the_dead_are_known_by_what_they_had_begun() {
     assert_eq!(table.begun(), Err(all), "two cannot run at the same time");
 }
 
+/// A task that sets its own word back, so that it would run again.
+#[test]
+fn what_was_seen_to_run_has_begun() {
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    let queued = page.word(ticket).load(Ordering::Relaxed);
+    page.claim(ticket).unwrap();
+    assert_eq!(table.progress(ticket), Ok(Progress::Running));
+    page.word(ticket).store(queued, Ordering::Relaxed);
+    assert_eq!(table.progress(ticket), Err(Contradiction));
+    assert_eq!(table.revoke(ticket), Err(Contradiction));
+    assert_eq!(table.begun(), Err(vec![CALL]));
+}
+
 #[test]
 fn a_page_that_lies_is_not_believed() {
     let lies = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 6, 7];
