@@ -74,7 +74,8 @@ pub(crate) enum Cancelled {
 /// The outcome of a call, now or later. Python's `concurrent.futures.Future`.
 ///
 /// Clones share the outcome. Dropping a future does nothing to the call; it outlives the executor. It is also an ordinary
-/// [`std::future::Future`], which any async runtime can await.
+/// [`std::future::Future`], which any async runtime can await. (Its waker runs in whichever thread brings the outcome, perhaps
+/// the pool's own: as everywhere, a waker must not block.)
 ///
 /// ```
 /// #[loky::task]
