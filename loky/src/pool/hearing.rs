@@ -49,6 +49,8 @@ impl State {
             None if is_closed => self.scheduler.channel_closed(now, worker),
             None => self.scheduler.advance(now),
         }
+        // While the reader is still the reader: it goes on for what these answers have brought.
+        self.act(now);
     }
 
     fn hear_message(

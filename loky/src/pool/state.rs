@@ -194,8 +194,16 @@ impl State {
         }
     }
 
-    /// Performs what the scheduler has decided, as far as it takes no time. Calls come to be queued again by that.
+    /// Performs what the scheduler has decided, as far as it takes no time, and gives back what is left to be done.
     pub(super) fn perform(&mut self, now: Instant) -> Decided {
+        self.act(now);
+        self.decided.wakes_driver |= !self.jobs.is_empty() || self.is_over;
+        self.let_driver_look(now);
+        std::mem::take(&mut self.decided)
+    }
+
+    /// Performs the scheduler's actions. Calls come to be queued again by that, which brings about others.
+    pub(super) fn act(&mut self, now: Instant) {
         let mut written = Vec::new();
         loop {
             let mut has_taken_back = false;
@@ -223,13 +231,10 @@ impl State {
                 self.write(worker);
             }
             if !has_taken_back {
-                break;
+                return;
             }
             self.scheduler.advance(now);
         }
-        self.decided.wakes_driver |= !self.jobs.is_empty() || self.is_over;
-        self.let_driver_look(now);
-        std::mem::take(&mut self.decided)
     }
 
     /// Ends a worker: its watch does it when the channel is shut, at which who reads from it comes back too. That does not wait
@@ -262,7 +267,8 @@ impl State {
         let Some(pending) = self.calls.get_mut(&call) else { return };
         let Some(link) = self.links.get_mut(&worker) else { return };
         let had_nothing = link.slots.is_empty();
-        let ticket = match link.slots.take(call) {
+        let taken = if link.is_page_false { Err(Contradiction) } else { link.slots.take(call) };
+        let ticket = match taken {
             Ok(ticket) => ticket,
             Err(Contradiction) => {
                 self.scheduler.call_revoked(now, call);

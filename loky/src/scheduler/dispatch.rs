@@ -30,7 +30,12 @@ impl Scheduler {
             } else {
                 self.spread();
             }
-            if self.phase == Phase::Draining && self.queued == 0 {
+            // What lies behind another call may still be wanted elsewhere.
+            let is_behind = |worker: &Worker| worker.given.len() > 1;
+            if self.phase == Phase::Draining
+                && self.queued == 0
+                && !self.workers.values().any(is_behind)
+            {
                 self.retire_unused(now);
             }
             self.start_missing(now);
