@@ -33,6 +33,8 @@
 //! [`Error::panic`]; [`Error::execution`] says whether the call may have run. Which calls a dying worker takes with it is the
 //! [`CrashPolicy`]: by default the one that it was running.
 //!
+//! **What happens** in an executor is told to its [observer](Builder::observer), as [`Event`]s; [`Stats`] has the numbers.
+//!
 //! # Guarantees and limits
 //!
 //! - Every accepted call resolves exactly once, whatever dies. A call never runs twice.
@@ -166,7 +168,7 @@ pub use crate::future::{
     AsCompleted, AsCompletedTimeout, Future, ReturnWhen, Waited, as_completed, wait,
 };
 pub use crate::map::{Map, MapUnordered};
-pub use crate::observer::Stats;
+pub use crate::observer::{Event, Retirement, Stats};
 pub use crate::registry::{IntoTask, Registry, TaskInfo, assert_registered, registry};
 pub use crate::scheduler::Shutdown;
 pub use crate::task::{Call, Task};

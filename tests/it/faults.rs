@@ -385,15 +385,20 @@ fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
 
 /// Sets how many descriptors this process may have. Returns what it was.
 fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
+    limit(libc::RLIMIT_NOFILE, soft)
+}
+
+/// Sets how much of something this process may have. Returns what it was.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: libc::rlim_t) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     #[expect(unsafe_code, reason = "std has no resource limits")]
     // SAFETY: `limit` has room for what is written.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let got = unsafe { libc::getrlimit(resource, &raw mut limit) };
     let before = limit.rlim_cur;
     limit.rlim_cur = soft;
     #[expect(unsafe_code, reason = "std has no resource limits")]
     // SAFETY: `limit` is filled in.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!((got, set), (0, 0));
     before
 }

@@ -74,7 +74,7 @@ impl Forked {
     }
 }
 
-fn in_forked_child(body: impl FnOnce()) {
+pub(crate) fn in_forked_child(body: impl FnOnce()) {
     Forked::start(body).finish();
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
+use crate::observer::Observer;
 
 /// What becomes of an executor when one of its workers dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) working_dir: Option<PathBuf>,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
+    pub(crate) observer: Option<Observer>,
 }
 
 impl Settings {
@@ -134,6 +136,18 @@ mod tests {
             Settings { worker_exe: Some(PathBuf::new()), ..settings() },
             "`worker_exe`: cannot make an empty path absolute",
         );
+    }
+
+    #[test]
+    fn an_observer_is_equal_to_itself_alone() {
+        let observed = |observer: &Observer| {
+            let observer = Some(observer.clone());
+            Settings { observer, ..settings() }
+        };
+        let observers = [Observer::new(|_| {}), Observer::new(|_| {})];
+        assert_eq!(observed(&observers[0]), observed(&observers[0]));
+        assert_ne!(observed(&observers[0]), observed(&observers[1]));
+        assert_ne!(observed(&observers[0]), settings());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::ProcessPoolExecutor;
 use crate::config::{CrashPolicy, Settings, Stdio};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observer::{Event, Observer};
 use crate::registry::Table;
 use crate::role;
 
@@ -95,6 +96,49 @@ impl Builder {
     /// signatures. It is executed directly: a script that starts the program as its child will not do.
     pub fn worker_exe(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.worker_exe = Some(path.into());
+        self
+    }
+
+    /// A function that is told of everything that happens in the executor: of each [`Event`], one after another, in the order
+    /// in which things happened. Default: none.
+    ///
+    /// ```
+    /// use loky::{Event, ProcessPoolExecutor, Shutdown};
+    ///
+    /// #[loky::task]
+    /// fn exit(code: i32) {
+    ///     std::process::exit(code)
+    /// }
+    ///
+    /// loky::main! {
+    ///     fn main() -> loky::Result<()> {
+    ///         let (sender, deaths) = std::sync::mpsc::channel();
+    ///         let executor = ProcessPoolExecutor::builder()
+    ///             .max_workers(1)
+    ///             .observer(move |event| {
+    ///                 if let Event::WorkerExited { exit, was_told: false, .. } = event {
+    ///                     let _ = sender.send(exit.to_string());
+    ///                 }
+    ///             })
+    ///             .build()?;
+    ///         assert!(executor.submit(exit, 3).error().is_some_and(|error| error.is_terminated_worker()));
+    ///         executor.shutdown(Shutdown::Wait);
+    ///         assert_eq!(deaths.iter().collect::<Vec<_>>(), ["EXIT(3)"]);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// It runs on the thread that callbacks run on, a little after what it is told of, and holds up these, but no call. Events
+    /// that it is too slow for wait in memory. A panic in it is reported by the panic hook and hurts nothing else. A
+    /// [`shutdown`](ProcessPoolExecutor::shutdown) that waits returns when it has been told everything. An executor that no
+    /// call has reached, nor a [`prewarm`](ProcessPoolExecutor::prewarm), tells nothing; neither does a process that was
+    /// forked off.
+    ///
+    /// It may use the executor: ask it, submit, wait for results. A handle that it holds keeps the executor alive until
+    /// [`shutdown`](ProcessPoolExecutor::shutdown) is called; the end of all other handles does not end it then.
+    pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.settings.observer = Some(Observer::new(observer));
         self
     }
 

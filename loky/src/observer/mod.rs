@@ -1,7 +1,44 @@
-//! What can be seen of a pool from outside: how much of everything there is and was.
+//! What can be seen of a pool from outside: how much of everything there is and was, and what happens.
 //!
-//! Plain data; who collects it is the [`pool`](crate::pool). Tested in the package `tests`.
+//! Plain data, and the user's function that is told; who collects and who tells is the [`pool`](crate::pool). Tested in the
+//! package `tests`.
 
+mod event;
 mod stats;
 
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::event::{Event, Retirement};
 pub use self::stats::Stats;
+
+use crate::unwind;
+
+/// Who is told of events: a function of the user's. Two are equal if they are one and the same.
+#[derive(Clone)]
+pub(crate) struct Observer(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Observer {
+    pub(crate) fn new(observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observer))
+    }
+
+    /// Tells it, with no lock held. A panic was reported by the panic hook.
+    pub(crate) fn tell(&self, event: &Event) {
+        let _ = unwind::guarded(|| (self.0)(event));
+    }
+}
+
+impl PartialEq for Observer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Observer {}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer(..)")
+    }
+}

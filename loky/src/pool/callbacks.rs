@@ -1,63 +1,73 @@
-//! The thread that callbacks run on.
+//! The thread that callbacks and the observer run on.
 //!
-//! It starts with the first callback that is to run and ends with the pool. Callbacks are the user's code: they may take
-//! their time, submit, wait for other futures and drop handles, and nothing of the pool waits for them until its end.
+//! It starts with the first callback that is to run, or with the pool if that has an observer, and ends with the pool. What
+//! runs here is the user's code: it may take its time, submit, wait for other futures and drop handles, and nothing of the
+//! pool waits for it until its end. Here the observer lies, and nowhere else: one that holds a handle of its own executor
+//! holds that no longer than until the pool's end.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
+use super::events::Events;
 use super::membership::Membership;
 use crate::future::slot::{Callback, run_callbacks};
+use crate::observer::{Event, Observer};
 
 /// The way to the thread.
-#[derive(Default)]
 pub(super) struct Callbacks {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// What the thread is to do.
+pub(super) enum Work {
+    Callbacks(Vec<Callback>),
+    Events(Vec<Event>),
+}
+
 enum State {
-    #[default]
-    Unstarted,
-    Running {
-        sender: Sender<Vec<Callback>>,
-        thread: JoinHandle<()>,
-    },
+    Unstarted { sender: Sender<Work>, receiver: Receiver<Work>, observer: Option<Observer> },
+    Running { sender: Sender<Work>, thread: JoinHandle<()> },
     Finished,
 }
 
 impl Callbacks {
+    /// Without a thread yet. The other is the way of events to the observer, which has to be closed before
+    /// [`finish`](Self::finish).
+    pub(super) fn new(observer: Option<Observer>) -> (Self, Events) {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let events = observer.as_ref().map(|_| Events::new(sender.clone())).unwrap_or_default();
+        let state = Mutex::new(State::Unstarted { sender, receiver, observer });
+        (Self { state }, events)
+    }
+
+    /// Starts the thread, if it was not.
+    pub(super) fn start(&self, pool: u64) -> io::Result<()> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).start(pool)
+    }
+
     /// Has `callbacks` of this pool run, after those before them.
     pub(super) fn run(&self, pool: u64, callbacks: Vec<Callback>) {
         if callbacks.is_empty() {
             return;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Unstarted) {
-            let (sender, receiver) = crossbeam_channel::unbounded();
-            let body = move || {
-                let _member = Membership::of(pool);
-                receiver.into_iter().for_each(run_callbacks);
-            };
-            let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body);
-            if let Ok(thread) = thread {
-                *state = State::Running { sender, thread };
-            }
-        }
+        let _ = state.start(pool);
+        let work = Work::Callbacks(callbacks);
         let unsent = match &*state {
-            State::Running { sender, .. } => sender.send(callbacks).err().map(|unsent| unsent.0),
-            State::Unstarted | State::Finished => Some(callbacks),
+            State::Running { sender, .. } => sender.send(work).err().map(|unsent| unsent.0),
+            State::Unstarted { .. } | State::Finished => Some(work),
         };
         drop(state);
         // No thread to be had: here, then. Better late than never.
-        if let Some(callbacks) = unsent {
-            run_callbacks(callbacks);
+        if let Some(work) = unsent {
+            work.perform(None);
         }
     }
 
-    /// Waits for the callbacks that are there, and ends the thread for good.
+    /// Waits for what is to be done still, and ends the thread for good.
     pub(super) fn finish(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let finished = std::mem::replace(&mut *state, State::Finished);
@@ -65,6 +75,33 @@ impl Callbacks {
         if let State::Running { sender, thread } = finished {
             drop(sender);
             let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn start(&mut self, pool: u64) -> io::Result<()> {
+        let Self::Unstarted { sender, receiver, observer } = self else { return Ok(()) };
+        let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
+        let body = move || {
+            let _member = Membership::of(pool);
+            receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
+        };
+        let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body)?;
+        *self = Self::Running { sender, thread };
+        Ok(())
+    }
+}
+
+impl Work {
+    fn perform(self, observer: Option<&Observer>) {
+        match self {
+            Self::Callbacks(callbacks) => run_callbacks(callbacks),
+            Self::Events(events) => {
+                for event in &events {
+                    observer.into_iter().for_each(|observer| observer.tell(event));
+                }
+            }
         }
     }
 }

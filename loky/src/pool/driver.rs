@@ -18,9 +18,10 @@ use super::peer::Peer;
 use super::state::{Asleep, DriverState, Job};
 use super::{Pool, handshake};
 use crate::clock;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
+use crate::observer::Event;
 use crate::spawn::{self, Launched};
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
@@ -48,7 +49,9 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
             let fault =
                 Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
             state.scheduler.break_for(clock::now(), fault);
+            state.note_break();
         }
+        state.events.close();
         // Whoever reads from one of them comes back from it.
         std::mem::take(&mut state.links).values().for_each(|link| link.socket.hang_up());
         state.wakes.clear();
@@ -122,8 +125,10 @@ impl Driver<'_> {
         for job in jobs {
             match job {
                 Job::Start { worker, index } => self.start(worker, index),
-                Job::Retire { worker } => {
+                Job::Retire { worker, why } => {
                     if let Some(peer) = self.peers.get(&worker) {
+                        // Noted here: one that is retired as it starts has only now a process.
+                        self.pool.lock().note_retirement(worker, why);
                         peer.socket.finish_sending();
                     }
                 }
@@ -167,10 +172,13 @@ impl Driver<'_> {
                 self.peers.insert(worker, peer);
                 let mut state = self.pool.lock();
                 state.counts.workers_started += 1;
+                state.note_start(link.pid, index);
                 state.links.insert(worker, link);
             }
             Err(failed) => self.pool.with_state(|state, now| {
                 state.start_failures += 1;
+                let cause = &failed.error;
+                state.events.note(|| Event::WorkerNotStarted { index, cause: cause.clone() });
                 state.last_start_error = Some(failed.error.clone());
                 state.scheduler.start_failed(now, worker, failed.error, failed.is_shortage);
             }),
@@ -340,10 +348,15 @@ impl Driver<'_> {
                 if inbox.is_inside_frame() {
                     state.scheduler.worker_cut_off(worker);
                 }
-                let link = state.links.remove(&worker);
-                let begun = link.map(|mut link| begun(&mut link)).unwrap_or_default();
+                let mut link = state.links.remove(&worker);
+                let begun = link.as_mut().map(begun).unwrap_or_default();
+                let remark = state.scheduler.remark(worker).map(str::to_owned);
+                let seen = WorkerExit { remark, ..exit.clone() };
                 let is_expected = state.scheduler.worker_exited(now, worker, exit, &begun);
                 state.counts.workers_died += u64::from(!is_expected);
+                if let Some(link) = link {
+                    state.note_exit(&link, seen, &begun, is_expected);
+                }
             });
         }
     }

@@ -9,6 +9,7 @@ use super::state::{FALSE_PAGE, State};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Ticket, WorkerId};
+use crate::observer::Event;
 use crate::transport::slots::Contradiction;
 use crate::transport::stream::Inbox;
 use crate::wire::message::FromWorker;
@@ -77,8 +78,13 @@ impl State {
             }
             FromWorker::Hello(hello) => {
                 link.is_greeted = true;
+                let (worker_pid, index) = (link.pid, link.index);
                 match handshake::check(settings, &hello) {
-                    Ok(()) => self.scheduler.worker_ready(now, worker),
+                    Ok(()) => {
+                        if self.scheduler.worker_ready(now, worker) {
+                            self.events.note(|| Event::WorkerReady { worker_pid, index });
+                        }
+                    }
                     Err(error) => self.scheduler.handshake_failed(now, worker, error),
                 }
             }
@@ -104,7 +110,7 @@ impl State {
         let (call, ran) = link.slots.answered(ticket)?;
         let pid = link.pid;
         self.scheduler.call_finished(now, worker, call, ran);
-        self.end(call, ending, Some(pid));
+        self.end(call, ending, Some(pid), Some(ran));
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 mod callbacks;
 mod capture;
 mod driver;
+mod events;
 mod handshake;
 mod hearing;
 mod latch;
@@ -40,7 +41,7 @@ use crate::future::slot::{Promise, Slot, run_callbacks};
 use crate::future::{Cancelled, Driver, check_process};
 use crate::id::CallId;
 use crate::limits;
-use crate::observer::Stats;
+use crate::observer::{Event, Stats};
 use crate::scheduler::{Scheduler, Shutdown};
 use crate::sys::fork_guard;
 use crate::sys::hint;
@@ -75,7 +76,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A pool without workers: they come with the first call.
-    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
+    pub(crate) fn new(mut settings: Settings) -> Result<Arc<Self>> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         let failed = |error| {
             let message = format!("cannot create an executor{}", hint(&error));
@@ -84,6 +85,8 @@ impl Pool {
         let wake = Wake::new().map_err(failed)?;
         let scheduler =
             Scheduler::new(settings.max_workers, settings.crash_policy, limits::FORCED_DEPTH);
+        // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
+        let (callbacks, events) = Callbacks::new(settings.observer.take());
         Ok(Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
@@ -91,10 +94,10 @@ impl Pool {
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
             settings,
-            state: Mutex::new(State::new(scheduler)),
+            state: Mutex::new(State::new(scheduler, events)),
             changed: Condvar::new(),
             wake,
-            callbacks: Callbacks::default(),
+            callbacks,
             handing_out: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             is_driven: AtomicBool::new(false),
@@ -136,6 +139,7 @@ impl Pool {
         let mut state = self.lock();
         let answer = feed(&mut state, now);
         let mut decided = state.perform(now);
+        state.events.send();
         if decided.has_ended() {
             self.handing_out.fetch_add(1, Ordering::SeqCst);
         }
@@ -261,6 +265,10 @@ impl Pool {
         self.with_state(|state, now| match state.scheduler.refusal() {
             Some(refusal) => Err(outcome::refusal(&refusal)),
             None => {
+                let from = state.scheduler.max_workers();
+                if from != max_workers {
+                    state.events.note(|| Event::Resized { from, to: max_workers });
+                }
                 state.scheduler.resize(now, max_workers);
                 Ok(())
             }
@@ -284,17 +292,27 @@ impl Pool {
         if self.check_process().is_err() {
             return;
         }
-        self.with_state(|state, now| state.scheduler.shutdown(now, how));
-        if how != Shutdown::NoWait && !membership::is_of(self.id) {
+        let is_unstarted = self.with_state(|state, now| {
+            if !state.scheduler.is_shut_down() {
+                state.events.note(|| Event::ShutDown {});
+            }
+            state.scheduler.shutdown(now, how);
+            matches!(state.driver, DriverState::Unstarted)
+        });
+        if membership::is_of(self.id) {
+            return;
+        }
+        if is_unstarted {
+            // Nor will it be. The observer goes: it may hold a handle of this pool.
+            self.lock().events.close();
+            self.callbacks.finish();
+        } else if how != Shutdown::NoWait {
             self.wait_until_gone();
         }
     }
 
     /// Blocks until the pool's processes and threads are gone; the first caller joins the thread, the others wait for it.
     fn wait_until_gone(&self) {
-        if matches!(self.lock().driver, DriverState::Unstarted) {
-            return;
-        }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             Some(thread) => {
@@ -321,6 +339,9 @@ impl Pool {
             Error::io(ErrorKind::Spawn, &message, error)
         };
         let reserve = Reserve::new().map_err(failed)?;
+        if state.events.are_told() {
+            self.callbacks.start(self.id).map_err(failed)?;
+        }
         let pool = Arc::clone(self);
         let builder = thread::Builder::new()
             .name(format!("loky-pool-{}", self.id))

@@ -33,13 +33,31 @@ impl From<Attribution> for Execution {
 }
 
 impl Ending {
+    /// The kind of the error that [`into_outcome`](Self::into_outcome) makes of it.
+    pub(super) fn error_kind(&self) -> Option<ErrorKind> {
+        Some(match self {
+            Self::Result(_) => return None,
+            Self::Failed(CallFailure::Panicked(_)) => ErrorKind::Panicked,
+            Self::Failed(CallFailure::DecodeArgs(_)) => ErrorKind::DecodeArgs,
+            Self::Failed(CallFailure::EncodeResult(_)) => ErrorKind::EncodeResult,
+            Self::Failed(CallFailure::UnknownTask) => ErrorKind::UnknownTask,
+            Self::Judged(Verdict::Cancelled, _) => ErrorKind::Cancelled,
+            Self::Judged(Verdict::Terminated { .. }, _) => ErrorKind::TerminatedWorker,
+            Self::Judged(Verdict::ShutDown, _) => ErrorKind::ShutdownExecutor,
+            Self::Judged(Verdict::Broken(cause) | Verdict::NotSpawned(cause), _) => cause.kind(),
+        })
+    }
+
     /// What the future of a call of `task` gets.
     pub(super) fn into_outcome(self, task: &'static str) -> Outcome {
-        match self {
+        let kind = self.error_kind();
+        let outcome = match self {
             Self::Result(bytes) => Ok(bytes.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
             Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
-        }
+        };
+        debug_assert_eq!(outcome.as_ref().err().map(Error::kind), kind, "as the observer heard");
+        outcome
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::events::Events;
 use super::link::Link;
 use super::outcome::{Attribution, Ending};
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::future::Cancelled;
 use crate::future::slot::{Audience, Callback, Promise};
 use crate::id::{CallId, CallMap, Ticket, WorkerId};
 use crate::limits;
-use crate::observer::Stats;
+use crate::observer::{Event, Retirement, Stats};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::slots::Contradiction;
@@ -56,7 +57,7 @@ pub(super) struct Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
     Start { worker: WorkerId, index: usize },
-    Retire { worker: WorkerId },
+    Retire { worker: WorkerId, why: Retirement },
     Kill { worker: WorkerId },
 }
 
@@ -99,6 +100,7 @@ pub(super) struct State {
     /// Descriptors of waiters, for the next ones.
     pub(super) wakes: Vec<Arc<Wake>>,
     pub(super) counts: Counts,
+    pub(super) events: Events,
     pub(super) decided: Decided,
 }
 
@@ -156,7 +158,7 @@ impl Decided {
 }
 
 impl State {
-    pub(super) fn new(scheduler: Scheduler) -> Self {
+    pub(super) fn new(scheduler: Scheduler, events: Events) -> Self {
         Self {
             scheduler,
             calls: CallMap::default(),
@@ -173,6 +175,7 @@ impl State {
             attended: 0,
             wakes: Vec::new(),
             counts: Counts::default(),
+            events,
             decided: Decided::default(),
         }
     }
@@ -180,14 +183,25 @@ impl State {
     /// Takes a call in, which is not refused. The scheduler is to advance then.
     pub(super) fn accept(&mut self, call: CallId, pending: Pending) {
         self.counts.submitted += 1;
+        self.events.note(|| Event::CallSubmitted { call: call.0, task: pending.task });
         self.calls.insert(call, pending);
         self.scheduler.submit(call);
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.
-    pub(super) fn end(&mut self, call: CallId, ending: Ending, worker_pid: Option<u32>) {
+    pub(super) fn end(
+        &mut self,
+        call: CallId,
+        ending: Ending,
+        worker_pid: Option<u32>,
+        run_time: Option<Duration>,
+    ) {
         if let Some(pending) = self.calls.remove(&call) {
             self.counts.note(&ending);
+            self.events.note(|| {
+                let (task, error) = (pending.task, ending.error_kind());
+                Event::CallFinished { call: call.0, task, worker_pid, run_time, error }
+            });
             self.attended -= usize::from(pending.attended);
             let Pending { promise, task, .. } = pending;
             self.decided.ended.push(Ended { promise, task, ending, worker_pid });
@@ -204,6 +218,7 @@ impl State {
 
     /// Performs the scheduler's actions. Calls come to be queued again by that, which brings about others.
     pub(super) fn act(&mut self, now: Instant) {
+        self.note_break();
         let mut written = Vec::new();
         loop {
             let mut has_taken_back = false;
@@ -222,7 +237,7 @@ impl State {
                         self.judge(call, worker, verdict);
                     }
                     Action::Start { worker, index } => self.jobs.push(Job::Start { worker, index }),
-                    Action::Retire { worker } => self.jobs.push(Job::Retire { worker }),
+                    Action::Retire { worker, why } => self.jobs.push(Job::Retire { worker, why }),
                     Action::Kill { worker } => self.kill(worker),
                     Action::End => self.is_over = true,
                 }
@@ -276,6 +291,10 @@ impl State {
             }
         };
         pending.at = Some((worker, ticket));
+        self.events.note(|| {
+            let (task, worker_pid) = (pending.task, link.pid);
+            Event::CallGiven { call: call.0, task, worker_pid }
+        });
         link.outbox.push(&pending.frame, ticket);
         if had_nothing {
             link.readership.leave_unread(now);
@@ -309,6 +328,10 @@ impl State {
         match link.slots.revoke(ticket) {
             Ok(true) => {
                 pending.at = None;
+                self.events.note(|| {
+                    let (task, worker_pid) = (pending.task, link.pid);
+                    Event::CallTakenBack { call: call.0, task, worker_pid }
+                });
                 self.decided.waiters.extend(pending.polling.take());
                 self.scheduler.call_revoked(now, call);
                 true
@@ -348,7 +371,7 @@ impl State {
             }
             (_, Some((worker, ticket))) => self.settle(worker, ticket),
         };
-        self.end(call, Ending::Judged(verdict, attribution), pid);
+        self.end(call, Ending::Judged(verdict, attribution), pid, None);
     }
 
     /// Whether a call has begun that ends now, whatever its worker does; and if so, where.

@@ -42,6 +42,7 @@ use self::run_time::RunTime;
 use crate::config::CrashPolicy;
 use crate::error::{Error, WorkerExit};
 use crate::id::{CallId, CallMap, WorkerId};
+use crate::observer::Retirement;
 
 /// What the pool is to do.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ pub(crate) enum Action {
     /// be settled now.
     Resolve { call: CallId, worker: Option<WorkerId>, verdict: Verdict },
     /// Tell the worker to leave when it has done what it has.
-    Retire { worker: WorkerId },
+    Retire { worker: WorkerId, why: Retirement },
     /// End the worker now.
     Kill { worker: WorkerId },
     /// No workers are left and none will come.

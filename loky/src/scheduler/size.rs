@@ -7,6 +7,7 @@ use super::workers::{Standing, Worker, WorkerState};
 use super::{Action, Phase, Scheduler};
 use crate::id::WorkerId;
 use crate::limits;
+use crate::observer::Retirement;
 
 impl Scheduler {
     /// The most workers that there are to be.
@@ -65,7 +66,7 @@ impl Scheduler {
             && worker.state != WorkerState::Leaving
         {
             worker.leave(now);
-            self.actions.push_back(Action::Retire { worker: id });
+            self.actions.push_back(Action::Retire { worker: id, why: Retirement::Resized });
         }
     }
 
@@ -76,7 +77,8 @@ impl Scheduler {
             let is_unused = worker.given.is_empty() && worker.state != WorkerState::Leaving;
             if is_unused && !worker.killed {
                 worker.leave(now);
-                self.actions.push_back(Action::Retire { worker: *id });
+                let why = Retirement::Shutdown;
+                self.actions.push_back(Action::Retire { worker: *id, why });
             }
         }
     }

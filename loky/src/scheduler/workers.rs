@@ -148,18 +148,20 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// A worker has shaken hands.
-    pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+    /// A worker has shaken hands. False if it comes too late: it was told to leave.
+    pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) -> bool {
+        let Some(worker) = self.workers.get_mut(&id) else { return false };
         self.ever_ready = true;
         self.start_deaths = 0;
-        if worker.state == WorkerState::Starting {
+        let is_awaited = worker.state == WorkerState::Starting;
+        if is_awaited {
             worker.state = WorkerState::Ready;
             worker.deadline = None;
             self.note_idle(id);
             self.retire_surplus(now, id);
             self.advance(now);
         }
+        is_awaited
     }
 
     /// A worker could not be started. `shortage`: the system was out of something, and may not be for ever.
@@ -311,6 +313,11 @@ impl Scheduler {
                 self.no_start_before = Some(now + limits::RESPAWN_PACE);
             }
         }
+    }
+
+    /// Why a worker was killed, if it was for something that it did; or what else is known of its end.
+    pub(crate) fn remark(&self, id: WorkerId) -> Option<&str> {
+        self.workers.get(&id)?.remark.as_deref()
     }
 
     /// Kills a worker for what it did.

@@ -1,0 +1,547 @@
+//! Events of calls and workers, and the numbers beside them: `Builder::observer` and `ProcessPoolExecutor::stats`.
+
+use std::iter::once;
+use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
+
+use loky::{Builder, CrashPolicy, Error, Event, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::{Random, isolated};
+
+use crate::crash_matrix::{Deed, double, perform};
+use crate::faults::limit;
+use crate::fork::in_forked_child;
+use crate::ledger::{Log, agree};
+use crate::step::{Step, burst, passes, until_running, warm_up};
+use crate::submit::{Held, LONG, fail, pid, send_signal, square};
+
+fn builder(max_workers: usize) -> Builder {
+    ProcessPoolExecutor::builder().max_workers(max_workers)
+}
+
+/// An executor whose workers are up.
+fn ready(max_workers: usize) -> (ProcessPoolExecutor, Arc<Log>) {
+    let (executor, log) = Log::of(builder(max_workers));
+    executor.prewarm().unwrap();
+    (executor, log)
+}
+
+#[test]
+fn the_life_of_a_call_and_of_a_worker() {
+    isolated(|| {
+        let (executor, log) = Log::of(builder(1));
+        let future = executor.submit(square, 3);
+        assert_eq!(future.result().unwrap(), 9);
+        executor.shutdown(Shutdown::Wait);
+        let words = [
+            "submitted 1",
+            "started 0",
+            "ready 0",
+            "given 1",
+            "finished 1",
+            "shut down",
+            "retired 0: Shutdown",
+            "left 0: EXIT(0)",
+        ];
+        assert_eq!(log.words(), words);
+        log.check_end(&executor);
+        let name = square::TASK.name();
+        let events = log.events();
+        assert!(matches!(&events[0], Event::CallSubmitted { task, .. } if *task == name));
+        assert!(matches!(&events[3], Event::CallGiven { task, worker_pid, .. }
+            if *task == name && Some(*worker_pid) == future.worker_pid()));
+        assert!(matches!(&events[4], Event::CallFinished { task, worker_pid, .. }
+            if *task == name && *worker_pid == future.worker_pid()));
+    });
+}
+
+#[test]
+fn a_crash() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        let error = executor.submit(perform, Deed::Segfault).error().unwrap();
+        executor.prewarm().unwrap();
+        executor.submit(double, 1).result().unwrap();
+        executor.shutdown(Shutdown::Wait);
+        let words = [
+            "started 0",
+            "ready 0",
+            "submitted 1",
+            "given 1",
+            "died 0: SIGSEGV(-11)",
+            "finished 1: TerminatedWorker",
+            "started 0",
+            "ready 0",
+            "submitted 2",
+            "given 2",
+            "finished 2",
+            "shut down",
+            "retired 0: Shutdown",
+            "left 0: EXIT(0)",
+        ];
+        assert_eq!(log.words(), words);
+        log.check_end(&executor);
+        let Event::WorkerExited { exit, .. } = &log.events()[4] else { unreachable!("see above") };
+        assert_eq!(Some(exit), error.worker_exit(), "the task is said too");
+    });
+}
+
+#[test]
+fn a_worker_that_is_killed_for_what_it_did() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        let error = executor.submit(perform, Deed::SpoilChannel).error().unwrap();
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+        let events = log.events();
+        let exits = events.iter().filter_map(|event| match event {
+            Event::WorkerExited { exit, was_told: false, .. } => Some(exit),
+            _ => None,
+        });
+        let exits: Vec<_> = exits.collect();
+        assert_eq!(exits, [error.worker_exit().unwrap()]);
+        assert!(exits[0].cause().unwrap().contains("broke the protocol"), "{exits:?}");
+    });
+}
+
+#[test]
+fn a_break() {
+    isolated(|| {
+        let builder = builder(1).on_worker_crash(CrashPolicy::BreakPool);
+        let (executor, log) = Log::of(builder);
+        let held = Held::new(&executor, 1);
+        let queued = executor.submit(square, 1);
+        send_signal(held.futures[0].worker_pid().unwrap(), libc::SIGKILL);
+        assert!(queued.error().unwrap().is_broken_process_pool());
+        executor.shutdown(Shutdown::Wait);
+        let mut words = log.words();
+        words.retain(|word| word != "taken back 2"); // It may have been given ahead of time.
+        let end = words.iter().position(|word| word.starts_with("died")).unwrap();
+        let expected = [
+            "died 0: SIGKILL(-9)",
+            "broken: BrokenProcessPool",
+            "finished 1: TerminatedWorker",
+            "finished 2: BrokenProcessPool",
+        ];
+        assert_eq!(words[end..end + 4], expected);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn a_worker_that_cannot_be_started() {
+    isolated(|| {
+        let (executor, log) = Log::of(builder(1).worker_exe("/nonexistent/worker"));
+        assert!(executor.submit(square, 1).error().unwrap().is_spawn());
+        executor.shutdown(Shutdown::Wait);
+        let words = ["submitted 1", "not started 0: Spawn", "broken: Spawn", "finished 1: Spawn"];
+        assert_eq!(log.words()[..4], words);
+        log.check_end(&executor);
+    });
+}
+
+/// Runs `round` until it has found calls that were given to a worker ahead of time: on a busy machine short calls may be long,
+/// and then there are none.
+#[track_caller]
+fn rounds(mut round: impl FnMut() -> bool) {
+    let has_found = (0..100).any(|_| round());
+    assert!(has_found || cfg!(loky_force_prefetch = "one"), "nothing was given ahead of time");
+}
+
+#[test]
+fn calls_are_taken_back_from_behind_one_that_takes_its_time() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        rounds(|| {
+            warm_up(&executor, 200);
+            let first = executor.stats().submitted + 1;
+            let (gate, record) = (loky_tests::Event::new(), loky_tests::Record::new());
+            let calls = burst(&executor, &record, once(Step::Wait(gate.clone())).chain(passes(2)));
+            let are_given = executor.stats().given == 3;
+            if are_given {
+                log.until(1, &format!("taken back {}", first + 1));
+                log.until(1, &format!("taken back {}", first + 2));
+                assert!(calls[2].cancel());
+            }
+            gate.set();
+            assert!(calls[..2].iter().all(|call| call.result().is_ok()));
+            if are_given {
+                log.until(1, &format!("finished {}", first + 1));
+                let lives = [0, 1, 2].map(|number| log.words_of(first + number));
+                assert_eq!(lives[0], ["submitted", "given", "finished"]);
+                let back = ["submitted", "given", "taken back", "given", "finished"];
+                assert_eq!(lives[1], back);
+                assert_eq!(lives[2], ["submitted", "given", "taken back", "finished: Cancelled"]);
+            }
+            are_given
+        });
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+/// Nothing is started whose events nobody could be told of.
+#[test]
+fn no_memory_for_its_thread() {
+    isolated(|| {
+        let (executor, log) = Log::of(builder(1));
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: libc::rlim_t = statm.split(' ').next().unwrap().parse().unwrap();
+        // There is room for the pool's own thread, not for one with an ordinary stack.
+        let before = limit(libc::RLIMIT_AS, (pages << 12) + (1 << 20));
+        let error = executor.submit(square, 1).error();
+        limit(libc::RLIMIT_AS, before);
+        let error = error.expect("a failure");
+        assert!(error.is_spawn() && error.to_string().contains("thread"), "{error}");
+        assert_eq!(executor.submit(square, 2).result().unwrap(), 4);
+        executor.shutdown(Shutdown::Wait);
+        assert!(log.words()[0].starts_with("submitted"), "{:?}", log.words());
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn calls_are_taken_back_from_a_worker_that_has_died() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        rounds(|| {
+            warm_up(&executor, 200);
+            let first = executor.stats().submitted + 1;
+            let record = loky_tests::Record::new();
+            let dies = once(Step::Do(Deed::ExitAtOnce(1)));
+            let calls = burst(&executor, &record, dies.chain(passes(2)));
+            assert!(calls[0].error().unwrap().is_terminated_worker());
+            assert!(calls[1..].iter().all(|call| call.result().is_ok()));
+            log.until(1, &format!("finished {}", first + 2));
+            assert_eq!(log.words_of(first), ["submitted", "given", "finished: TerminatedWorker"]);
+            let back = ["submitted", "given", "taken back", "given", "finished"];
+            log.words_of(first + 1) == back
+        });
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn resizing_up_and_down() {
+    isolated(|| {
+        let (executor, log) = Log::of(builder(1));
+        executor.resize(2).unwrap();
+        executor.prewarm().unwrap();
+        executor.resize(2).unwrap();
+        executor.resize(4).unwrap();
+        executor.prewarm().unwrap();
+        log.until(4, "ready");
+        let up = log.words();
+        assert_eq!(up[0], "resized 1 to 2", "what came before the first worker is told too");
+        assert_eq!(up.iter().filter(|word| word.starts_with("resized")).count(), 2);
+        let resized = up.iter().position(|word| word == "resized 2 to 4").unwrap();
+        for word in ["started 2", "started 3", "ready 2", "ready 3"] {
+            assert!(up[resized..].iter().any(|other| other == word), "{word}: {up:?}");
+        }
+        executor.resize(2).unwrap();
+        log.until(2, "left");
+        let words = log.words();
+        assert_eq!(
+            words[up.len()..up.len() + 3],
+            ["resized 4 to 2", "retired 3: Resized", "retired 2: Resized"]
+        );
+        log.check();
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn resizing_while_workers_start() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        for n_workers in [5, 1, 3, 2, 4, 1] {
+            executor.resize(n_workers).unwrap();
+        }
+        log.until(6, "resized");
+        executor.submit(square, 1).result().unwrap();
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+/// What becomes of a call that runs and of one that is queued, and how the worker ends.
+#[track_caller]
+fn check_shutdown(how: Shutdown, expected: [&str; 3]) {
+    let (executor, log) = ready(1);
+    let held = Held::new(&executor, 1);
+    let _queued = executor.submit(pid, ());
+    executor.shutdown(Shutdown::NoWait);
+    let waiting = thread::spawn({
+        let executor = executor.clone();
+        move || executor.shutdown(how)
+    });
+    log.until(1, "shut down");
+    if matches!(how, Shutdown::CancelPending) {
+        log.until(1, "finished");
+    }
+    if !matches!(how, Shutdown::Kill) {
+        held.release();
+    }
+    waiting.join().unwrap();
+    let words = log.words();
+    for word in expected {
+        assert!(words.iter().any(|other| other == word), "{how:?}, {word}: {words:?}");
+    }
+    log.check_end(&executor);
+}
+
+#[test]
+fn shutdowns() {
+    isolated(|| {
+        check_shutdown(Shutdown::Wait, ["finished 1", "finished 2", "left 0: EXIT(0)"]);
+        check_shutdown(
+            Shutdown::CancelPending,
+            ["finished 1", "finished 2: Cancelled", "left 0: EXIT(0)"],
+        );
+        check_shutdown(
+            Shutdown::Kill,
+            ["finished 1: ShutdownExecutor", "finished 2: ShutdownExecutor", "left 0: SIGKILL(-9)"],
+        );
+    });
+}
+
+#[test]
+fn the_last_handle() {
+    isolated(|| {
+        let (executor, log) = ready(2);
+        let future = executor.submit(square, 2);
+        drop(executor);
+        assert!(future.done());
+        let words = log.words();
+        assert_eq!(words.iter().filter(|word| *word == "shut down").count(), 1);
+        assert_eq!(words.iter().filter(|word| word.starts_with("left")).count(), 2);
+        assert!(words.last().unwrap().starts_with("left"), "{words:?}");
+        log.check();
+    });
+}
+
+/// Whoever asks in the middle of an event, or at any time, gets numbers that agree.
+#[test]
+fn ten_thousand_calls_of_four_threads() {
+    isolated(|| {
+        let log = Arc::new(Log::default());
+        let handle = Arc::new(OnceLock::<ProcessPoolExecutor>::new());
+        let (kept, asked) = (Arc::clone(&log), Arc::clone(&handle));
+        let observer = move |event: &Event| {
+            agree(&asked.get().expect("there are no events before it").stats());
+            kept.push(event);
+        };
+        let executor = builder(2).observer(observer).build().unwrap();
+        handle.set(executor.clone()).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    agree(&executor.stats());
+                    thread::yield_now();
+                }
+            });
+            let executor = &executor;
+            let threads =
+                [1, 2, 3, 4].map(|seed| scope.spawn(move || call_at_random(executor, seed)));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            is_over.store(true, Ordering::Relaxed);
+        });
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+        let stats = executor.stats();
+        assert_eq!(stats.submitted, 10_000);
+        assert!(stats.succeeded > 1000 && stats.failed > 10 && stats.cancelled > 10, "{stats:?}");
+    });
+}
+
+/// 2,500 calls, of which some fail and some are cancelled.
+fn call_at_random(executor: &ProcessPoolExecutor, seed: u64) {
+    let mut random = Random::new(seed);
+    let calls: Vec<Future<u64>> = (0..2500)
+        .map(|x| {
+            if random.once_in(50) {
+                executor.submit(fail, "on purpose".to_owned())
+            } else {
+                let call = executor.submit(square, x);
+                if random.once_in(5) {
+                    call.cancel();
+                }
+                call
+            }
+        })
+        .collect();
+    for call in &calls {
+        let error = call.result_timeout(LONG).err();
+        assert!(error.as_ref().is_none_or(|it| it.is_cancelled() || it.is_panicked()), "{error:?}");
+    }
+}
+
+#[test]
+fn a_storm() {
+    isolated(|| {
+        let (executor, log) = ready(2);
+        let mut random = Random::new(5);
+        for _ in 0..40 {
+            warm_up(&executor, 50);
+            let record = loky_tests::Record::new();
+            let steps = (0..30).map(|_| match random.below(12) {
+                0 => Step::Do(Deed::ExitAtOnce(1)),
+                1 => Step::Spin(std::time::Duration::from_millis(3)),
+                _ => Step::Pass,
+            });
+            let calls = burst(&executor, &record, steps.collect::<Vec<_>>());
+            executor.resize(1 + random.below(4)).unwrap();
+            for call in calls.iter().step_by(3) {
+                call.cancel();
+            }
+            if let Some(pid) = executor.worker_pids().first() {
+                crate::crash_matrix::kill(*pid, libc::SIGKILL);
+            }
+            for call in &calls {
+                let error = call.result_timeout(LONG).err();
+                let is_fair = |it: &Error| it.is_cancelled() || it.is_terminated_worker();
+                assert!(error.as_ref().is_none_or(is_fair), "{error:?}");
+            }
+        }
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn one_that_panics_hurts_nothing() {
+    isolated(|| {
+        static PANICS: AtomicUsize = AtomicUsize::new(0);
+        let count = |_: &PanicHookInfo<'_>| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+        };
+        panic::set_hook(Box::new(count));
+        let executor = builder(1).observer(|event| panic!("{event:?}")).build().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let future = executor.submit(square, 3);
+        future.add_done_callback(move |future| sender.send(future.result().unwrap()).unwrap());
+        assert_eq!(receiver.recv_timeout(LONG), Ok(9));
+        executor.shutdown(Shutdown::Wait);
+        drop(panic::take_hook());
+        assert_eq!(PANICS.load(Ordering::SeqCst), 8, "one for each event");
+    });
+}
+
+#[test]
+fn one_may_submit_and_wait() {
+    isolated(|| {
+        let handle = Arc::new(OnceLock::<ProcessPoolExecutor>::new());
+        let (used, is_first) = (Arc::clone(&handle), AtomicBool::new(true));
+        let (sender, receiver) = mpsc::channel();
+        let observer = move |event: &Event| {
+            let executor = used.get().expect("there are no events before it");
+            if matches!(event, Event::CallFinished { .. }) && is_first.swap(false, Ordering::SeqCst)
+            {
+                let sixteen = executor.submit(square, 4).result().unwrap();
+                let sum: u64 = executor.map(square, 0..10).map(Result::unwrap).sum();
+                sender.send((sixteen, sum)).unwrap();
+            }
+            if matches!(event, Event::ShutDown { .. }) {
+                executor.shutdown(Shutdown::Wait);
+                assert!(executor.submit(square, 1).error().unwrap().is_shutdown_executor());
+                sender.send((0, 0)).unwrap();
+            }
+        };
+        let executor = builder(2).observer(observer).build().unwrap();
+        handle.set(executor.clone()).unwrap();
+        executor.submit(square, 3).result().unwrap();
+        assert_eq!(receiver.recv_timeout(LONG), Ok((16, 285)));
+        executor.shutdown(Shutdown::Wait);
+        assert_eq!(receiver.try_recv(), Ok((0, 0)));
+    });
+}
+
+/// An observer that holds its own executor, and a mark that goes with it.
+#[track_caller]
+fn check_is_let_go(is_used: bool, how: Shutdown) {
+    let mark = Arc::new(());
+    let handle = Arc::new(OnceLock::<ProcessPoolExecutor>::new());
+    let held = (Arc::clone(&mark), Arc::clone(&handle));
+    let observer =
+        move |_: &Event| assert!(held.1.get().is_some() && Arc::strong_count(&held.0) > 1);
+    let executor = builder(1).observer(observer).build().unwrap();
+    handle.set(executor.clone()).unwrap();
+    if is_used {
+        executor.submit(square, 1).result().unwrap();
+    }
+    executor.shutdown(how);
+    executor.shutdown(Shutdown::Wait);
+    assert_eq!(Arc::strong_count(&mark), 1, "{is_used}, {how:?}");
+}
+
+#[test]
+fn one_is_let_go_at_the_end() {
+    isolated(|| {
+        for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
+            check_is_let_go(true, how);
+            check_is_let_go(false, how);
+        }
+    });
+}
+
+#[test]
+fn one_that_takes_its_time_holds_up_no_calls() {
+    isolated(|| {
+        let (gate, blocks) = mpsc::channel::<()>();
+        let blocks = Mutex::new(blocks);
+        let log = Arc::new(Log::default());
+        let kept = Arc::clone(&log);
+        let observer = move |event: &Event| {
+            if matches!(event, Event::CallSubmitted { call: 1, .. }) {
+                blocks.lock().unwrap().recv().unwrap();
+            }
+            kept.push(event);
+        };
+        let executor = builder(1).observer(observer).build().unwrap();
+        let sum: u64 = executor.map(square, 0..100).map(Result::unwrap).sum();
+        assert_eq!((sum, log.events().len()), (328_350, 0));
+        executor.shutdown(Shutdown::NoWait);
+        gate.send(()).unwrap();
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn a_forked_child_tells_nothing() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        executor.submit(square, 1).result().unwrap();
+        log.until(1, "finished");
+        let words = log.words();
+        in_forked_child(|| {
+            assert!(executor.submit(square, 1).error().is_some() && executor.resize(2).is_err());
+            executor.shutdown(Shutdown::Wait);
+            assert_eq!(log.words(), words);
+        });
+        assert_eq!(log.words(), words);
+        executor.shutdown(Shutdown::Wait);
+        log.check_end(&executor);
+    });
+}
+
+#[test]
+fn a_running_call_is_not_cancelled_and_that_is_no_event() {
+    isolated(|| {
+        let (executor, log) = ready(1);
+        let (gate, record) = (loky_tests::Event::new(), loky_tests::Record::new());
+        let calls = burst(&executor, &record, [Step::Wait(gate.clone()), Step::Pass]);
+        until_running(&calls[0]);
+        assert!(!calls[0].cancel() && calls[1].cancel());
+        gate.set();
+        executor.shutdown(Shutdown::Wait);
+        let finished = |word: &String| word.starts_with("finished");
+        let finished: Vec<_> = log.words().into_iter().filter(finished).collect();
+        assert_eq!(finished, ["finished 2: Cancelled", "finished 1"]);
+        log.check_end(&executor);
+    });
+}
