@@ -141,11 +141,18 @@ impl World {
     }
 }
 
+/// Every order in which no thread is interrupted more often than this: all orders (which were tried) take a quarter of a minute.
+fn explore(world: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(world);
+}
+
 /// Two who wait for two calls of one worker: whoever reads hands on to the other, whichever answer comes first.
 #[test]
 fn who_leaves_hands_on() {
     for order in [[0, 1], [1, 0]] {
-        loom::model(move || {
+        explore(move || {
             let world = World::new();
             let other = thread::spawn({
                 let world = Arc::clone(&world);
@@ -162,10 +169,24 @@ fn who_leaves_hands_on() {
     }
 }
 
+/// The reader's call is cancelled while it polls, and its worker never says anything.
+#[test]
+fn a_reader_whose_call_goes_is_woken() {
+    explore(|| {
+        let world = World::new();
+        let canceller = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.cancel(0)
+        });
+        world.wait(0);
+        canceller.join().unwrap();
+    });
+}
+
 /// The reader's call is cancelled while it polls: it is woken, and hands on to the one who is parked.
 #[test]
 fn a_reader_whose_call_goes_hands_on() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new();
         let reader = thread::spawn({
             let world = Arc::clone(&world);
@@ -187,7 +208,7 @@ fn a_reader_whose_call_goes_hands_on() {
 /// The pool's thread reads while a waiter comes: one of them reads the answer, and the waiter hears of it.
 #[test]
 fn a_waiter_and_the_background_lose_nothing() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new();
         let background = thread::spawn({
             let world = Arc::clone(&world);
