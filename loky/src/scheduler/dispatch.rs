@@ -3,8 +3,12 @@
 //! A worker that has an answer to give is at work on the next call before anybody has read the answer, if it has one. So
 //! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
 //! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
-//! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for longer than [`limits::TAKE_BACK`] is taken back and goes to the
-//! front of the queue; its worker gets one call at a time from there on until it has given an answer.
+//! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for
+//! longer than [`limits::TAKE_BACK`] is taken back and goes to the front of the queue; its worker gets one call at a time from
+//! there on until it has given an answer.
+//!
+//! The price: calls no longer begin strictly in the order in which they were submitted. One that was given ahead may begin up
+//! to `TAKE_BACK` later than one that came after it.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
