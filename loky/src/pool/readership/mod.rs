@@ -9,25 +9,31 @@
 //!     └────── unread for PICK_UP, or attended ───────────────────┘   └──▶ Nobody, once nothing is to come
 //! ```
 //!
-//! | who            | reads                                                   | takes over                                    |
-//! |----------------|---------------------------------------------------------|-----------------------------------------------|
-//! | *a waiter*     | the worker that has the call whose outcome it waits for | from nobody and from the background           |
-//! | *background*   | in the pool's own thread, with poll(2)                  | what nobody has read for [`PICK_UP`](crate::limits::PICK_UP); at once what is attended (a callback, a waker, `wait`) |
+//! | who          | reads                                                   | takes over                                           |
+//! |--------------|---------------------------------------------------------|------------------------------------------------------|
+//! | *a waiter*   | the worker that has the call whose outcome it waits for | from nobody and from the background; along with it   |
+//! |              |                                                         | what nobody has read for `limits::NEGLECTED`         |
+//! | *background* | in the pool's own thread, with poll(2)                  | what nobody has read for `limits::PICK_UP`; at once  |
+//! |              |                                                         | what is attended (a callback, a waker, `wait`)       |
 //!
 //! **Why no answer lies unread.** A worker with calls and without a reader has `unread_since`, and the pool's thread sleeps
 //! no longer than until `PICK_UP` after it: whoever makes a worker so (a dispatch, a reader that leaves) sees under the same
 //! lock until when the thread sleeps, and wakes it if that is later. So any answer is read within `PICK_UP` by the thread
-//! itself, whatever waiters do. Everything else is only quicker:
+//! itself, whatever waiters do (but for a waker that blocks in that thread, which no waker may). Everything else is only
+//! quicker:
 //!
 //! * a waiter that leaves while others are parked on calls of the same worker nudges one of them, which then reads itself;
-//! * so does a dispatch of a call that somebody is parked on, if its worker has no reader.
+//! * so does a dispatch of a call that somebody is parked on, if its worker has no reader;
+//! * answers are acted upon before their reader gives the inbox back, so a worker that is given its next calls by that keeps
+//!   the background as its reader.
 //!
 //! **Why no reader sleeps on.** A waiter blocks in a plain read only while its call runs, and without a deadline. A call that
 //! runs can end in these ways: by its answer (which it reads), by the death or the killing of its worker, and by the end of
 //! the pool, which kills the worker. In the last two the pool shuts its own end of the channel, at which the read
 //! returns, also when a child of the worker holds the other end. In every other case the waiter polls the channel
 //! together with a descriptor of its own, which is written to by whatever takes its call away: a cancel, a take-back, the
-//! end of the pool.
+//! end of the pool. The descriptor is noted with the call, and only its owner takes that note away: another thread that waits
+//! for the same call may poll by then, where the call lies now.
 //!
 //! Modelled with loom in `model.rs`.
 
