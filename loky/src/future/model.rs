@@ -14,7 +14,7 @@ mod locks {
 #[expect(clippy::duplicate_mod, reason = "the very source, over other locks")]
 mod slot;
 
-use self::slot::{Promise, Slot, Unparked, run_callbacks};
+use self::slot::{Promise, Slot, Unparked};
 
 /// A pool that nobody asks anything.
 fn promise() -> (Promise, Arc<Slot>) {
@@ -45,7 +45,7 @@ fn who_is_parked_sees_the_outcome() {
                 assert!(slot.peek().is_some());
             })
         });
-        run_callbacks(promise.resolve(Ok(Vec::new().into()), Some(1)).tell());
+        promise.resolve(Ok(Vec::new().into()), Some(1)).tell_everybody();
         parked.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
@@ -96,7 +96,7 @@ fn a_callback_runs_once() {
                 }))
             }
         });
-        run_callbacks(promise.resolve(Ok(Vec::new().into()), None).tell());
+        promise.resolve(Ok(Vec::new().into()), None).tell_everybody();
         adding.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
     });

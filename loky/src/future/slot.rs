@@ -301,7 +301,7 @@ impl Drop for Promise {
             let error = Error::new(ErrorKind::BrokenProcessPool, message)
                 .with_task(slot.task)
                 .with_execution(Execution::Started);
-            run_callbacks(fill(&slot, Err(error), None).tell());
+            fill(&slot, Err(error), None).tell_everybody();
         }
     }
 }
@@ -316,9 +316,21 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    /// Tells all but the callbacks, which come back to be run where the pool wants them to.
+    /// The callbacks, to be run where the pool wants them to.
     #[must_use = "the callbacks are still to be run"]
-    pub(crate) fn tell(self) -> Vec<Callback> {
+    pub(crate) fn take_callbacks(&mut self) -> Vec<Callback> {
+        std::mem::take(&mut self.callbacks)
+    }
+
+    /// Tells all, here and now.
+    pub(crate) fn tell_everybody(mut self) {
+        let callbacks = self.take_callbacks();
+        self.tell();
+        run_callbacks(callbacks);
+    }
+
+    /// Tells all others.
+    pub(crate) fn tell(self) {
         for Watcher { number, sender } in self.watchers {
             // Perhaps nobody listens any more.
             let _ = sender.send(number);
@@ -327,7 +339,6 @@ impl Audience {
             // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
             let _ = unwind::guarded(|| waker.wake());
         }
-        self.callbacks
     }
 }
 

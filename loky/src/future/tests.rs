@@ -8,7 +8,7 @@ use std::sync::{Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
-use super::slot::{Promise, run_callbacks};
+use super::slot::Promise;
 use super::*;
 use crate::codec::output;
 
@@ -37,7 +37,7 @@ impl Holder {
 
     fn resolve(&self, outcome: Outcome) {
         let pid = self.running_in.lock().unwrap().take();
-        run_callbacks(self.take().expect("it is open").resolve(outcome, pid).tell());
+        self.take().expect("it is open").resolve(outcome, pid).tell_everybody();
     }
 }
 
@@ -58,7 +58,7 @@ impl Driver for Holder {
         }
         let Some(promise) = self.take() else { return Cancelled::IsOver };
         let error = Error::new(ErrorKind::Cancelled, "cancelled").with_task(TASK);
-        run_callbacks(promise.resolve(Err(error), None).tell());
+        promise.resolve(Err(error), None).tell_everybody();
         Cancelled::Yes
     }
 

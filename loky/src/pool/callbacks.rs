@@ -48,10 +48,12 @@ impl Callbacks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).start(pool)
     }
 
-    /// Has `callbacks` of this pool run, after those before them.
-    pub(super) fn run(&self, pool: u64, callbacks: Vec<Callback>) {
+    /// Has `callbacks` of this pool run, after those before them. Where no thread is to be had they come back, to be run by
+    /// who has them: better late than never.
+    #[must_use = "they are still to be run"]
+    pub(super) fn send(&self, pool: u64, callbacks: Vec<Callback>) -> Vec<Callback> {
         if callbacks.is_empty() {
-            return;
+            return callbacks;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = state.start(pool);
@@ -60,10 +62,9 @@ impl Callbacks {
             State::Running { sender, .. } => sender.send(work).err().map(|unsent| unsent.0),
             State::Unstarted { .. } | State::Finished => Some(work),
         };
-        drop(state);
-        // No thread to be had: here, then. Better late than never.
-        if let Some(work) = unsent {
-            work.perform(None);
+        match unsent {
+            Some(Work::Callbacks(callbacks)) => callbacks,
+            Some(Work::Events(_)) | None => Vec::new(),
         }
     }
 

@@ -37,7 +37,7 @@ use self::state::{Decided, DriverState, Pending, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::slot::{Promise, Slot, run_callbacks};
+use crate::future::slot::{Audience, Promise, Slot, run_callbacks};
 use crate::future::{Cancelled, Driver, check_process};
 use crate::id::CallId;
 use crate::limits;
@@ -63,6 +63,8 @@ pub(crate) struct Pool {
     depth: AtomicUsize,
     wake: Wake,
     callbacks: Callbacks,
+    /// Whose turn it is to hand outcomes out.
+    turn: Mutex<()>,
     /// How many threads have outcomes in their hands that are not handed out yet.
     handing_out: AtomicUsize,
     /// Whether the driver would end if that were none.
@@ -98,6 +100,7 @@ impl Pool {
             changed: Condvar::new(),
             wake,
             callbacks,
+            turn: Mutex::new(()),
             handing_out: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             is_driven: AtomicBool::new(false),
@@ -122,27 +125,37 @@ impl Pool {
 
     /// Feeds the scheduler, performs what it decides, and hands out what was decided.
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let (answer, decided) = self.decide(feed);
-        if decided.has_ended() {
+        let (answer, decided, turn) = self.decide(feed);
+        if let Some(turn) = turn {
             // Wakers run here, and whatever they do: the pool does not end before this thread is through.
             let _member = Membership::of(self.id);
-            self.callbacks.run(self.id, decided.resolve());
+            let (callbacks, audiences) = decided.resolve();
+            let unsent = self.callbacks.send(self.id, callbacks);
+            drop(turn);
+            audiences.into_iter().for_each(Audience::tell);
+            run_callbacks(unsent);
             self.handed_out();
         }
         answer
     }
 
-    /// Feeds the scheduler and performs what it decides. Who hands out what was decided says [`handed_out`](Self::handed_out)
-    /// when that is done, if there was anything.
-    fn decide<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> (T, Decided) {
+    /// Feeds the scheduler and performs what it decides. If calls have ended by that, it is this thread's turn to hand the
+    /// outcomes out: one thread after another, in the order of what happened, so that whoever sees an outcome finds the
+    /// callbacks of all earlier ones before those of later ones. It says [`handed_out`](Self::handed_out) when it is through.
+    fn decide<T>(
+        &self,
+        feed: impl FnOnce(&mut State, Instant) -> T,
+    ) -> (T, Decided, Option<MutexGuard<'_, ()>>) {
         let now = clock::now();
         let mut state = self.lock();
         let answer = feed(&mut state, now);
         let mut decided = state.perform(now);
         state.events.send();
-        if decided.has_ended() {
+        let turn = decided.has_ended().then(|| {
             self.handing_out.fetch_add(1, Ordering::SeqCst);
-        }
+            // Nobody who has it wants the lock that is held here, nor does anything that takes time.
+            self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        });
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
         if state.prewarming > 0 {
@@ -153,7 +166,7 @@ impl Pool {
             self.wake.wake();
         }
         decided.wake_waiters();
-        (answer, decided)
+        (answer, decided, turn)
     }
 
     /// Something that was decided is handed out: if the driver waits for that alone, it may end.
@@ -390,10 +403,13 @@ impl Driver for Pool {
     }
 
     fn cancel(&self, call: CallId) -> Cancelled {
-        let (cancelled, decided) = self.decide(|state, now| state.cancel(now, call));
-        if decided.has_ended() {
+        let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call));
+        if let Some(turn) = turn {
             let _member = Membership::of(self.id);
-            run_callbacks(decided.resolve());
+            let (callbacks, audiences) = decided.resolve();
+            drop(turn);
+            audiences.into_iter().for_each(Audience::tell);
+            run_callbacks(callbacks);
             self.handed_out();
         }
         cancelled

@@ -144,16 +144,17 @@ impl Decided {
         self.waiters.drain(..).for_each(|wake| wake.wake());
     }
 
-    /// Hands the outcomes out. The callbacks come back, to be run where they belong.
-    pub(super) fn resolve(self) -> Vec<Callback> {
+    /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
+    /// be run where they belong.
+    pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
         let ended = self.ended.into_iter();
-        let audiences: Vec<Audience> = ended
+        let mut audiences: Vec<Audience> = ended
             .map(|Ended { promise, task, ending, worker_pid }| {
                 promise.resolve(ending.into_outcome(task), worker_pid)
             })
             .collect();
-        // Only now, since these are the user's code: a waker may wait for another of these calls.
-        audiences.into_iter().flat_map(Audience::tell).collect()
+        let callbacks = audiences.iter_mut().flat_map(Audience::take_callbacks).collect();
+        (callbacks, audiences)
     }
 }
 

@@ -304,9 +304,12 @@ impl World {
             self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
         }
         let how = self.random.one_of(&[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
-        self.pool.scheduler.shutdown(self.pool.now, how);
+        let start = self.pool.now;
+        self.pool.scheduler.shutdown(start, how);
         self.perform();
         self.settle("the pool ends", |world| world.is_over);
+        let took = self.pool.now - start;
+        assert!(how != Shutdown::Kill || took <= Duration::from_secs(5), "to kill took {took:?}");
         assert!(self.open.is_empty(), "calls were lost: {:?}", self.open);
         assert!(self.workers.is_empty(), "workers were forgotten");
     }
