@@ -43,6 +43,8 @@ impl Event {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-tests-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // Of a process of the same number that was killed.
+        let _ = fs::remove_file(&path);
         let text = std::ffi::CString::new(path.to_str().expect("a plain path")).expect("no zeros");
         #[expect(unsafe_code, reason = "mkfifo has no wrapper in std")]
         // SAFETY: a string that ends in zero.
