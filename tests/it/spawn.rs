@@ -22,6 +22,8 @@ impl Scratch {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-tests-scratch-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // Of a process of the same number that was killed.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self { path: path.canonicalize().unwrap() }
     }

@@ -39,6 +39,8 @@ impl Record {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-tests-{}-record-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // Of a process of the same number that was killed.
+        let _ = fs::remove_file(&path);
         File::create_new(&path).expect("a temporary folder");
         Self { owner: Some(Arc::new(Owner(path.clone()))), path }
     }
