@@ -91,7 +91,8 @@ fn check_storm(n_calls: usize, outcomes_per_kill: usize) {
         failures += usize::from(check_outcome(call, index as u64, starts[index]));
     }
     assert!(kills > n_calls / outcomes_per_kill / 2, "{kills}");
-    assert!((1..=kills).contains(&failures), "{failures} calls failed by {kills} deaths");
+    // None, where calls are given out so sparingly that most deaths find an idle worker.
+    assert!(failures <= kills, "{failures} calls failed by {kills} deaths");
     assert!(!executor.is_broken());
     executor.prewarm().unwrap();
     assert_eq!(executor.worker_pids().len(), 4);
