@@ -73,6 +73,7 @@ extern crate self as loky;
 mod clock;
 mod codec;
 mod config;
+mod cpu_count;
 mod entry;
 mod error;
 mod executor;
@@ -159,6 +160,7 @@ pub use loky_macros::main;
 pub use loky_macros::task;
 
 pub use crate::config::{CrashPolicy, Stdio};
+pub use crate::cpu_count::{cpu_count, physical_cpu_count};
 pub use crate::entry::init;
 pub use crate::error::{
     Error, ErrorKind, Execution, PanicReport, RemoteError, Result, TaskResult, WorkerExit,

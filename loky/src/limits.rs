@@ -131,3 +131,10 @@ pub(crate) const MAX_DEPTH: u32 = 10;
 /// The stack of the library's own threads, which run no code of the user but wakers (and callbacks, where the system gives no
 /// thread for these).
 pub(crate) const THREAD_STACK_BYTES: usize = 256 * 1024;
+
+/// How much of a file of the kernel is read to count CPUs. The table of mounts is the long one: where thousands of containers
+/// run it has hundreds of KiB, and those of the cgroups are among its first lines.
+pub(crate) const MAX_KERNEL_TEXT_BYTES: usize = 1 << 20;
+
+/// The numbers of CPUs are below this: Linux can be built for 8192 at most.
+pub(crate) const MAX_CPUS: usize = 1 << 16;

@@ -6,6 +6,7 @@ mod as_completed;
 mod callbacks;
 mod cancel;
 mod churn;
+mod cpu_count;
 mod crash_matrix;
 mod endings;
 mod entry;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["observer"],
     &["config", "codec"],
     &["sys", "scheduler"],
-    &["future", "task"],
+    &["future", "task", "cpu_count"],
     &["registry", "wire"],
     &["transport"],
     &["worker", "spawn"],
