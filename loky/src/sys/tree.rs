@@ -22,6 +22,8 @@ struct Stat {
     state: u8,
     parent: u32,
     session: u32,
+    /// When it was started, which tells it from a later one of the same number.
+    started: u64,
 }
 
 impl Stat {
@@ -38,7 +40,8 @@ impl Stat {
         let parent = fields.next()?.parse().ok()?;
         let _group = fields.next()?;
         let session = fields.next()?.parse().ok()?;
-        Some(Self { pid, state, parent, session })
+        let started = fields.nth(15)?.parse().ok()?;
+        Some(Self { pid, state, parent, session, started })
     }
 
     fn is_alive(&self) -> bool {
@@ -54,22 +57,56 @@ fn processes() -> Vec<Stat> {
         .collect()
 }
 
-/// The processes that belong to `roots`: in their sessions, or descended from them. Not the roots themselves.
-fn belonging(all: &[Stat], roots: &HashSet<u32>) -> Vec<Stat> {
-    let mut members = roots.clone();
-    loop {
-        let before = members.len();
-        for stat in all {
-            if roots.contains(&stat.session) || members.contains(&stat.parent) {
-                members.insert(stat.pid);
+/// Some processes, and how to find what belongs to them.
+struct Family {
+    /// They are not looked for themselves.
+    roots: HashSet<u32>,
+    /// Theirs, and those of members that have one of their own, which would be lost from sight with them.
+    sessions: HashSet<u32>,
+}
+
+impl Family {
+    fn of(roots: &[u32]) -> Self {
+        let roots: HashSet<_> = roots.iter().copied().collect();
+        Self { sessions: roots.clone(), roots }
+    }
+
+    /// The members, dead ones that are not reaped included: in these sessions, or descended from the roots. Not the roots
+    /// themselves.
+    fn members(&self, all: &[Stat]) -> Vec<Stat> {
+        let mut members = self.roots.clone();
+        loop {
+            let before = members.len();
+            for stat in all {
+                if self.sessions.contains(&stat.session) || members.contains(&stat.parent) {
+                    members.insert(stat.pid);
+                }
+            }
+            if members.len() == before {
+                break;
             }
         }
-        if members.len() == before {
-            break;
-        }
+        let belongs = |stat: &&Stat| members.contains(&stat.pid) && !self.roots.contains(&stat.pid);
+        all.iter().filter(belongs).copied().collect()
     }
-    let belongs = |stat: &&Stat| members.contains(&stat.pid) && !roots.contains(&stat.pid);
-    all.iter().filter(belongs).filter(|stat| stat.is_alive()).copied().collect()
+
+    /// Kills the members that are there now. One of those that were.
+    fn kill_members(&mut self) -> Option<Killed> {
+        let members = self.members(&processes());
+        let leaders = members.iter().filter(|member| member.pid == member.session);
+        self.sessions.extend(leaders.map(|leader| leader.pid));
+        let mut killed = None;
+        for member in members.into_iter().filter(Stat::is_alive) {
+            let last = killed.and_then(|Killed { pidfd }| pidfd);
+            killed = Some(Killed { pidfd: kill(member).or(last) });
+        }
+        killed
+    }
+}
+
+/// A process that was told to die, if it can be waited for.
+struct Killed {
+    pidfd: Option<OwnedFd>,
 }
 
 /// Kills what belongs to `roots`, but not the roots themselves.
@@ -78,7 +115,7 @@ fn belonging(all: &[Stat], roots: &HashSet<u32>) -> Vec<Stat> {
 /// one that is not sure asks [`is_free`].
 pub(crate) fn kill_below(roots: &[u32], reserve: &mut Reserve) {
     if !roots.is_empty() {
-        reserve.lend(|| kill_until_none_is_found(roots.iter().copied().collect()));
+        reserve.lend(|| kill_until_none_is_found(Family::of(roots)));
     }
 }
 
@@ -91,42 +128,28 @@ pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl F
         return;
     }
     reserve.lend(|| {
-        let mut roots = roots.iter().copied().collect();
-        for member in belonging(&processes(), &roots) {
-            drop(kill(member));
-            if member.pid == member.session {
-                roots.insert(member.pid);
-            }
-        }
+        let mut family = Family::of(roots);
+        family.kill_members();
         kill_roots();
-        kill_until_none_is_found(roots);
+        kill_until_none_is_found(family);
     });
 }
 
 /// Repeated until a scan finds nobody: a process that forks meanwhile does not get away, and one that was killed is dead when
 /// this returns, unless it takes too long to die.
-fn kill_until_none_is_found(mut roots: HashSet<u32>) {
+fn kill_until_none_is_found(mut family: Family) {
     let deadline = clock::deadline(Some(limits::KILL_SCANS));
-    loop {
-        let victims = belonging(&processes(), &roots);
-        if victims.is_empty() || deadline.is_some_and(|deadline| deadline <= clock::now()) {
+    while let Some(killed) = family.kill_members() {
+        if deadline.is_some_and(|deadline| deadline <= clock::now()) {
             return;
-        }
-        let mut killed = None;
-        for victim in victims {
-            killed = kill(victim).or(killed);
-            if victim.pid == victim.session {
-                // Its own session would be lost from sight with it.
-                roots.insert(victim.pid);
-            }
         }
         wait_for_death(killed);
     }
 }
 
 /// Waits a moment for one of those that were killed; the next scan looks for the others.
-fn wait_for_death(killed: Option<OwnedFd>) {
-    match killed {
+fn wait_for_death(killed: Killed) {
+    match killed.pidfd {
         Some(pidfd) => {
             let mut set = PollSet::default();
             set.add(pidfd.as_fd(), true, false);
@@ -146,7 +169,7 @@ fn kill(stat: Stat) -> Option<OwnedFd> {
     let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw)?;
     let pidfd = open_pidfd(pid);
     let is_same =
-        Stat::read(stat.pid).is_some_and(|now| now.session == stat.session && now.is_alive());
+        Stat::read(stat.pid).is_some_and(|now| now.started == stat.started && now.is_alive());
     if !is_same {
         return None;
     }
@@ -162,17 +185,17 @@ mod tests {
     use super::*;
 
     fn stat(pid: u32, parent: u32, session: u32) -> Stat {
-        Stat { pid, state: b'S', parent, session }
+        Stat { pid, state: b'S', parent, session, started: 1 }
     }
 
     #[test]
     fn the_name_may_hold_anything() {
-        let line = b"12 (a) b (c)) R 3 4 5 0 -1";
+        let line = b"12 (a) b (c)) R 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 15 16 17 0 99 18 19";
         assert_eq!(
             Stat::parse(12, line),
-            Some(Stat { pid: 12, state: b'R', parent: 3, session: 5 })
+            Some(Stat { pid: 12, state: b'R', parent: 3, session: 5, started: 99 })
         );
-        for cut in 0..line.len() - 8 {
+        for cut in 0..line.len() - b"99 18 19".len() {
             assert_eq!(Stat::parse(12, &line[..cut]), None, "cut at {cut}");
         }
     }
@@ -188,8 +211,20 @@ mod tests {
             stat(20, 1, 20),  // a stranger
             Stat { state: b'Z', ..stat(14, 10, 10) },
         ];
-        let found = belonging(&all, &HashSet::from([10]));
-        assert_eq!(found.iter().map(|stat| stat.pid).collect::<Vec<_>>(), [11, 12, 13]);
+        let pids = |family: &Family| {
+            family.members(&all).into_iter().map(|stat| stat.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(pids(&Family::of(&[10])), [11, 12, 13, 14]);
+    }
+
+    #[test]
+    fn one_that_was_killed_is_looked_for_until_it_is_dead_also_when_its_parent_is_gone() {
+        let mut family = Family::of(&[10]);
+        family.sessions.insert(12);
+        let dying = [stat(1, 0, 1), stat(12, 1, 12), stat(15, 12, 12), stat(20, 1, 20)];
+        let found: Vec<_> = family.members(&dying).into_iter().map(|stat| stat.pid).collect();
+        assert_eq!(found, [12, 15]);
+        assert!(Family::of(&[10]).members(&dying).is_empty());
     }
 
     #[test]
