@@ -86,6 +86,8 @@ impl State {
         let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
         let body = move || {
             let _member = Membership::of(pool);
+            // It goes before the membership does: with it may go the last handle of the pool, whose end waits for this thread.
+            let observer = observer;
             receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
         };
         let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body)?;
