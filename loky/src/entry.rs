@@ -5,10 +5,15 @@
 
 use std::ffi::{c_char, c_int};
 
+use std::thread;
+
+use crate::executor;
+use crate::pool;
 use crate::role;
+use crate::scheduler::Shutdown;
 use crate::sys::init_array::{self, Initializer};
 use crate::sys::startup;
-use crate::worker::{self, Calling};
+use crate::worker::{self, Calling, NestedPools};
 
 /// Makes this process a worker, if that is what it was started for; returns otherwise.
 ///
@@ -31,15 +36,32 @@ pub fn init() {
     role::set_entered();
     if let Calling::Worker(cookie) = worker::calling() {
         startup::close_inherited();
-        worker::run(cookie);
+        worker::run(cookie, NESTED_POOLS);
     }
+    prepare_for_forks();
 }
 
-/// What `loky::main!` holds while the user's `main` runs.
+/// Uses for the first time, while there is hardly another thread, what a fork must not find in the middle of its first use.
+fn prepare_for_forks() {
+    let _ = (pool::are_any_left(), executor::is_one_shared());
+}
+
+/// What `loky::main!` holds while the user's `main` runs. At its end the executors that are still there finish what they have
+/// accepted; if it ends in a panic, they are killed.
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use]
 pub struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        pool::end_all(if thread::panicking() { Shutdown::Kill } else { Shutdown::Wait });
+    }
+}
+
+/// What a worker does at its own end: so that what its tasks have submitted without waiting for it is not lost.
+const NESTED_POOLS: NestedPools =
+    NestedPools { are_any_left: pool::are_any_left, finish: || pool::end_all(Shutdown::Wait) };
 
 /// The beginning of what `loky::main!` expands to.
 #[doc(hidden)]
@@ -61,8 +83,9 @@ pub fn enter_before_main(
         startup::close_inherited(); // Before others open what is theirs.
         // This never returns to where the remaining ones would be called.
         init_array::run_remaining(own, argc, argv, envp);
-        worker::run(cookie);
+        worker::run(cookie, NESTED_POOLS);
     }
+    prepare_for_forks();
 }
 
 /// Lets the `#[test]` functions of a test binary use executors. Once, at the root of the crate.

@@ -40,6 +40,11 @@ pub(crate) struct WorkerId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(pub(crate) u64);
 
+impl Ticket {
+    /// The initializer's, which has no slot: nobody takes it back, and the worker has nothing else.
+    pub(crate) const INITIALIZER: Self = Self(u64::MAX);
+}
+
 /// What tells one table from another: how many tasks, and a hash of their names and signatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {

@@ -27,7 +27,12 @@
 //!
 //! **An executor** is a pool of workers: [`ProcessPoolExecutor`]. [`submit`](ProcessPoolExecutor::submit) gives a [`Future`],
 //! [`map`](ProcessPoolExecutor::map) a lazy iterator ([`Map`] has its adapters); [`wait`] and [`as_completed`] wait for many
-//! futures. Dropping the last handle finishes what was accepted.
+//! futures. Dropping the last handle finishes what was accepted. [`get_reusable_executor`] gives the one that the whole process
+//! shares, so that nobody has to pass it around or to start workers twice.
+//!
+//! **Workers** live as long as their [`Builder`] says: they may leave when they have nothing to do, be replaced after so many calls
+//! or so much memory, run an initializer first, and have variables of their own. [`worker_index`] tells a task which of them it
+//! runs in.
 //!
 //! **An error** says what happened: [`Error::kind`], and for a dead worker [`Error::worker_exit`], for a panic
 //! [`Error::panic`]; [`Error::execution`] says whether the call may have run. Which calls a dying worker takes with it is the
@@ -41,6 +46,7 @@
 //! - Nothing is left behind: no process, descriptor, thread or file after a shutdown; and when this process is gone, by SIGKILL
 //!   too, its workers and what they started are gone within two seconds. What a task moved into a session of its own *and* whose
 //!   parent has died is beyond what can be found.
+//! - The end of [`main!`] finishes what was accepted; `std::process::exit` and signals do not.
 //! - The library prints nothing, and changes no signal handler, signal mask or environment variable of this process.
 //! - A stack overflow of a Rust thread ends in an abort: in a [`WorkerExit`] the two look alike.
 //! - In a process that was forked off the one that made an executor, its handles fail with [`ErrorKind::InvalidConfig`].
@@ -119,6 +125,10 @@ pub mod __private;
 /// }
 /// ```
 ///
+/// At its end, executors that are still there finish what they have accepted, as Python's do at exit: the reusable one, those in
+/// statics, those that were shut down without waiting. They take no more calls then, and no others begin. If `main` panics, they
+/// are killed.
+///
 /// In the examples of a crate's documentation, which rustdoc joins into one program, add `loky::enable_test_support!();` to
 /// one of them, or mark each as `standalone_crate`.
 pub use loky_macros::main;
@@ -159,13 +169,17 @@ pub use loky_macros::main;
 /// module of its own name, unless `companion` gives that type another.
 pub use loky_macros::task;
 
-pub use crate::config::{CrashPolicy, Stdio};
+pub use crate::config::{CrashPolicy, InitializerOutput, Stdio};
 pub use crate::cpu_count::{cpu_count, physical_cpu_count};
 pub use crate::entry::init;
 pub use crate::error::{
     Error, ErrorKind, Execution, PanicReport, RemoteError, Result, TaskResult, WorkerExit,
 };
-pub use crate::executor::{Builder, ProcessPoolExecutor};
+pub use crate::executor::{
+    Builder, ProcessPoolExecutor, ReusableBuilder, Reuse, get_reusable_executor, reusable_executor,
+};
+#[doc(hidden)]
+pub use crate::executor::{Own, Reusable};
 pub use crate::future::{
     AsCompleted, AsCompletedTimeout, Future, ReturnWhen, Waited, as_completed, wait,
 };
@@ -174,3 +188,4 @@ pub use crate::observer::{Event, Retirement, Stats};
 pub use crate::registry::{IntoTask, Registry, TaskInfo, assert_registered, registry};
 pub use crate::scheduler::Shutdown;
 pub use crate::task::{Call, Task};
+pub use crate::worker::{depth, is_worker, worker_index};

@@ -128,6 +128,17 @@ pub(crate) const ANSWER_KEEP_BYTES: usize = 1024 * 1024;
 /// is a task that calls itself without end.
 pub(crate) const MAX_DEPTH: u32 = 10;
 
+/// How long the reusable executor's workers may have nothing to do until they leave, unless it is told otherwise. Python
+/// loky's figure: longer than a program pauses between two parts of one job.
+pub(crate) const REUSABLE_IDLE: Duration = Duration::from_secs(10);
+
+/// By how much a worker's memory may grow, unless a pool is told otherwise. Python loky's figure, which it raised from a third
+/// of it since caches of libraries were taken for leaks.
+pub(crate) const MEMORY_GROWTH_BYTES: u64 = 300_000_000;
+
+/// How often a worker looks at its memory at most. To look takes some microseconds.
+pub(crate) const MEMORY_LOOK: Duration = Duration::from_secs(1);
+
 /// The stack of the library's own threads, which run no code of the user but wakers (and callbacks, where the system gives no
 /// thread for these).
 pub(crate) const THREAD_STACK_BYTES: usize = 256 * 1024;

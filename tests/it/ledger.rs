@@ -97,6 +97,7 @@ fn word(event: &Event) -> String {
         Event::WorkerExited { index, exit, was_told: true, .. } => format!("left {index}: {exit}"),
         Event::WorkerExited { index, exit, .. } => format!("died {index}: {exit}"),
         Event::Resized { from, to, .. } => format!("resized {from} to {to}"),
+        Event::Replaced { by, .. } => format!("replaced by {by}"),
         Event::Broken { cause, .. } => format!("broken: {:?}", cause.kind()),
         Event::ShutDown { .. } => "shut down".to_owned(),
         other => panic!("a new event: {other:?}"),
@@ -121,6 +122,7 @@ pub(crate) struct Ledger {
     failed: u64,
     cancelled: u64,
     started: u64,
+    retired: u64,
     died: u64,
     is_shut_down: bool,
     is_broken: bool,
@@ -134,7 +136,7 @@ impl Ledger {
             | Event::CallGiven { .. }
             | Event::CallTakenBack { .. }
             | Event::CallFinished { .. } => self.enter_call(event),
-            Event::WorkerNotStarted { .. } => {}
+            Event::WorkerNotStarted { .. } | Event::Replaced { .. } => {}
             Event::Resized { from, to, .. } => assert_ne!(from, to),
             Event::Broken { .. } => assert!(!std::mem::replace(&mut self.is_broken, true)),
             Event::ShutDown { .. } => assert!(!std::mem::replace(&mut self.is_shut_down, true)),
@@ -196,6 +198,7 @@ impl Ledger {
                 let worker = self.workers.get_mut(worker_pid).expect("it was started");
                 assert!(worker.index == *index && !worker.is_retired, "{event:?}: {worker:?}");
                 worker.is_retired = true;
+                self.retired += 1;
                 let is_free = self.calls.values().all(|place| *place != Some(*worker_pid));
                 assert!(is_free, "{event:?}: it has calls");
             }
@@ -216,7 +219,9 @@ impl Ledger {
             (self.known.len() as u64, self.succeeded, self.failed, self.cancelled),
             "{stats:?}"
         );
-        assert_eq!((stats.workers_started, stats.workers_died), (self.started, self.died));
+        let Stats { workers_started, workers_retired, workers_died, .. } = *stats;
+        let workers = (workers_started, workers_retired, workers_died);
+        assert_eq!(workers, (self.started, self.retired, self.died), "{stats:?}");
         agree(stats);
     }
 }

@@ -3,8 +3,15 @@
 //! Nothing here acts; what a setting does is done where it belongs. Two pools with equal [`Settings`] behave alike, which is
 //! what reuse is decided by. Tested beside the code.
 
-use std::ffi::OsString;
+mod environment;
+mod initializer;
+
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use self::environment::Environment;
+pub(crate) use self::initializer::Initializer;
+pub use self::initializer::InitializerOutput;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
@@ -44,7 +51,13 @@ pub enum Stdio {
 pub(crate) struct Settings {
     pub(crate) max_workers: usize,
     pub(crate) crash_policy: CrashPolicy,
-    pub(crate) env: Vec<(OsString, OsString)>,
+    /// How long workers may have nothing to do. `None`: for ever.
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_tasks_per_worker: Option<usize>,
+    pub(crate) memory_growth_limit: Option<u64>,
+    pub(crate) initializer: Option<Initializer>,
+    pub(crate) init_timeout: Option<Duration>,
+    pub(crate) env: Environment,
     pub(crate) worker_exe: Option<PathBuf>,
     pub(crate) working_dir: Option<PathBuf>,
     pub(crate) stdout: Stdio,
@@ -56,19 +69,15 @@ impl Settings {
     /// Refuses what no pool can be made of, and makes paths absolute, so that a later change of directory does not matter.
     pub(crate) fn checked(mut self) -> Result<Self> {
         check_max_workers(self.max_workers)?;
-        for (name, value) in &self.env {
-            let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
-            if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
-                let name = String::from_utf8_lossy(name);
-                return Err(invalid(format!(
-                    "`env`: `{}` cannot be the name of a variable",
-                    name.escape_debug()
-                )));
-            }
-            if value.contains(&0) {
-                let name = String::from_utf8_lossy(name);
-                return Err(invalid(format!("`env`: the value of `{name}` has a zero byte in it")));
-            }
+        self.env.check()?;
+        if self.max_tasks_per_worker == Some(0) {
+            return Err(invalid("`max_tasks_per_worker` must be greater than 0".to_owned()));
+        }
+        if self.memory_growth_limit == Some(0) {
+            return Err(invalid("`memory_growth_limit` must be greater than 0".to_owned()));
+        }
+        if self.init_timeout == Some(Duration::ZERO) {
+            return Err(invalid("`init_timeout` must be greater than 0".to_owned()));
         }
         self.worker_exe = self.worker_exe.map(|path| absolute("worker_exe", &path)).transpose()?;
         self.working_dir =
@@ -79,6 +88,37 @@ impl Settings {
             }
         }
         Ok(self)
+    }
+
+    /// Whether all are equal but perhaps the number of workers. (And the observer, which is compared where it is known.)
+    pub(crate) fn are_same_but_for_size(&self, other: &Self) -> bool {
+        // In full, so that a new setting is not forgotten here.
+        let Self {
+            max_workers: _,
+            observer: _,
+            crash_policy,
+            idle_timeout,
+            max_tasks_per_worker,
+            memory_growth_limit,
+            initializer,
+            init_timeout,
+            env,
+            worker_exe,
+            working_dir,
+            stdout,
+            stderr,
+        } = self;
+        *crash_policy == other.crash_policy
+            && *idle_timeout == other.idle_timeout
+            && *max_tasks_per_worker == other.max_tasks_per_worker
+            && *memory_growth_limit == other.memory_growth_limit
+            && *initializer == other.initializer
+            && *init_timeout == other.init_timeout
+            && *env == other.env
+            && *worker_exe == other.worker_exe
+            && *working_dir == other.working_dir
+            && *stdout == other.stdout
+            && *stderr == other.stderr
     }
 }
 
@@ -128,10 +168,26 @@ mod tests {
             ("", "", "`` cannot be the name"),
             ("A=B", "", "`A=B` cannot be the name"),
             ("A\0", "", "`A\\0` cannot be the name"),
-            ("A", "b\0", "value of `A` has a zero byte"),
+            ("A", "b\0", "the value of `A` has a zero byte"),
         ] {
-            refused(Settings { env: vec![(name.into(), value.into())], ..settings() }, text);
+            let [mut env, mut worker_env] = [Environment::default(), Environment::default()];
+            env.set(name.into(), value.into());
+            worker_env.set_by_worker(name.into(), vec!["fine".into(), value.into()]);
+            refused(Settings { env, ..settings() }, &format!("`env`: {text}"));
+            refused(Settings { env: worker_env, ..settings() }, &format!("`worker_env`: {text}"));
         }
+        let mut env = Environment::default();
+        env.set_by_worker("A".into(), Vec::new());
+        refused(Settings { env, ..settings() }, "`worker_env`: no values are given for `A`");
+        let mut env = Environment::default();
+        env.set_inner_threads(0);
+        refused(Settings { env, ..settings() }, "`inner_threads` must be greater than 0");
+        let max_tasks_per_worker = Some(0);
+        refused(Settings { max_tasks_per_worker, ..settings() }, "`max_tasks_per_worker` must be");
+        let memory_growth_limit = Some(0);
+        refused(Settings { memory_growth_limit, ..settings() }, "`memory_growth_limit` must be");
+        let init_timeout = Some(Duration::ZERO);
+        refused(Settings { init_timeout, ..settings() }, "`init_timeout` must be greater than 0");
         refused(
             Settings { worker_exe: Some(PathBuf::new()), ..settings() },
             "`worker_exe`: cannot make an empty path absolute",

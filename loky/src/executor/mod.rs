@@ -4,12 +4,17 @@
 //! last handle ends the pool; that is all the state that lies here. Tested in the package `tests`.
 
 mod builder;
+mod reusable;
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-pub use self::builder::Builder;
+pub use self::builder::{Builder, Own};
+pub(crate) use self::reusable::is_one_shared;
+pub use self::reusable::{
+    Reusable, ReusableBuilder, Reuse, get_reusable_executor, reusable_executor,
+};
 
 use crate::codec::Witness;
 use crate::config::{Settings, check_max_workers};
@@ -54,17 +59,31 @@ pub struct ProcessPoolExecutor {
 /// What all clones of an executor share: when it goes, the pool ends.
 struct Handle {
     pool: Arc<Pool>,
+    /// Whether its end is not to be waited for.
+    is_released: bool,
+}
+
+impl Handle {
+    /// Lets a handle go that nobody holds who would want to wait for the pool's end, if it is the last.
+    fn release(handle: Arc<Self>) {
+        if let Some(mut last) = Arc::into_inner(handle) {
+            last.is_released = true;
+        }
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let how = if thread::panicking() { Shutdown::Kill } else { Shutdown::Wait };
-        self.pool.shutdown(how);
+        self.pool.shutdown(match self.is_released {
+            true => Shutdown::NoWait,
+            false if thread::panicking() => Shutdown::Kill,
+            false => Shutdown::Wait,
+        });
     }
 }
 
 impl ProcessPoolExecutor {
-    /// An executor with [`std::thread::available_parallelism`] workers and every other setting at its default.
+    /// An executor with [`cpu_count`](crate::cpu_count()) workers and every other setting at its default.
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -78,7 +97,7 @@ impl ProcessPoolExecutor {
     }
 
     fn from_settings(settings: Settings) -> Result<Self> {
-        Ok(Self { handle: Arc::new(Handle { pool: Pool::new(settings)? }) })
+        Ok(Self { handle: Arc::new(Handle { pool: Pool::new(settings)?, is_released: false }) })
     }
 
     fn pool(&self) -> &Arc<Pool> {
@@ -162,8 +181,10 @@ impl ProcessPoolExecutor {
     /// Takes no more calls, and ends the pool in the given way. Each handle can do it; dropping handles does it as well.
     ///
     /// A second shutdown may be harsher than the first: [`Shutdown::Kill`] after [`Shutdown::NoWait`] kills. In a callback it
-    /// returns at once, whatever the way.
+    /// returns at once, whatever the way. After that of the reusable executor, the next
+    /// [`get_reusable_executor`](crate::get_reusable_executor) makes another.
     pub fn shutdown(&self, how: Shutdown) {
+        reusable::forget(&self.handle);
         self.pool().shutdown(how);
     }
 

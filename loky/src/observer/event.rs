@@ -80,7 +80,8 @@ pub enum Event {
         /// Why not.
         cause: Error,
     },
-    /// A worker has shaken hands: it can be given calls.
+    /// A worker can be given calls: it has shaken hands, and run the [initializer](crate::Builder::initializer), if there is
+    /// one.
     #[non_exhaustive]
     WorkerReady {
         /// Which.
@@ -88,7 +89,8 @@ pub enum Event {
         /// As what it started.
         index: usize,
     },
-    /// A worker was told to leave. It has nothing to do.
+    /// A worker was told to leave. It has nothing to do. (If it is to be replaced, the next [`WorkerStarted`](Self::WorkerStarted)
+    /// does that.)
     #[non_exhaustive]
     WorkerRetired {
         /// Which.
@@ -119,6 +121,13 @@ pub enum Event {
         /// How many there are to be.
         to: usize,
     },
+    /// [`ReusableBuilder::get`](crate::ReusableBuilder::get) has made another executor in the place of this one, which goes on for
+    /// as long as somebody holds a handle of it. (One that is gone when that happens, broken or shut down, tells nothing more.)
+    #[non_exhaustive]
+    Replaced {
+        /// The [`id`](crate::ProcessPoolExecutor::id) of the other one.
+        by: u64,
+    },
     /// The executor is unusable from now on. The ends of its calls follow.
     #[non_exhaustive]
     Broken {
@@ -139,4 +148,10 @@ pub enum Retirement {
     Shutdown,
     /// There are to be fewer workers: [`resize`](crate::ProcessPoolExecutor::resize).
     Resized,
+    /// It had nothing to do for longer than [`timeout`](crate::Builder::timeout). Another one starts when calls need it.
+    Idle,
+    /// It has run as many calls as [`max_tasks_per_worker`](crate::Builder::max_tasks_per_worker) says. Another one replaces it.
+    MaxTasks,
+    /// Its memory has grown by more than [`memory_growth_limit`](crate::Builder::memory_growth_limit). Another one replaces it.
+    MemoryGrowth,
 }

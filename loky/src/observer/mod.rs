@@ -7,7 +7,7 @@ mod event;
 mod stats;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use self::event::{Event, Retirement};
 pub use self::stats::Stats;
@@ -28,6 +28,25 @@ impl Observer {
         let _ = unwind::guarded(|| (self.0)(event));
     }
 }
+
+/// Tells an observer from others, without keeping it.
+#[derive(Clone, Debug)]
+pub(crate) struct ObserverId(Weak<dyn Fn(&Event) + Send + Sync>);
+
+impl Observer {
+    /// What it is known by. That stays its own for as long as the id lives.
+    pub(crate) fn id(&self) -> ObserverId {
+        ObserverId(Arc::downgrade(&self.0))
+    }
+}
+
+impl PartialEq for ObserverId {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ObserverId {}
 
 impl PartialEq for Observer {
     fn eq(&self, other: &Self) -> bool {

@@ -30,6 +30,8 @@ pub struct Stats {
     pub workers: usize,
     /// Of those, how many have nothing to do.
     pub idle_workers: usize,
+    /// Workers that are on their way up: not ready for calls yet, and perhaps not even started.
+    pub starting_workers: usize,
     /// Calls that wait for a worker.
     pub queued: usize,
     /// Calls that lie with a worker, running or next.
@@ -44,6 +46,8 @@ pub struct Stats {
     pub cancelled: u64,
     /// Worker processes that were started.
     pub workers_started: u64,
+    /// Worker processes that were told to leave: since there was nothing for them to do, or since others were to replace them.
+    pub workers_retired: u64,
     /// Worker processes that ended without having been told to.
     pub workers_died: u64,
 }

@@ -16,7 +16,7 @@ use super::link::{self, Link};
 use super::membership::Membership;
 use super::peer::Peer;
 use super::state::{Asleep, DriverState, Job};
-use super::{Pool, handshake};
+use super::{Pool, handshake, initializer, living};
 use crate::clock;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
@@ -60,6 +60,7 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
     drop(calls);
     pool.changed.notify_all();
     pool.callbacks.finish();
+    living::remove(pool);
 }
 
 struct Driver<'a> {
@@ -128,10 +129,13 @@ impl Driver<'_> {
                 Job::Retire { worker, why } => {
                     if let Some(peer) = self.peers.get(&worker) {
                         // Noted here: one that is retired as it starts has only now a process.
-                        self.pool.lock().note_retirement(worker, why);
+                        let mut state = self.pool.lock();
+                        state.retired(worker, why);
+                        drop(state);
                         peer.socket.finish_sending();
                     }
                 }
+                Job::Judge { worker, result } => initializer::judge(self.pool, worker, result),
                 Job::Kill { worker } => condemned.push(worker),
             }
         }
@@ -160,10 +164,10 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, worker: WorkerId, index: usize) {
-        match spawn::launch(&self.pool.settings) {
+        match spawn::launch(&self.pool.settings, index) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
-                let setup = handshake::setup(index).to_bytes();
+                let setup = handshake::setup(&self.pool.settings, index).to_bytes();
                 // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
                 let _ = socket.try_send_with(&setup, page_fd.as_fd());
                 let captures = [stdout, stderr].map(|fd| fd.map(Capture::new));

@@ -10,10 +10,11 @@ use crate::wire::message::{Hello, Setup, VERSION};
 use crate::worker;
 
 /// What the worker with this index is told first.
-pub(super) fn setup(index: usize) -> Setup {
+pub(super) fn setup(settings: &Settings, index: usize) -> Setup {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let (depth, fingerprint) = (worker::depth() + 1, Table::get().fingerprint());
-    Setup { version: VERSION, index, depth, fingerprint }
+    let memory_growth_limit = settings.memory_growth_limit.unwrap_or(u64::MAX);
+    Setup { version: VERSION, index, depth, memory_growth_limit, fingerprint }
 }
 
 /// Compares what the worker says with what this process is.

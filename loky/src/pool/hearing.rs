@@ -15,7 +15,7 @@ use crate::transport::stream::Inbox;
 use crate::wire::message::FromWorker;
 
 /// Why what a worker says counts no more.
-struct Fault(&'static str);
+pub(super) struct Fault(pub(super) &'static str);
 
 impl From<Contradiction> for Fault {
     fn from(_: Contradiction) -> Self {
@@ -63,6 +63,16 @@ impl State {
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
         match message {
+            FromWorker::Result(Ticket::INITIALIZER, result) => {
+                self.initialized(now, worker, Ok(result), settings)?;
+            }
+            FromWorker::Failed(Ticket::INITIALIZER, failure) => {
+                self.initialized(now, worker, Err(failure), settings)?;
+            }
+            FromWorker::Initializing if !link.is_initializing => {
+                return Err(Fault("it runs an initializer that nobody asked for"));
+            }
+            FromWorker::Initializing => self.scheduler.initializer_began(worker),
             FromWorker::Result(ticket, bytes) => {
                 self.answered(now, worker, ticket, Ending::Result(bytes))?;
             }
@@ -78,16 +88,16 @@ impl State {
             }
             FromWorker::Hello(hello) => {
                 link.is_greeted = true;
-                let (worker_pid, index) = (link.pid, link.index);
                 match handshake::check(settings, &hello) {
-                    Ok(()) => {
-                        if self.scheduler.worker_ready(now, worker) {
-                            self.events.note(|| Event::WorkerReady { worker_pid, index });
-                        }
-                    }
+                    Ok(()) => self.greeted(now, worker),
                     Err(error) => self.scheduler.handshake_failed(now, worker, error),
                 }
             }
+            FromWorker::Outgrown if !link.has_answered => {
+                return Err(Fault("it has grown before its first call"));
+            }
+            FromWorker::Outgrown => self.scheduler.worker_outgrown(now, worker),
+            FromWorker::Lingering => self.scheduler.worker_lingers(worker),
             FromWorker::Refuse(_) if link.is_greeted => {
                 return Err(Fault("it refused to be what it had said that it is"));
             }
@@ -99,6 +109,16 @@ impl State {
         Ok(())
     }
 
+    /// The worker can be given calls.
+    pub(super) fn note_ready(&mut self, now: Instant, worker: WorkerId) {
+        if let Some(link) = self.links.get(&worker)
+            && self.scheduler.worker_ready(now, worker)
+        {
+            let (worker_pid, index) = (link.pid, link.index);
+            self.events.note(|| Event::WorkerReady { worker_pid, index });
+        }
+    }
+
     fn answered(
         &mut self,
         now: Instant,
@@ -108,6 +128,7 @@ impl State {
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
         let (call, ran) = link.slots.answered(ticket)?;
+        link.has_answered = true;
         let pid = link.pid;
         self.scheduler.call_finished(now, worker, call, ran);
         self.end(call, ending, Some(pid), Some(ran));
@@ -124,7 +145,11 @@ impl State {
     ) {
         let Some(link) = self.links.get_mut(&worker) else { return };
         self.decided.wakes_driver |= link.readership.give_back(now, inbox);
-        if link.slots.is_empty() && link.is_greeted {
+        if link.is_leaving {
+            self.decided.wakes_driver |= link.readership.read_in_background();
+            return;
+        }
+        if link.slots.is_empty() && link.is_greeted && !link.is_initializing {
             return link.readership.rest();
         }
         let is_here = |call: CallId| {

@@ -23,6 +23,12 @@ pub(super) struct Link {
     pub(super) is_open: bool,
     /// Whether it has said hello.
     pub(super) is_greeted: bool,
+    /// Whether it runs the initializer.
+    pub(super) is_initializing: bool,
+    /// Whether it has answered a call.
+    pub(super) has_answered: bool,
+    /// Whether it was told to leave.
+    pub(super) is_leaving: bool,
     /// Whether its page has said what cannot be.
     pub(super) is_page_false: bool,
 }
@@ -44,6 +50,9 @@ impl Link {
             socket,
             is_open: true,
             is_greeted: false,
+            is_initializing: false,
+            has_answered: false,
+            is_leaving: false,
             is_page_false: false,
         }
     }

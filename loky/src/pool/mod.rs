@@ -6,6 +6,9 @@
 //! itself; there is no other thread on that way. Callbacks run on a thread of their own ([`callbacks`]), so that one that
 //! waits does not hold up the pool.
 //!
+//! What a worker runs before its first call is the subject of [`initializer`], and what the end of the program waits for that of
+//! [`living`].
+//!
 //! The pool is what the handles and the futures share; it ends when [`Pool::shutdown`] says so, not when it is dropped.
 //! Tested through real workers in the package `tests`.
 
@@ -15,8 +18,10 @@ mod driver;
 mod events;
 mod handshake;
 mod hearing;
+mod initializer;
 mod latch;
 mod link;
+mod living;
 mod membership;
 mod outcome;
 mod peer;
@@ -31,6 +36,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use self::callbacks::Callbacks;
+pub(crate) use self::living::{are_any_left, end_all};
+
 use self::latch::Latch;
 use self::membership::Membership;
 use self::state::{Decided, DriverState, Pending, State};
@@ -42,7 +49,7 @@ use crate::future::{Cancelled, Driver, check_process};
 use crate::id::CallId;
 use crate::limits;
 use crate::observer::{Event, Stats};
-use crate::scheduler::{Scheduler, Shutdown};
+use crate::scheduler::{Rules, Scheduler, Shutdown};
 use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
@@ -85,8 +92,10 @@ impl Pool {
             Error::io(ErrorKind::Io, &message, error)
         };
         let wake = Wake::new().map_err(failed)?;
-        let scheduler =
-            Scheduler::new(settings.max_workers, settings.crash_policy, limits::FORCED_DEPTH);
+        let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
+        // It is long, perhaps, and needed in one place only.
+        let initializer = settings.initializer.as_mut();
+        let initializer = initializer.map(|initializer| std::mem::take(&mut initializer.frame));
         // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
         let (callbacks, events) = Callbacks::new(settings.observer.take());
         Ok(Arc::new(Self {
@@ -96,7 +105,7 @@ impl Pool {
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
             settings,
-            state: Mutex::new(State::new(scheduler, events)),
+            state: Mutex::new(State::new(scheduler, events, initializer)),
             changed: Condvar::new(),
             wake,
             callbacks,
@@ -158,7 +167,7 @@ impl Pool {
         });
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
-        if state.prewarming > 0 {
+        if state.scheduler.is_prewarming() {
             self.changed.notify_all();
         }
         drop(state);
@@ -249,7 +258,6 @@ impl Pool {
         self.check_process()?;
         self.ensure_driver()?;
         let failures = self.with_state(|state, now| {
-            state.prewarming += 1;
             state.scheduler.prewarm(now);
             state.start_failures
         });
@@ -268,7 +276,8 @@ impl Pool {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
-        state.prewarming -= 1;
+        drop(state);
+        self.with_state(|state, now| state.scheduler.end_prewarm(now));
         result
     }
 
@@ -288,6 +297,18 @@ impl Pool {
         })
     }
 
+    /// Notes that another executor has come in the place of this one.
+    pub(crate) fn replaced(&self, by: u64) {
+        if self.check_process().is_ok() {
+            self.with_state(|state, _| state.events.note(|| Event::Replaced { by }));
+        }
+    }
+
+    /// Whether calls are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        self.check_process().is_ok() && self.lock().scheduler.refusal().is_none()
+    }
+
     /// The most workers that there are to be.
     pub(crate) fn max_workers(&self) -> usize {
         self.max_workers.load(Ordering::Relaxed)
@@ -302,8 +323,15 @@ impl Pool {
     /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never
     /// waits.
     pub(crate) fn shutdown(&self, how: Shutdown) {
+        if self.begin_shutdown(how) && how != Shutdown::NoWait {
+            self.wait_until_gone();
+        }
+    }
+
+    /// The same without waiting. True if there is an end that this thread may wait for.
+    fn begin_shutdown(&self, how: Shutdown) -> bool {
         if self.check_process().is_err() {
-            return;
+            return false;
         }
         let is_unstarted = self.with_state(|state, now| {
             if !state.scheduler.is_shut_down() {
@@ -313,15 +341,14 @@ impl Pool {
             matches!(state.driver, DriverState::Unstarted)
         });
         if membership::is_of(self.id) {
-            return;
+            return false;
         }
         if is_unstarted {
             // Nor will it be. The observer goes: it may hold a handle of this pool.
             self.lock().events.close();
             self.callbacks.finish();
-        } else if how != Shutdown::NoWait {
-            self.wait_until_gone();
         }
+        !is_unstarted
     }
 
     /// Blocks until the pool's processes and threads are gone; the first caller joins the thread, the others wait for it.
@@ -359,7 +386,14 @@ impl Pool {
         let builder = thread::Builder::new()
             .name(format!("loky-pool-{}", self.id))
             .stack_size(limits::THREAD_STACK_BYTES);
-        let handle = builder.spawn(move || driver::run(&pool, reserve)).map_err(failed)?;
+        if !living::add(self) {
+            let message = "cannot schedule new futures after the end of `main`";
+            return Err(Error::new(ErrorKind::ShutdownExecutor, message));
+        }
+        let handle = builder.spawn(move || driver::run(&pool, reserve)).map_err(|error| {
+            living::remove(self);
+            failed(error)
+        })?;
         state.driver = DriverState::Running;
         *thread = Some(handle);
         self.is_driven.store(true, Ordering::Release);
@@ -390,6 +424,18 @@ impl Pool {
 
     pub(crate) fn is_shut_down(&self) -> bool {
         self.check_process().is_ok() && self.lock().scheduler.is_shut_down()
+    }
+}
+
+/// What the settings say to the scheduler.
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        policy: settings.crash_policy,
+        depth: limits::FORCED_DEPTH,
+        idle_timeout: settings.idle_timeout,
+        max_tasks: settings.max_tasks_per_worker,
+        initializer: settings.initializer.as_ref().map(|initializer| initializer.task),
+        init_timeout: settings.init_timeout,
     }
 }
 

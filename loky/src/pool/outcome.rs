@@ -1,6 +1,6 @@
 //! What a call's end is in words: from the scheduler's verdicts and the workers' failures to errors.
 
-use crate::error::{Error, ErrorKind, Execution};
+use crate::error::{Error, ErrorKind, Execution, PanicReport};
 use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
 use crate::wire::message::CallFailure;
@@ -101,12 +101,44 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
     }
 }
 
+/// Why the initializer has failed in a worker that lives.
+#[derive(Debug)]
+pub(super) struct InitializerFailure {
+    /// What it did, in words.
+    pub(super) what: String,
+    pub(super) panic: Option<PanicReport>,
+}
+
+/// What a worker says of an initializer that has not returned, in words.
+pub(super) fn initializer_failure(failure: CallFailure) -> InitializerFailure {
+    let mut panic = None;
+    let what = match failure {
+        CallFailure::Panicked(report) => {
+            let what = panicked(&report);
+            panic = Some(report);
+            what
+        }
+        CallFailure::DecodeArgs(text) => {
+            format!("got arguments that cannot be decoded in the worker: {text}")
+        }
+        CallFailure::EncodeResult(text) => {
+            format!("returned a result that cannot be encoded: {text}")
+        }
+        CallFailure::UnknownTask => "is no task that the worker's program knows".to_owned(),
+    };
+    InitializerFailure { what, panic }
+}
+
+fn panicked(report: &PanicReport) -> String {
+    let place = report.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    format!("panicked{place}: {}", report.message())
+}
+
 /// The error of a call that its worker reports about.
 fn failed(task: &'static str, failure: CallFailure) -> Error {
     let error = match failure {
         CallFailure::Panicked(report) => {
-            let place = report.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            let message = format!("task `{task}` panicked{place}: {}", report.message());
+            let message = format!("task `{task}` {}", panicked(&report));
             Error::new(ErrorKind::Panicked, message)
                 .with_execution(Execution::Finished)
                 .with_panic(report)

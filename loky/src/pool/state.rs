@@ -54,11 +54,24 @@ pub(super) struct Ended {
 }
 
 /// What takes time and is left to the driver, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Job {
-    Start { worker: WorkerId, index: usize },
-    Retire { worker: WorkerId, why: Retirement },
-    Kill { worker: WorkerId },
+    Start {
+        worker: WorkerId,
+        index: usize,
+    },
+    /// Find out what the initializer has returned.
+    Judge {
+        worker: WorkerId,
+        result: Vec<u8>,
+    },
+    Retire {
+        worker: WorkerId,
+        why: Retirement,
+    },
+    Kill {
+        worker: WorkerId,
+    },
 }
 
 /// What became of the driver thread.
@@ -81,6 +94,8 @@ pub(super) enum Asleep {
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
+    /// What each new worker is to do before it is given a call.
+    pub(super) initializer: Option<CallBytes>,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
@@ -90,8 +105,6 @@ pub(super) struct State {
     pub(super) has_changed: bool,
     /// Whether the scheduler has said that nothing more will come.
     pub(super) is_over: bool,
-    /// How many threads wait in `prewarm`.
-    pub(super) prewarming: usize,
     pub(super) start_failures: u64,
     pub(super) last_start_error: Option<Error>,
     /// How many threads are parked, and how many calls attended: none, most of the time.
@@ -112,6 +125,7 @@ pub(super) struct Counts {
     failed: u64,
     cancelled: u64,
     pub(super) workers_started: u64,
+    pub(super) workers_retired: u64,
     pub(super) workers_died: u64,
 }
 
@@ -159,9 +173,10 @@ impl Decided {
 }
 
 impl State {
-    pub(super) fn new(scheduler: Scheduler, events: Events) -> Self {
+    pub(super) fn new(scheduler: Scheduler, events: Events, initializer: Option<Vec<u8>>) -> Self {
         Self {
             scheduler,
+            initializer: initializer.map(CallBytes::from),
             calls: CallMap::default(),
             links: BTreeMap::new(),
             jobs: Vec::new(),
@@ -169,7 +184,6 @@ impl State {
             asleep: Asleep::Not,
             has_changed: false,
             is_over: false,
-            prewarming: 0,
             start_failures: 0,
             last_start_error: None,
             parked: 0,
@@ -310,7 +324,7 @@ impl State {
     }
 
     /// Writes what was given to a worker.
-    fn write(&mut self, worker: WorkerId) {
+    pub(super) fn write(&mut self, worker: WorkerId) {
         if let Some(link) = self.links.get_mut(&worker) {
             // An error means that the worker is gone, which is seen where it is read from.
             let _ = link.outbox.flush();
@@ -387,6 +401,16 @@ impl State {
         }
     }
 
+    /// The worker is told to leave, by the pool's thread, which listens to what it has to say to that.
+    pub(super) fn retired(&mut self, worker: WorkerId, why: Retirement) {
+        self.counts.workers_retired += 1;
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.is_leaving = true;
+            link.readership.read_in_background();
+        }
+        self.note_retirement(worker, why);
+    }
+
     /// The worker's page says what cannot be: it is not believed any more.
     fn disbelieve(&mut self, now: Instant, worker: WorkerId) {
         if let Some(link) = self.links.get_mut(&worker) {
@@ -424,13 +448,14 @@ impl State {
 
     /// All numbers, as of now.
     pub(super) fn stats(&self) -> Stats {
-        let Counts { submitted, succeeded, failed, cancelled, workers_started, workers_died } =
-            self.counts;
+        let Counts { submitted, succeeded, failed, cancelled, .. } = self.counts;
+        let Counts { workers_started, workers_retired, workers_died, .. } = self.counts;
         let queued = self.scheduler.queued();
         Stats {
             max_workers: self.scheduler.max_workers(),
             workers: self.links.len(),
             idle_workers: self.scheduler.idle_workers(),
+            starting_workers: self.scheduler.starting_workers(),
             queued,
             given: self.calls.len().saturating_sub(queued),
             submitted,
@@ -438,6 +463,7 @@ impl State {
             failed,
             cancelled,
             workers_started,
+            workers_retired,
             workers_died,
         }
     }

@@ -34,6 +34,7 @@ impl Scheduler {
             } else {
                 self.spread();
             }
+            self.fill_vacant();
             // What lies behind another call may still be wanted elsewhere.
             let is_behind = |worker: &Worker| worker.given.len() > 1;
             if self.phase == Phase::Draining
@@ -104,6 +105,7 @@ impl Scheduler {
             worker.last_progress = now;
         }
         worker.given.push_back(call);
+        worker.quota = worker.quota.map(|quota| quota - 1);
         self.actions.push_back(Action::Dispatch { worker: id, call });
     }
 
@@ -145,7 +147,7 @@ impl Scheduler {
         }
         if worker.given.is_empty() {
             self.note_idle(id);
-            self.retire_surplus(now, id);
+            self.retire_if_done(now, id);
         }
     }
 

@@ -12,8 +12,9 @@
 //!                                      Resolve(Terminated)
 //!
 //!  worker  Start ─▶ Starting ─ready─▶ Ready (idle, or with up to `SLOTS` calls)   exited, in any state ─▶ (gone)
-//!                      │               │
-//!                      └──── Retire ───┴─▶ Leaving ── after LEAVE ─▶ Kill
+//!                    │ │ greeted         ▲ │
+//!                    │ └▶ Initializing ──┘ │
+//!                    └──── Retire ─────────┴─▶ Leaving ── after LEAVE ─▶ Kill
 //!
 //!  pool    Open ─shutdown─▶ Draining ─no calls, no workers─▶ Ended
 //!            └─broken, or Shutdown::Kill─▶ Closed ─no workers─▶ Ended
@@ -26,6 +27,9 @@
 //! `call_finished` and [`Action::Resolve`]. Tested in `tests/` by hand and by simulation with seeds.
 
 mod dispatch;
+mod initializer;
+mod retire;
+mod rules;
 mod run_time;
 mod shutdown;
 mod size;
@@ -36,10 +40,10 @@ mod workers;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+pub(crate) use self::rules::Rules;
 pub use self::shutdown::Shutdown;
 
 use self::run_time::RunTime;
-use crate::config::CrashPolicy;
 use crate::error::{Error, WorkerExit};
 use crate::id::{CallId, CallMap, WorkerId};
 use crate::observer::Retirement;
@@ -114,7 +118,7 @@ pub(crate) struct Scheduler {
     max_workers: usize,
     /// More than `max_workers` only from when that was lowered until the surplus is gone.
     most_live: usize,
-    policy: CrashPolicy,
+    rules: Rules,
     phase: Phase,
     shut_down: bool,
     /// Whether calls that have not begun are to be cancelled, those that are taken back included.
@@ -122,6 +126,10 @@ pub(crate) struct Scheduler {
     broken: Option<Error>,
     /// Whether workers are wanted though nothing may be queued: since the first call, or a prewarm.
     demanded: bool,
+    /// How many places are left empty: by workers that had nothing to do for too long, since when nobody was missed.
+    vacant: usize,
+    /// How many threads wait for all workers to be there at once: meanwhile none leaves for having nothing to do.
+    prewarms: usize,
     calls: CallMap<CallState>,
     /// Ids of queued calls in order; those that were cancelled stay until they come to the front.
     queue: VecDeque<CallId>,
@@ -141,24 +149,25 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// `depth`: how many calls a worker gets at a time, if that is not to follow how long they run.
-    pub(crate) fn new(max_workers: usize, policy: CrashPolicy, depth: Option<usize>) -> Self {
+    pub(crate) fn new(max_workers: usize, rules: Rules) -> Self {
         Self {
             max_workers,
             most_live: max_workers,
-            policy,
+            run_time: RunTime::new(rules.depth),
+            rules,
             phase: Phase::Open,
             shut_down: false,
             cancels_pending: false,
             broken: None,
             demanded: false,
+            vacant: 0,
+            prewarms: 0,
             calls: CallMap::default(),
             queue: VecDeque::new(),
             queued: 0,
             workers: BTreeMap::new(),
             idle: Vec::new(),
             last_worker: 0,
-            run_time: RunTime::new(depth),
             start_deaths: 0,
             unused_deaths: 0,
             ever_ready: false,
@@ -204,10 +213,27 @@ impl Scheduler {
         self.demanded = true;
     }
 
-    /// Workers are wanted before there are calls.
+    /// All workers are wanted, before there are calls, and at one time: until [`end_prewarm`](Self::end_prewarm).
     pub(crate) fn prewarm(&mut self, now: Instant) {
         self.demanded = true;
+        self.vacant = 0;
+        self.prewarms += 1;
         self.advance(now);
+    }
+
+    /// Nobody waits any more for what that [`prewarm`](Self::prewarm) was for: who is idle is so from now on.
+    pub(crate) fn end_prewarm(&mut self, now: Instant) {
+        self.prewarms -= 1;
+        for id in &self.idle {
+            if let Some(worker) = self.workers.get_mut(id) {
+                worker.last_progress = now;
+            }
+        }
+    }
+
+    /// Whether somebody waits for all workers to be there.
+    pub(crate) fn is_prewarming(&self) -> bool {
+        self.prewarms > 0
     }
 
     /// Where a call is; `None` if it is gone.
@@ -233,9 +259,10 @@ impl Scheduler {
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.given.retain(|given| *given != call);
             worker.revoked += 1;
+            worker.quota = worker.quota.map(|quota| quota + 1);
         }
         self.note_idle(worker);
-        self.retire_surplus(now, worker);
+        self.retire_if_done(now, worker);
         if self.cancels_pending {
             self.resolve(call, Verdict::Cancelled);
         }

@@ -1,4 +1,4 @@
-//! How many workers there are to be: starting those that are missing, sending away those that are too many.
+//! How many workers there are to be: starting those that are missing, choosing those that are too many.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -7,7 +7,6 @@ use super::workers::{Standing, Worker, WorkerState};
 use super::{Action, Phase, Scheduler};
 use crate::id::WorkerId;
 use crate::limits;
-use crate::observer::Retirement;
 
 impl Scheduler {
     /// The most workers that there are to be.
@@ -18,9 +17,18 @@ impl Scheduler {
     /// How many workers have shaken hands and are here to stay.
     pub(crate) fn ready_workers(&self) -> usize {
         let is_ready = |worker: &&Worker| {
-            worker.state == WorkerState::Ready && worker.deadline.is_none() && !worker.killed
+            let is_here = worker.state == WorkerState::Ready && worker.deadline.is_none();
+            is_here && worker.is_to_leave().is_none() && !worker.killed
         };
         self.workers.values().filter(is_ready).count()
+    }
+
+    /// How many workers are not ready yet.
+    pub(crate) fn starting_workers(&self) -> usize {
+        let is_starting = |worker: &&Worker| {
+            matches!(worker.state, WorkerState::Starting | WorkerState::Initializing)
+        };
+        self.workers.values().filter(is_starting).count()
     }
 
     /// How many workers have nothing to do.
@@ -31,6 +39,9 @@ impl Scheduler {
     /// Changes how many workers there are to be. New ones start at once (if any was ever wanted); of those that are too many,
     /// the idle ones leave at once and the others when they have done the call that they run, and get no other.
     pub(crate) fn resize(&mut self, now: Instant, max_workers: usize) {
+        let wanted = self.max_workers - self.vacant;
+        let grows = max_workers > self.max_workers;
+        self.vacant = if grows { 0 } else { max_workers.saturating_sub(wanted) };
         self.max_workers = max_workers;
         self.most_live = max_workers.max(self.workers.len());
         for worker in self.workers.values_mut() {
@@ -49,7 +60,7 @@ impl Scheduler {
             }
             self.idle.retain(|idle| idle != id);
             self.relieve(*id);
-            self.retire_surplus(now, *id);
+            self.retire_if_done(now, *id);
         }
         // Those that were to leave and now are not.
         for (_, _, id) in &staying[surplus..] {
@@ -58,39 +69,30 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// Sends a worker away that is too many, once it has nothing to do.
-    pub(super) fn retire_surplus(&mut self, now: Instant, id: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&id)
-            && worker.is_surplus
-            && worker.given.is_empty()
-            && worker.state != WorkerState::Leaving
-        {
-            worker.leave(now);
-            self.actions.push_back(Action::Retire { worker: id, why: Retirement::Resized });
-        }
-    }
-
-    /// Lets those go that have nothing to do, when nothing will come.
-    pub(super) fn retire_unused(&mut self, now: Instant) {
-        self.idle.clear();
-        for (id, worker) in &mut self.workers {
-            let is_unused = worker.given.is_empty() && worker.state != WorkerState::Leaving;
-            if is_unused && !worker.killed {
-                worker.leave(now);
-                let why = Retirement::Shutdown;
-                self.actions.push_back(Action::Retire { worker: *id, why });
-            }
-        }
-    }
-
     /// How many workers are to be started.
     pub(super) fn missing(&self) -> usize {
-        let wanted = match self.phase {
-            Phase::Open if self.demanded => self.max_workers,
-            Phase::Draining if self.queued > 0 => self.max_workers,
-            _ => 0,
+        let room = self.max_workers.saturating_sub(self.workers.len());
+        let is_wanted = match self.phase {
+            Phase::Open => self.demanded,
+            Phase::Draining => self.queued > 0,
+            Phase::Closed | Phase::Ended => false,
         };
-        wanted.saturating_sub(self.workers.len())
+        if room == 0 || !is_wanted {
+            return 0;
+        }
+        let staying = self.workers.values().filter(|worker| worker.stays()).count();
+        (self.max_workers - self.vacant).saturating_sub(staying).min(room)
+    }
+
+    /// Has vacant places filled, as far as there are calls that nobody takes.
+    pub(super) fn fill_vacant(&mut self) {
+        if self.vacant == 0 || self.queued == 0 {
+            return;
+        }
+        let is_at_work = |worker: &&Worker| worker.stays() && worker.state == WorkerState::Ready;
+        let at_work = self.workers.values().filter(is_at_work).count();
+        let needed = self.max_workers.min(at_work + self.queued);
+        self.vacant = self.vacant.min(self.max_workers - needed);
     }
 
     pub(super) fn start_missing(&mut self, now: Instant) {
@@ -104,7 +106,7 @@ impl Scheduler {
         for index in free.take(missing) {
             self.last_worker += 1;
             let id = WorkerId(self.last_worker);
-            self.workers.insert(id, Worker::starting(now, index));
+            self.workers.insert(id, Worker::starting(now, index, self.rules.max_tasks));
             self.actions.push_back(Action::Start { worker: id, index });
         }
     }
@@ -118,6 +120,7 @@ impl Scheduler {
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
         assert!(self.workers.len() <= self.most_live, "more workers than allowed");
+        assert!(self.vacant <= self.max_workers, "more places are vacant than there are");
         for worker in self.workers.values() {
             assert!(worker.given.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
         }
@@ -141,7 +144,8 @@ impl Scheduler {
             }
         }
         for (id, worker) in &self.workers {
-            let is_done = worker.is_surplus && worker.given.is_empty();
+            let is_done =
+                worker.is_to_leave().is_some() && worker.given.is_empty() && !worker.killed;
             assert!(!is_done || worker.state == WorkerState::Leaving, "it is to leave: {worker:?}");
             let is_idle = worker.standing() == Standing::Idle;
             let is_open = matches!(self.phase, Phase::Open | Phase::Draining);

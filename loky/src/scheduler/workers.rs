@@ -8,10 +8,13 @@ use crate::config::CrashPolicy;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
+use crate::observer::Retirement;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkerState {
     Starting,
+    /// It runs the initializer.
+    Initializing,
     Ready,
     Leaving,
 }
@@ -41,8 +44,13 @@ pub(super) struct Worker {
     pub(super) is_slow: bool,
     /// Whether its channel takes no more.
     pub(super) is_congested: bool,
-    /// Whether it is to leave when it has nothing to do.
+    /// Whether there are too many workers, and it is to leave when it has nothing to do.
     pub(super) is_surplus: bool,
+    /// Whether its memory has grown too much.
+    pub(super) is_outgrown: bool,
+    /// How many more calls it may be given, if there is a limit.
+    pub(super) quota: Option<usize>,
+    pub(super) began_initializer: bool,
     /// Whether it was given a call that it began.
     pub(super) used: bool,
     pub(super) killed: bool,
@@ -53,7 +61,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn starting(now: Instant, index: usize) -> Self {
+    pub(super) fn starting(now: Instant, index: usize, max_tasks: Option<usize>) -> Self {
         let remark = "it said nothing within its time to start";
         Self {
             index,
@@ -64,6 +72,9 @@ impl Worker {
             is_slow: false,
             is_congested: false,
             is_surplus: false,
+            is_outgrown: false,
+            quota: max_tasks,
+            began_initializer: false,
             used: false,
             killed: false,
             deadline: Some((now + limits::HANDSHAKE, remark)),
@@ -74,7 +85,7 @@ impl Worker {
     pub(super) fn standing(&self) -> Standing {
         // One that closed its channel has a deadline.
         let is_here = self.state == WorkerState::Ready && !self.killed && self.deadline.is_none();
-        if !is_here || self.is_surplus || self.is_congested || self.room() == 0 {
+        if !is_here || self.is_to_leave().is_some() || self.is_congested || self.room() == 0 {
             Standing::Unavailable
         } else if self.given.is_empty() {
             Standing::Idle
@@ -85,9 +96,21 @@ impl Worker {
         }
     }
 
-    /// How many more calls it has slots for.
+    /// How many more calls it can be given.
     pub(super) fn room(&self) -> usize {
-        limits::SLOTS.saturating_sub(self.given.len() + self.revoked)
+        let slots = limits::SLOTS.saturating_sub(self.given.len() + self.revoked);
+        self.quota.map_or(slots, |quota| slots.min(quota))
+    }
+
+    /// Why it is to leave when it has done what it has; `None` if it is not.
+    pub(super) fn is_to_leave(&self) -> Option<Retirement> {
+        if self.is_surplus {
+            Some(Retirement::Resized)
+        } else if self.is_outgrown {
+            Some(Retirement::MemoryGrowth)
+        } else {
+            (self.quota == Some(0)).then_some(Retirement::MaxTasks)
+        }
     }
 
     /// Whether something waits behind the call that it runs.
@@ -103,8 +126,8 @@ impl Worker {
     /// How much is lost if it is sent away: nothing, a start, or the wait for its call.
     pub(super) fn burden(&self) -> usize {
         match self.state {
-            WorkerState::Ready if self.given.is_empty() => 0,
-            WorkerState::Starting => 1,
+            WorkerState::Ready if self.given.is_empty() || self.is_to_leave().is_some() => 0,
+            WorkerState::Starting | WorkerState::Initializing => 1,
             WorkerState::Ready | WorkerState::Leaving => 1 + self.given.len(),
         }
     }
@@ -121,7 +144,7 @@ impl Scheduler {
         let deadlines = self.workers.values().filter(|worker| !worker.killed);
         let deadlines = deadlines.filter_map(|worker| worker.deadline.map(|(at, _)| at));
         let start = self.no_start_before.filter(|_| self.missing() > 0);
-        deadlines.chain(start).chain(self.next_take_back()).min()
+        deadlines.chain(start).chain(self.next_take_back()).chain(self.next_idle_exit()).min()
     }
 
     /// Time has passed.
@@ -142,23 +165,30 @@ impl Scheduler {
                 );
                 self.break_pool(Error::new(ErrorKind::Handshake, message));
             }
+            if let Some(cause) = self.late_initializer(id) {
+                self.break_pool(cause);
+            }
             self.condemn(id, remark.to_owned());
         }
+        self.retire_idle(now);
         self.take_back_late(now);
         self.advance(now);
     }
 
-    /// A worker has shaken hands. False if it comes too late: it was told to leave.
+    /// A worker can be given calls: it has shaken hands, and run the initializer, if there is one. False if it comes too late:
+    /// it was told to leave.
     pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) -> bool {
         let Some(worker) = self.workers.get_mut(&id) else { return false };
         self.ever_ready = true;
         self.start_deaths = 0;
-        let is_awaited = worker.state == WorkerState::Starting;
+        let is_coming = matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
+        let is_awaited = is_coming && !worker.killed;
         if is_awaited {
             worker.state = WorkerState::Ready;
             worker.deadline = None;
+            worker.last_progress = now;
             self.note_idle(id);
-            self.retire_surplus(now, id);
+            self.retire_if_done(now, id);
             self.advance(now);
         }
         is_awaited
@@ -290,13 +320,16 @@ impl Scheduler {
             return self
                 .break_pool(Error::new(ErrorKind::Handshake, message).with_worker_exit(exit));
         }
-        if self.policy == CrashPolicy::BreakPool {
+        if worker.began_initializer && worker.state == WorkerState::Initializing {
+            return self.break_pool(self.death_in_initializer(exit));
+        }
+        if self.rules.policy == CrashPolicy::BreakPool {
             let message = format!("a worker process died: {}", describe(&exit));
             return self.break_pool(
                 Error::new(ErrorKind::BrokenProcessPool, message).with_worker_exit(exit),
             );
         }
-        if worker.state == WorkerState::Starting {
+        if matches!(worker.state, WorkerState::Starting | WorkerState::Initializing) {
             self.start_deaths += 1;
             if self.start_deaths >= limits::MAX_UNUSED_DEATHS {
                 let message = format!(

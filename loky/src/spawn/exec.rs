@@ -19,8 +19,8 @@ use crate::sys::{hint, is_shortage, streams};
 use crate::transport::slots::SlotPage;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
-/// Starts one process.
-pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
+/// Starts one process, as the worker with this index.
+pub(crate) fn launch(settings: &Settings, index: usize) -> Result<Launched, LaunchError> {
     let exe = settings.worker_exe.as_deref().unwrap_or_else(|| Path::new(SELF_EXE));
     let failed = |subject: &str, error: io::Error| {
         let is_shortage = is_shortage(&error);
@@ -39,7 +39,7 @@ pub(crate) fn launch(settings: &Settings) -> Result<Launched, LaunchError> {
     {
         command.arg0(program);
     }
-    command.envs(settings.env.iter().map(|(name, value)| (name, value)));
+    command.envs(settings.env.of_worker(index));
     command.env(COOKIE_ENV, cookie.to_text());
     command.stdin(theirs.into_fd());
     let stdout = open(&settings.stdout).map_err(|error| failed("`stdout`", error))?;

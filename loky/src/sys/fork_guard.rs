@@ -29,6 +29,40 @@ pub(crate) fn current_pid() -> u32 {
     }
 }
 
+/// A value of its own in each process: a forked child finds a new one, whatever its parent's was in the middle of, and never
+/// touches that. (But for the parent's first use, which a fork in another thread must not come upon: so the entry uses it.)
+pub(crate) struct PerProcess<T: 'static> {
+    first: Link<T>,
+}
+
+type Link<T> = OnceLock<Box<Of<T>>>;
+
+struct Of<T: 'static> {
+    pid: u32,
+    value: T,
+    next: Link<T>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self { first: OnceLock::new() }
+    }
+
+    /// The one of this process.
+    pub(crate) fn get(&'static self) -> &'static T {
+        let pid = current_pid();
+        let mut link = &self.first;
+        loop {
+            let new = || Box::new(Of { pid, value: T::default(), next: OnceLock::new() });
+            let of = link.get_or_init(new);
+            if of.pid == pid {
+                return &of.value;
+            }
+            link = &of.next;
+        }
+    }
+}
+
 fn map() -> Option<&'static AtomicU32> {
     let length = size_of::<AtomicU32>(); // The kernel rounds up to its page.
     // SAFETY: a new private mapping, placed by the kernel, overlaps nothing.

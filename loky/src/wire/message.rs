@@ -9,7 +9,7 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -18,15 +18,20 @@ const REFUSE: u8 = 18;
 const SKIPPED: u8 = 19;
 const RESULT: u8 = 20;
 const FAILED: u8 = 21;
+const OUTGROWN: u8 = 22;
+const LINGERING: u8 = 23;
+const INITIALIZING: u8 = 24;
 
 /// What a worker is told first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
     pub(crate) version: u32,
     /// Which of the pool's workers it is: below the pool's maximum, and taken over by its replacement.
     pub(crate) index: u32,
     /// How many workers there are above one another with this one.
     pub(crate) depth: u32,
+    /// By how many bytes its memory may grow.
+    pub(crate) memory_growth_limit: u64,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -57,6 +62,12 @@ pub(crate) enum FromWorker {
     Skipped(Ticket),
     Result(Ticket, Vec<u8>),
     Failed(Ticket, CallFailure),
+    /// The worker has begun the initializer.
+    Initializing,
+    /// The worker's memory has grown by more than the limit.
+    Outgrown,
+    /// The worker, which was told to leave, finishes first what its tasks have left behind in pools of their own.
+    Lingering,
 }
 
 /// Why a call has no result although its worker lives.
@@ -91,6 +102,7 @@ impl Setup {
             out.extend_from_slice(&self.version.to_le_bytes());
             out.extend_from_slice(&self.index.to_le_bytes());
             out.extend_from_slice(&self.depth.to_le_bytes());
+            out.extend_from_slice(&self.memory_growth_limit.to_le_bytes());
             put_fingerprint(out, self.fingerprint);
         })
     }
@@ -141,13 +153,17 @@ impl<'a> ToWorker<'a> {
                 let version = reader.u32()?;
                 if version != VERSION {
                     // The rest may mean anything; the version says enough.
-                    let fingerprint = Fingerprint::default();
-                    return Ok(Self::Setup(Setup { version, index: 0, depth: 0, fingerprint }));
+                    return Ok(Self::Setup(Setup { version, ..Setup::default() }));
                 }
-                let (index, depth) = (reader.u32()?, reader.u32()?);
-                let fingerprint = take_fingerprint(&mut reader)?;
+                let setup = Setup {
+                    version,
+                    index: reader.u32()?,
+                    depth: reader.u32()?,
+                    memory_growth_limit: reader.u64()?,
+                    fingerprint: take_fingerprint(&mut reader)?,
+                };
                 reader.end()?;
-                Ok(Self::Setup(Setup { version, index, depth, fingerprint }))
+                Ok(Self::Setup(setup))
             }
             CALL => {
                 let task = reader.text()?;
@@ -170,6 +186,9 @@ impl FromWorker {
             Self::Failed(ticket, failure) => {
                 framed(FAILED, ticket.0, |out| put_failure(out, failure))
             }
+            Self::Outgrown => framed(OUTGROWN, 0, |_| ()),
+            Self::Lingering => framed(LINGERING, 0, |_| ()),
+            Self::Initializing => framed(INITIALIZING, 0, |_| ()),
         }
     }
 
@@ -186,6 +205,9 @@ impl FromWorker {
             HELLO => Self::Hello(take_hello(&mut reader)?),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
             SKIPPED => Self::Skipped(ticket),
+            OUTGROWN => Self::Outgrown,
+            LINGERING => Self::Lingering,
+            INITIALIZING => Self::Initializing,
             FAILED => Self::Failed(ticket, take_failure(&mut reader)?),
             _ => return Err(WireError("a message of an unknown kind")),
         };

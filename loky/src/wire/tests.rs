@@ -42,6 +42,9 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Failed(Ticket(4), CallFailure::DecodeArgs("x".to_owned())),
         FromWorker::Failed(Ticket(5), CallFailure::EncodeResult("y".to_owned())),
         FromWorker::Failed(Ticket(6), CallFailure::UnknownTask),
+        FromWorker::Outgrown,
+        FromWorker::Lingering,
+        FromWorker::Initializing,
     ]
 }
 
@@ -60,6 +63,7 @@ fn every_message_comes_back_from_pieces_of_any_size() {
         version: VERSION,
         index: 3,
         depth: 1,
+        memory_growth_limit: u64::MAX,
         fingerprint: Fingerprint { count: 1, hash: 2 },
     };
     let call = message::call(Ticket(8), "geo.add", &[9, 9]);
@@ -80,9 +84,7 @@ fn a_result_can_be_written_in_place() {
 
 #[test]
 fn another_version_is_told_apart_whatever_follows_it() {
-    let mut bytes =
-        Setup { version: VERSION + 1, index: 0, depth: 0, fingerprint: Fingerprint::default() }
-            .to_bytes();
+    let mut bytes = Setup { version: VERSION + 1, ..Setup::default() }.to_bytes();
     bytes.truncate(bytes.len() - 8);
     let length = (bytes.len() - 24) as u64;
     bytes[16..24].copy_from_slice(&length.to_le_bytes());

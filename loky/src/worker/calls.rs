@@ -14,7 +14,8 @@ use crate::transport::WorkerEnd;
 use crate::transport::slots::{Claim, Contradiction};
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
-use super::{depth, panics};
+use super::memory::MemoryWatch;
+use super::{panics, place};
 
 /// Serves until the pool has no more to say.
 ///
@@ -23,14 +24,15 @@ use super::{depth, panics};
 pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
     let mut answer = Vec::new();
     let mut slots = None;
+    let mut memory = MemoryWatch::new(u64::MAX);
     while let Some(frame) = end.receive()? {
         let message = ToWorker::parse(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
-        answer.clear();
-        answer.shrink_to(limits::ANSWER_KEEP_BYTES);
+        let mut returned_at = None;
         match message {
             ToWorker::Setup(setup) => {
-                depth::set(setup.depth);
+                place::set(setup.depth, setup.index);
+                memory = MemoryWatch::new(setup.memory_growth_limit);
                 match end.slots() {
                     Ok(page) => slots = Some(page),
                     Err(error) => {
@@ -40,6 +42,11 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                 }
                 greet(end, &setup)?;
             }
+            ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
+                end.send(&FromWorker::Initializing.to_bytes())?;
+                run(Ticket::INITIALIZER, task, args, &mut answer);
+                end.send(&answer)?;
+            }
             ToWorker::Call { ticket, task, args } => {
                 let slots = slots.as_ref().ok_or(io::ErrorKind::InvalidData)?;
                 // A task has written to what is not its own: what the page says of a call is not to be known.
@@ -48,16 +55,19 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                     end.send(&FromWorker::Skipped(ticket).to_bytes())?;
                     continue;
                 }
-                let pid = fork_guard::current_pid();
                 let start = clock::now();
                 run(ticket, task, args, &mut answer);
-                if fork_guard::current_pid() != pid {
-                    // A child that the task forked off, and that has come back from it as well: the call is not its.
-                    startup::exit_at_once(0);
-                }
-                slots.done(ticket, start.elapsed());
+                let ran = start.elapsed();
+                slots.done(ticket, ran);
                 end.send(&answer)?;
+                returned_at = Some(start + ran);
             }
+        }
+        drop(frame);
+        answer.clear();
+        answer.shrink_to(limits::ANSWER_KEEP_BYTES);
+        if returned_at.is_some_and(|now| memory.has_outgrown(now)) {
+            end.send(&FromWorker::Outgrown.to_bytes())?;
         }
     }
     Ok(())
@@ -83,15 +93,27 @@ fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
 
 /// Runs one call, and leaves the whole answer in `answer`.
 fn run(ticket: Ticket, task: &str, args: &[u8], answer: &mut Vec<u8>) {
+    let pid = fork_guard::current_pid();
     FromWorker::begin_result(answer, ticket);
-    let failure = match Table::get().by_name(task) {
-        None => CallFailure::UnknownTask,
-        Some(entry) => match panics::watched(|| (entry.run)(Run::new(args, answer))) {
-            Ok(()) => return message::finish_result(answer),
-            Err(Failure::DecodeArgs(CodecError(text))) => CallFailure::DecodeArgs(text),
-            Err(Failure::EncodeResult(CodecError(text))) => CallFailure::EncodeResult(text),
-            Err(Failure::Panicked(payload)) => CallFailure::Panicked(panics::report(payload)),
-        },
+    let ran = match Table::get().by_name(task) {
+        None => Err(CallFailure::UnknownTask),
+        Some(entry) => panics::watched(|| (entry.run)(Run::new(args, answer))).map_err(told),
     };
-    *answer = FromWorker::Failed(ticket, failure).to_bytes();
+    if fork_guard::current_pid() != pid {
+        // A child that the task forked off, and that has come back from it as well: the call is not its.
+        startup::exit_at_once(0);
+    }
+    match ran {
+        Ok(()) => message::finish_result(answer),
+        Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes(),
+    }
+}
+
+/// The failure as it is told to the pool.
+fn told(failure: Failure) -> CallFailure {
+    match failure {
+        Failure::DecodeArgs(CodecError(text)) => CallFailure::DecodeArgs(text),
+        Failure::EncodeResult(CodecError(text)) => CallFailure::EncodeResult(text),
+        Failure::Panicked(payload) => CallFailure::Panicked(panics::report(payload)),
+    }
 }

@@ -6,8 +6,9 @@
 //! processes, the rest through real workers in the package `tests`.
 
 mod calls;
-mod depth;
+mod memory;
 mod panics;
+mod place;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -16,11 +17,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::{io, process};
 
-pub(crate) use self::depth::depth;
+pub use self::place::{depth, is_worker, worker_index};
 
 use self::watch::{End, Watch};
 use crate::sys::socket::Socket;
 use crate::sys::{child, poll, signals, startup};
+use crate::transport::WorkerEnd;
 use crate::transport::stream::WorkerStream;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 use crate::wire::message::FromWorker;
@@ -47,9 +49,16 @@ pub(crate) fn calling() -> Calling {
     }
 }
 
+/// The pools that tasks have made in this process, which are finished before it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NestedPools {
+    pub(crate) are_any_left: fn() -> bool,
+    pub(crate) finish: fn(),
+}
+
 /// Is a worker, to the end. Must be called where no other thread of the program exists yet, and after
 /// [`startup::close_inherited`].
-pub(crate) fn run(cookie: Cookie) -> ! {
+pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     startup::remove_env(COOKIE_ENV);
     let Ok(socket) = startup::take_channel() else { process::exit(1) };
     let socket = Arc::new(socket);
@@ -62,10 +71,16 @@ pub(crate) fn run(cookie: Cookie) -> ! {
     }
     panics::install_hook();
 
-    let served = calls::serve(&mut WorkerStream::new(Arc::clone(&socket)));
+    let mut stream = WorkerStream::new(Arc::clone(&socket));
+    let served = calls::serve(&mut stream);
     if served.is_err() || poll::is_hung_up(socket.as_fd()) {
         // The channel is broken: the parent is gone, or wants this process gone, or a task has closed it.
         end.without_channel();
+    }
+    if (nested.are_any_left)() {
+        // If that cannot be said, nobody is there to be patient.
+        let _ = stream.send(&FromWorker::Lingering.to_bytes());
+        (nested.finish)();
     }
     process::exit(0)
 }

@@ -41,7 +41,7 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
 }
 
 fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
-    Setup { version, index: 0, depth: 0, fingerprint }.to_bytes()
+    Setup { version, fingerprint, memory_growth_limit: u64::MAX, ..Setup::default() }.to_bytes()
 }
 
 #[test]

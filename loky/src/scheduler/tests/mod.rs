@@ -1,11 +1,14 @@
-//! The scheduler by hand, event by event; and [`simulation`] with seeds.
+//! The scheduler by hand, event by event, also in [`leaving`] and [`initializer`]; and [`simulation`] with seeds.
 
+mod initializer;
+mod leaving;
 mod simulation;
 
 use std::time::Duration;
 
 use super::*;
 use crate::clock;
+use crate::config::CrashPolicy;
 use crate::error::ErrorKind;
 use crate::limits;
 
@@ -18,20 +21,25 @@ struct Pool {
 
 impl Pool {
     fn new(max_workers: usize, policy: CrashPolicy) -> Self {
-        Self {
-            scheduler: Scheduler::new(max_workers, policy, None),
-            now: clock::now(),
-            last_call: 0,
-        }
+        Self::with(max_workers, Rules { policy, ..Rules::default() })
+    }
+
+    fn with(max_workers: usize, rules: Rules) -> Self {
+        Self { scheduler: Scheduler::new(max_workers, rules), now: clock::now(), last_call: 0 }
     }
 
     /// Workers 1 to `max_workers`, ready.
     fn ready(max_workers: usize, policy: CrashPolicy) -> Self {
-        let mut pool = Self::new(max_workers, policy);
+        Self::ready_with(max_workers, Rules { policy, ..Rules::default() })
+    }
+
+    fn ready_with(max_workers: usize, rules: Rules) -> Self {
+        let mut pool = Self::with(max_workers, rules);
         pool.scheduler.prewarm(pool.now);
         for worker in pool.started() {
             pool.scheduler.worker_ready(pool.now, worker);
         }
+        pool.scheduler.end_prewarm(pool.now);
         pool
     }
 
@@ -55,6 +63,12 @@ impl Pool {
         self.scheduler.submit(call);
         self.scheduler.advance(self.now);
         call
+    }
+
+    fn submit_many(&mut self, n_calls: usize) {
+        for _ in 0..n_calls {
+            self.submit();
+        }
     }
 
     /// The worker has answered, after so long.

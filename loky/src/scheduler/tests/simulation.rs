@@ -34,7 +34,10 @@ fn every_call_leaves_exactly_once() {
 #[derive(Debug, Default)]
 struct Worker {
     is_starting: bool,
+    is_initializing: bool,
     is_leaving: bool,
+    /// How many calls it has begun.
+    n_begun: usize,
     /// Frames that it has not come to.
     frames: VecDeque<CallId>,
     /// Of those, which were taken back.
@@ -54,6 +57,9 @@ struct World {
     begun: BTreeSet<CallId>,
     /// How long calls take in this world, in microseconds.
     micros: u64,
+    rules: Rules,
+    /// Threads that wait for all workers.
+    prewarms: usize,
     is_over: bool,
 }
 
@@ -69,16 +75,28 @@ impl World {
         let max_workers = 1 + random.below(5);
         let depth = random.one_of(&[None, None, Some(2), Some(limits::SLOTS)]);
         let micros = random.one_of(&[0, 10, 100, 500, 10_000]);
+        let rules = Rules {
+            policy,
+            depth,
+            idle_timeout: random
+                .one_of(&[None, None, Some(0), Some(1), Some(1_000)])
+                .map(Duration::from_millis),
+            max_tasks: random.one_of(&[None, None, Some(1), Some(3), Some(100)]),
+            initializer: random.one_of(&[None, Some("initializer")]),
+            init_timeout: random.one_of(&[None, Some(Duration::from_secs(10))]),
+        };
         Self {
             random,
             pool: Pool {
-                scheduler: Scheduler::new(max_workers, policy, depth),
+                scheduler: Scheduler::new(max_workers, rules.clone()),
                 ..Pool::new(max_workers, policy)
             },
+            rules,
             workers: BTreeMap::new(),
             open: BTreeSet::new(),
             begun: BTreeSet::new(),
             micros,
+            prewarms: 0,
             is_over: false,
         }
     }
@@ -118,7 +136,8 @@ impl World {
             }
             Action::Dispatch { worker, call } => {
                 let worker = self.workers.get_mut(&worker).expect("a live worker");
-                assert!(!worker.is_starting && !worker.is_leaving, "it does not take calls");
+                let is_up = !worker.is_starting && !worker.is_initializing;
+                assert!(is_up && !worker.is_leaving, "it does not take calls");
                 worker.frames.push_back(call);
                 assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
             }
@@ -172,7 +191,21 @@ impl World {
             return false;
         }
         if std::mem::take(&mut worker.is_starting) {
-            self.pool.scheduler.worker_ready(now, id);
+            worker.is_initializing = self.rules.initializer.is_some();
+            if worker.is_initializing {
+                self.pool.scheduler.worker_greeted(now, id);
+                if self.random.below(2) == 0 {
+                    self.pool.scheduler.initializer_began(id);
+                }
+            } else {
+                self.pool.scheduler.worker_ready(now, id);
+            }
+        } else if std::mem::take(&mut worker.is_initializing) {
+            if self.random.below(200) == 0 {
+                self.pool.scheduler.initializer_failed(now, id, "failed", None);
+            } else {
+                self.pool.scheduler.worker_ready(now, id);
+            }
         } else if let Some(call) = worker.running.take() {
             let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
             if self.pool.scheduler.place(call).is_some() {
@@ -184,6 +217,9 @@ impl World {
                 self.pool.scheduler.call_skipped(now, id);
             } else {
                 worker.running = Some(call);
+                worker.n_begun += 1;
+                let most = self.rules.max_tasks.unwrap_or(usize::MAX);
+                assert!(worker.n_begun <= most, "it was to be replaced: {worker:?}");
                 assert!(self.begun.insert(call), "{call:?} began twice");
                 return false;
             }
@@ -259,10 +295,26 @@ impl World {
             (15, Some(worker)) if self.random.below(10) == 0 => {
                 self.pool.scheduler.channel_closed(now, worker);
             }
+            (16, Some(worker)) if self.random.below(5) == 0 => {
+                self.pool.scheduler.worker_outgrown(now, worker);
+                self.pool.scheduler.advance(now);
+            }
+            (17, _) if self.prewarms == 0 => {
+                if self.pool.scheduler.refusal().is_none() {
+                    self.pool.scheduler.prewarm(now);
+                    self.prewarms = 1;
+                }
+            }
+            (18, _) if self.prewarms > 0 => self.end_prewarm(),
             (_, Some(worker)) => self.work_at_speed(worker),
             (_, None) => {}
         }
         self.perform();
+    }
+
+    fn end_prewarm(&mut self) {
+        self.pool.scheduler.end_prewarm(self.pool.now);
+        self.prewarms -= 1;
     }
 
     /// Nothing goes wrong any more: time passes, everybody works, until `is_done`.
@@ -296,12 +348,35 @@ impl World {
         panic!("{what}, but: {} open, {:?}", self.open.len(), self.pool.scheduler.workers);
     }
 
+    /// All calls are done: after the idle timeout nobody is left.
+    fn sleep(&mut self) {
+        self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
+        while self.prewarms > 0 {
+            self.end_prewarm();
+        }
+        self.settle("all are up", |world| world.pool.scheduler.starting_workers() == 0);
+        let Some(timeout) = self.rules.idle_timeout else {
+            // One in which none could be started waits for the next call.
+            return self.settle("a pool without a timeout is whole again", |world| {
+                let scheduler = &world.pool.scheduler;
+                let is_to_be = scheduler.demanded && scheduler.refusal().is_none();
+                !is_to_be || scheduler.ready_workers() == scheduler.max_workers()
+            });
+        };
+        self.pool.pass(timeout);
+        self.perform();
+        self.settle("idle workers leave", |world| world.workers.is_empty());
+    }
+
     fn run(mut self) {
         for _ in 0..300 {
             self.step();
         }
         if self.random.below(2) == 0 {
             self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
+        }
+        if self.random.below(2) == 0 {
+            self.sleep();
         }
         let how = self.random.one_of(&[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
         let start = self.pool.now;

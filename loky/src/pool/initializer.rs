@@ -1,0 +1,95 @@
+//! The initializer of a worker that has just come up: it is sent, and what comes back decides whether the worker is ready or the
+//! pool is broken.
+//!
+//! A result that has the bytes of success is one. Any other is decoded, and its error displayed, which is code of the user's: on
+//! a thread of its own, with a stack like any other's, so that it may take its time. Meanwhile the worker is not ready, and its
+//! time goes on; the pool does not end before that thread does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use super::Pool;
+use super::hearing::Fault;
+use super::membership::Membership;
+use super::outcome::{self, InitializerFailure};
+use super::state::{Job, State};
+use crate::config::Settings;
+use crate::id::{Ticket, WorkerId};
+use crate::wire::message::CallFailure;
+
+impl State {
+    /// The worker is one of this program: it is ready, or has the initializer to run first.
+    pub(super) fn greeted(&mut self, now: Instant, worker: WorkerId) {
+        let Some(initializer) = &self.initializer else { return self.note_ready(now, worker) };
+        if let Some(link) = self.links.get_mut(&worker)
+            && self.scheduler.worker_greeted(now, worker)
+        {
+            link.is_initializing = true;
+            link.outbox.push(initializer, Ticket::INITIALIZER);
+            self.write(worker);
+        }
+    }
+
+    /// The worker says how the initializer has ended.
+    pub(super) fn initialized(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        answer: Result<Vec<u8>, CallFailure>,
+        settings: &Settings,
+    ) -> Result<(), Fault> {
+        let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
+        if !std::mem::take(&mut link.is_initializing) {
+            return Err(Fault("it has run an initializer that nobody asked for"));
+        }
+        let initializer = settings.initializer.as_ref();
+        match answer {
+            Ok(result) if initializer.is_some_and(|it| it.is_success(&result)) => {
+                self.note_ready(now, worker);
+            }
+            Ok(result) => self.jobs.push(Job::Judge { worker, result }),
+            Err(failure) => {
+                self.initializer_failed(now, worker, outcome::initializer_failure(failure));
+            }
+        }
+        Ok(())
+    }
+
+    fn initializer_failed(&mut self, now: Instant, worker: WorkerId, failure: InitializerFailure) {
+        let InitializerFailure { what, panic } = failure;
+        self.scheduler.initializer_failed(now, worker, &what, panic);
+    }
+}
+
+/// Has a result judged that is not the one of success.
+pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Vec<u8>) {
+    let judging = Arc::clone(pool);
+    pool.handing_out.fetch_add(1, Ordering::SeqCst);
+    let body = move || {
+        // Whatever the user's code does here: the pool does not end before it is through.
+        let member = Membership::of(judging.id);
+        let initializer = judging.settings.initializer.as_ref();
+        let judged = initializer.map_or(Ok(()), |initializer| initializer.judge(&result));
+        decide(&judging, worker, judged.map_err(|reason| format!("failed: {reason}")));
+        drop(member);
+    };
+    if let Err(error) = thread::Builder::new().name("loky-initializer".into()).spawn(body) {
+        let reason = format!("failed, but there is no thread to find out why: {error}");
+        decide(pool, worker, Err(reason));
+    }
+}
+
+fn decide(pool: &Pool, worker: WorkerId, judged: Result<(), String>) {
+    pool.with_state(|state, now| match judged {
+        Ok(()) => {
+            state.note_ready(now, worker);
+            state.scheduler.advance(now);
+        }
+        Err(what) => {
+            state.initializer_failed(now, worker, InitializerFailure { what, panic: None });
+        }
+    });
+    pool.handed_out();
+}
