@@ -1,6 +1,7 @@
 //! The rows of the table, a file each.
 
 mod four_callers;
+mod get_again;
 mod map;
 mod round_trip;
 mod submit_then_collect;
@@ -25,6 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
     submit_then_collect::ROW,
     map::ROW,
     four_callers::ROW,
+    get_again::ROW,
 ];
 
 /// The task of every row: what remains is what a call costs.

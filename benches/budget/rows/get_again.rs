@@ -1,0 +1,37 @@
+//! `get_reusable_executor` where nothing has changed: the mean time of one, of many in a row.
+//!
+//! Reference: a microsecond, which it may take.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use loky_benches::{Blocks, Budget, Effort, Place, Result, Unit, interleave};
+
+use super::{Row, noop};
+
+/// The row.
+pub(crate) const ROW: Row =
+    Row { name: "get reusable executor", budget: Budget::now(1.0), measure };
+
+/// How many there are between two looks at the clock.
+const IN_A_ROW: u32 = 1000;
+
+fn measure(effort: &Effort, _place: &Place) -> Result<Blocks> {
+    loky::get_reusable_executor()?.submit(noop, ()).result()?;
+    interleave(
+        Unit::Micros,
+        effort.blocks,
+        || {
+            let start = Instant::now();
+            let mut n_times = 0;
+            while start.elapsed() < effort.block_time {
+                for _ in 0..IN_A_ROW {
+                    black_box(loky::get_reusable_executor()?);
+                }
+                n_times += IN_A_ROW;
+            }
+            Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(n_times))
+        },
+        || Ok(1.0),
+    )
+}
