@@ -77,7 +77,7 @@ fn frame(kind: u8, call: u64, length: u64, body: &[u8]) -> Vec<u8> {
 /// A worker that lies is ended, and its lies touch nobody else's calls: the other one has call 1, the liar call 2.
 #[test]
 fn forged_messages() {
-    let (hello, began, result, failed) = (17, 19, 20, 21);
+    let (hello, began, result, failed, outgrown, initializing) = (17, 19, 20, 21, 22, 24);
     isolated(|| {
         for bytes in [
             b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
@@ -97,6 +97,10 @@ fn forged_messages() {
             frame(failed, 2, 9, &[1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]),
             frame(1, 2, 0, &[]),
             frame(200, 2, 0, &[]),
+            frame(outgrown, 0, 0, &[]),
+            frame(initializing, 0, 0, &[]),
+            frame(result, u64::MAX, 1, &[0xf6]),
+            frame(failed, u64::MAX, 1, &[3]),
             frame(result, 2, 1 << 60, &[]),
             frame(result, 2, u64::MAX, &[]),
         ] {

@@ -300,7 +300,7 @@ fn hammer(executor: &loky::ProcessPoolExecutor) {
 
 /// Forks again and again while two threads do `work` in a loop; each child does `body`.
 #[track_caller]
-fn check_fork_during(work: impl Fn() + Sync, body: impl Fn()) {
+pub(crate) fn check_fork_during(work: impl Fn() + Sync, body: impl Fn()) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {

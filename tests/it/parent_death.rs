@@ -83,10 +83,15 @@ struct Orphans {
 
 impl Orphans {
     fn start(mode: &str) -> Self {
+        Self::start_with(mode, false)
+    }
+
+    fn start_with(mode: &str, has_timeout: bool) -> Self {
         let (marked, temp) = (Marked::new(mode), Scratch::new());
         let (name, value) = marked.variable();
         let mut command = program("orphans");
         command.arg(mode).env(name, value).env("TMPDIR", temp.path());
+        command.args(has_timeout.then_some("timeout"));
         let shared_before = shared_files();
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -174,13 +179,35 @@ fn a_killed_program_leaves_nothing_that_its_tasks_started() {
     });
 }
 
+/// A program that is killed while calls run in workers that are so many levels deep.
+#[track_caller]
+fn check_depth(mode: &str, levels: usize, has_timeout: bool) {
+    let mut orphans = Orphans::start_with(mode, has_timeout);
+    expect_blocked_and_ready(&mut orphans);
+    orphans.expect_processes(1 + 2 * (levels + 3));
+    orphans.kill();
+}
+
 #[test]
 fn a_killed_program_leaves_no_workers_of_its_workers() {
     isolated(|| {
-        let mut orphans = Orphans::start("below");
-        expect_blocked_and_ready(&mut orphans);
-        orphans.expect_processes(1 + 2 * (1 + 1 + 3));
-        orphans.kill();
+        for has_timeout in [false, true] {
+            check_depth("children", 1, has_timeout);
+            check_depth("below", 2, has_timeout);
+            check_depth("far below", 3, has_timeout);
+        }
+    });
+}
+
+/// In Python without a timeout the workers stay for ever, and with one for half a minute; the test there waits for that.
+#[test]
+fn test_sigkill_shutdown_leaks_workers() {
+    isolated(|| {
+        for has_timeout in [false, true] {
+            let mut orphans = Orphans::start_with("idle", has_timeout);
+            orphans.expect_lines(&["ready"]);
+            orphans.kill();
+        }
     });
 }
 

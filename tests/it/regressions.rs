@@ -97,6 +97,26 @@ fn regression_kill_after_a_cancelled_call() {
     });
 }
 
+/// Python: the second shutdown returns at once and kills nobody.
+#[test]
+fn regression_kill_after_a_shutdown_that_did_not_wait() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        let (held, _go_on) = busy(&executor);
+        let behind = executor.submit(double, 1);
+        let pids = executor.worker_pids();
+        executor.shutdown(Shutdown::NoWait);
+        assert!(!held.done());
+        executor.shutdown(Shutdown::Kill);
+        assert!(!pids.iter().any(|pid| is_alive(*pid)));
+        let errors = [(held.error(), Execution::Started), (behind.error(), Execution::NotStarted)];
+        for (error, execution) in errors {
+            let error = error.unwrap();
+            assert!(error.is_shutdown_executor() && error.execution() == execution, "{error:?}");
+        }
+    });
+}
+
 /// An error value that serde will not have, in one direction or the other.
 #[derive(Debug)]
 struct Stubborn {

@@ -1,7 +1,7 @@
 //! `submit`, `spawn`, and what becomes of ordinary calls: CONFORMANCE.md, section 2.4, by the same names.
 //!
 //! The tasks and helpers at the top serve the neighbouring files too.
-// Rows of 2.4 that are not here: test_map* → map.rs; test_worker_timeout* → idle timeout; test_memory_leak_protection, test_reference_cycle_collection → memory growth; test_serialization → codecs; test_max_depth → nesting; test_viztracer* → initializer; test_no_deprecation_warning_is_raised_on_fork → fork.rs.
+// Rows of 2.4 that are not here: test_map* → map.rs; test_worker_timeout* → idle.rs; test_memory_leak_protection → recycle.rs; test_reference_cycle_collection has no counterpart; test_serialization → codecs; test_max_depth, test_child_env_executor → environment.rs; test_viztracer* → initializer.rs; test_no_deprecation_warning_is_raised_on_fork → fork.rs.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -7,8 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use loky::ProcessPoolExecutor;
+
+use crate::Event;
 
 /// What it says.
 #[loky::task]
@@ -84,6 +87,12 @@ pub fn descriptors() -> Vec<(u32, String)> {
     described.collect()
 }
 
+/// Blocks until it may go on.
+#[loky::task]
+pub fn wait(gate: Event) {
+    gate.wait();
+}
+
 /// Says so on stdout, then never ends.
 #[loky::task]
 pub fn block() {
@@ -121,9 +130,13 @@ pub fn nested(levels: u32) -> u32 {
     1 + executor.submit(nested, levels - 1).result().expect("a result")
 }
 
-/// As [`block_with_children`], in a worker of this worker.
+/// As [`block_with_children`], so many workers below this one. Idle ones have a second, if at all.
 #[loky::task]
-pub fn block_below() {
-    let executor = ProcessPoolExecutor::builder().max_workers(1).build().expect("a pool");
-    executor.submit(block_with_children, ()).result().expect("never");
+pub fn block_below(levels: u32, timeout: Option<Duration>) {
+    if levels == 0 {
+        return block_with_children();
+    }
+    let builder = ProcessPoolExecutor::builder().max_workers(1).timeout(timeout);
+    let executor = builder.build().expect("a pool");
+    executor.submit(block_below, (levels - 1, timeout)).result().expect("never");
 }

@@ -1,4 +1,5 @@
-//! Has its workers do what its argument says, says `ready`, and ends in the way that the argument says, or never.
+//! Has its workers do what its argument says, says `ready`, and ends in the way that the argument says, or never. With a second
+//! argument `timeout` its workers have an idle timeout.
 #![expect(clippy::print_stdout, reason = "it is made to be listened to")]
 
 use std::time::Duration;
@@ -9,18 +10,22 @@ loky::main! {
     fn main() {
         let mode = std::env::args().nth(1).unwrap();
         let workers = if mode == "start" { 16 } else { 2 };
-        let executor = loky::ProcessPoolExecutor::builder().max_workers(workers).build().unwrap();
+        let has_timeout = std::env::args().nth(2).is_some_and(|arg| arg == "timeout");
+        let timeout = has_timeout.then_some(Duration::from_secs(1));
+        let builder = loky::ProcessPoolExecutor::builder().max_workers(workers).timeout(timeout);
+        let executor = builder.build().unwrap();
         if mode == "start" {
             println!("ready");
         }
         executor.prewarm().unwrap();
-        let task = match mode.as_str() {
-            "children" => tasks::block_with_children::TASK,
-            "below" => tasks::block_below::TASK,
-            _ => tasks::block::TASK,
+        let submit = || match mode.as_str() {
+            "children" => executor.submit(tasks::block_with_children, ()),
+            "below" => executor.submit(tasks::block_below, (1, timeout)),
+            "far below" => executor.submit(tasks::block_below, (2, timeout)),
+            _ => executor.submit(tasks::block, ()),
         };
         let is_idle = matches!(mode.as_str(), "start" | "idle");
-        let calls: Vec<_> = (0..2).filter(|_| !is_idle).map(|_| executor.submit(task, ())).collect();
+        let calls: Vec<_> = (0..2).filter(|_| !is_idle).map(|_| submit()).collect();
         let is_running = || calls.iter().all(loky::Future::running);
         until("calls that run", Duration::from_secs(60), is_running);
         match mode.as_str() {

@@ -1,0 +1,269 @@
+//! The reusable executor, asked for by many threads at once, which want the same or different things: everybody is served by
+//! what he asked for, and old executors do not pile up.
+
+use std::ffi::OsString;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loky::{CrashPolicy, Future, ProcessPoolExecutor, ReusableBuilder, Reuse, Shutdown};
+use loky_tests::{Random, children_of, isolated, tasks, until};
+
+use crate::crash_matrix::{Deed, perform};
+use crate::reusable::reusable;
+use crate::submit::{Held, LONG, square, until_childless};
+
+const THREADS: usize = 10;
+
+const WORD: &str = "LOKY_TESTS_WORD";
+
+/// Has all threads do it at the same time, each with its number.
+fn at_once(body: impl Fn(usize) + Sync) {
+    let start = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (start, body) = (&start, &body);
+            scope.spawn(move || {
+                start.wait();
+                body(number);
+            });
+        }
+    });
+}
+
+/// The reusable executor as this test has it, ended.
+#[track_caller]
+fn end(builder: ReusableBuilder) {
+    builder.reuse(Reuse::Yes).get().unwrap().shutdown(Shutdown::Wait);
+}
+
+#[track_caller]
+fn check_thread_safety(size_of: fn(usize) -> usize, is_broken: bool) {
+    let get = |size| reusable(size).on_worker_crash(CrashPolicy::BreakPool).get().unwrap();
+    for _ in 0..5 {
+        let broken = is_broken.then(|| {
+            let broken = get(2);
+            assert!(broken.submit(perform, Deed::Abort).error().is_some());
+            assert!(broken.is_broken());
+            broken.id()
+        });
+        at_once(|number| {
+            for x in 0..10 {
+                let executor = get(size_of(number));
+                assert_ne!(Some(executor.id()), broken);
+                assert_eq!(executor.submit(square, x).result().unwrap(), square(x));
+                assert!(executor.map(square, 0..10).map(Result::unwrap).eq((0..10).map(square)));
+            }
+        });
+        end(reusable(1));
+    }
+}
+
+#[test]
+fn test_reusable_executor_thread_safety() {
+    isolated(|| check_thread_safety(|_| 2, false));
+}
+
+#[test]
+fn test_reusable_executor_thread_safety_varying() {
+    isolated(|| check_thread_safety(|number| number % 4 + 1, false));
+}
+
+#[test]
+fn test_reusable_executor_thread_safety_broken_start() {
+    isolated(|| check_thread_safety(|_| 2, true));
+}
+
+#[test]
+fn test_reusable_executor_thread_safety_varying_broken_start() {
+    isolated(|| check_thread_safety(|number| number % 4 + 1, true));
+}
+
+#[test]
+fn threads_that_ask_for_the_same_get_the_same() {
+    isolated(|| {
+        for _ in 0..20 {
+            let ids = Mutex::new(Vec::new());
+            at_once(|_| {
+                let executor = reusable(2).get().unwrap();
+                ids.lock().unwrap().push(executor.id());
+                assert_eq!(executor.submit(square, 3).result().unwrap(), 9);
+            });
+            let ids = ids.into_inner().unwrap();
+            assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+            end(reusable(2));
+        }
+    });
+}
+
+/// Calls run under the settings that their executor was got with, whoever asks for what meanwhile.
+#[test]
+fn test_reusable_executor_submit_during_shutdown_race() {
+    isolated(|| {
+        let with = |word: usize| reusable(2).env(WORD, word.to_string());
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for word in (0..2).cycle() {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    with(word).get().unwrap();
+                }
+            });
+            for word in (0..2).cycle().take(100) {
+                let executor = with(word).get().unwrap();
+                let calls = [(); 3].map(|()| executor.submit(tasks::variable, WORD.into()));
+                for call in calls {
+                    assert_eq!(call.result().unwrap().unwrap(), *word.to_string());
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        end(with(0));
+        until_childless();
+    });
+}
+
+#[test]
+fn test_reusable_executor_submit_with_concurrent_env_changes() {
+    isolated(|| {
+        for n_workers in [1, 2] {
+            at_once(|number| {
+                let word = number.to_string();
+                for _ in 0..20 {
+                    let executor = reusable(n_workers).env(WORD, &word).get().unwrap();
+                    let found = executor.submit(tasks::variable, WORD.into()).result();
+                    assert_eq!(found.unwrap().unwrap(), *word);
+                }
+            });
+        }
+        end(reusable(1));
+        until_childless();
+    });
+}
+
+#[test]
+fn a_thread_that_shuts_down_hurts_only_what_it_shuts_down() {
+    isolated(|| {
+        let kept = reusable(1).env(WORD, "kept").get().unwrap();
+        let held = Held::new(&kept, 1);
+        at_once(|number| {
+            for _ in 0..5 {
+                let executor = reusable(number % 4 + 1).reuse(Reuse::No).get().unwrap();
+                let found = executor.submit(square, 3).result();
+                assert_eq!(found.unwrap(), 9);
+                executor.shutdown([Shutdown::Wait, Shutdown::Kill][number % 2]);
+            }
+        });
+        held.release();
+        assert!(held.futures[0].result().is_ok());
+        kept.shutdown(Shutdown::Wait);
+    });
+}
+
+/// A call that a thread cares for.
+struct Kept {
+    /// What it has to find, if that is known.
+    word: Option<String>,
+    executor: ProcessPoolExecutor,
+    call: Future<Option<OsString>>,
+}
+
+/// One of the threads that ask for everything at random.
+struct Asker<'a> {
+    random: Random,
+    /// Calls that have resolved, of all threads; and those that were killed.
+    n_calls: &'a AtomicUsize,
+    killed: &'a AtomicUsize,
+    kept: Vec<Kept>,
+}
+
+const WORDS: [Option<&str>; 3] = [None, Some("one"), Some("two")];
+
+const MOST_WORKERS: usize = 4;
+
+impl Asker<'_> {
+    fn until(&mut self, end: Instant) {
+        while Instant::now() < end {
+            let word = WORDS[self.random.below(WORDS.len())];
+            let reuse = [Reuse::Auto, Reuse::Auto, Reuse::Auto, Reuse::Yes][self.random.below(4)];
+            let mut builder = reusable(self.random.below(MOST_WORKERS) + 1).reuse(reuse);
+            if let Some(word) = word {
+                builder = builder.env(WORD, word);
+            }
+            let executor = builder.kill_workers(self.random.once_in(20)).get().unwrap();
+            // By `Reuse::Yes` it may be anybody's.
+            let word = (reuse == Reuse::Auto).then(|| word.unwrap_or_default().to_owned());
+            for _ in 0..self.random.below(8) {
+                let call = executor.submit(tasks::variable, WORD.into());
+                self.kept.push(Kept { word: word.clone(), executor: executor.clone(), call });
+            }
+            while self.kept.len() > 20 {
+                let place = self.random.below(self.kept.len());
+                let kept = self.kept.swap_remove(place);
+                self.check(kept);
+            }
+        }
+        while let Some(kept) = self.kept.pop() {
+            self.check(kept);
+        }
+    }
+
+    fn check(&self, Kept { word, executor, call }: Kept) {
+        match call.result() {
+            Ok(found) => {
+                let found = found.unwrap_or_default();
+                assert!(word.is_none_or(|word| found == *word), "other settings: {found:?}");
+            }
+            Err(error) => {
+                assert!(error.is_shutdown_executor() && executor.is_shutdown(), "{error:?}");
+                self.killed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.n_calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn n_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// One executor, and nothing of those before it.
+fn until_one_is_left() {
+    let n_children = || children_of(std::process::id()).len();
+    until("one executor's workers", LONG, || n_children() <= MOST_WORKERS);
+    // Those that are left belong to the one that is there.
+    let executor = loky::reusable_executor().reuse(Reuse::Yes).get().unwrap();
+    until("its own workers alone", LONG, || n_children() == executor.worker_pids().len());
+}
+
+#[test]
+fn threads_that_ask_for_everything_at_random_are_all_served() {
+    isolated(|| {
+        let is_long = std::env::var_os("LOKY_TESTS_LONG").is_some();
+        let time = Duration::from_secs(if is_long { 30 } else { 5 });
+        let [n_calls, killed] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let run = |seeds: usize, time| {
+            let end = Instant::now() + time;
+            at_once(|number| {
+                let random = Random::new((seeds + number) as u64);
+                let (n_calls, killed) = (&n_calls, &killed);
+                Asker { random, n_calls, killed, kept: Vec::new() }.until(end);
+            });
+            until_one_is_left();
+            let executor = reusable(MOST_WORKERS).reuse(Reuse::No).get().unwrap();
+            executor.prewarm().unwrap();
+            until_one_is_left();
+            n_descriptors()
+        };
+        let first = run(0, Duration::from_secs(1));
+        let last = run(THREADS, time);
+        until("descriptors as before", LONG, || n_descriptors() <= first);
+        let [n_calls, killed] = [n_calls, killed].map(AtomicUsize::into_inner);
+        assert!(n_calls > 1000 && killed > 0, "{killed} of {n_calls} calls, {first} and {last}");
+        end(reusable(1));
+    });
+}
