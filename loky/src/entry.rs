@@ -18,7 +18,7 @@ use crate::worker::{self, Calling, NestedPools};
 /// Makes this process a worker, if that is what it was started for; returns otherwise.
 ///
 /// To be called as the first statement of `main`, before there are threads, by a program that does not use
-/// [`main!`](crate::main).
+/// [`main!`](crate::main). At the end of such a program nothing waits for calls that are not over; [`main!`](crate::main) does.
 ///
 /// ```
 /// #[loky::task]

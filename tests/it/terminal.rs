@@ -52,7 +52,7 @@ impl Terminal {
     /// Runs a program in the foreground of this terminal.
     fn run(&self, command: &mut Command) -> (Child, BufReader<ChildStdout>) {
         command.stdin(self.screen());
-        // SAFETY: between fork and exec it makes two system calls.
+        // SAFETY: between fork and exec it makes system calls alone.
         #[expect(unsafe_code, reason = "a terminal of its own is got in the child")]
         unsafe {
             command.pre_exec(lead_a_session_here)
@@ -67,8 +67,14 @@ impl Terminal {
     }
 }
 
-/// Makes the terminal on stdin that of a new session, whose foreground this process is.
+/// Makes the terminal on stdin that of a new session, whose foreground this process is, and which Ctrl-C ends, also where the
+/// suite itself runs in the background and does not mind it.
 fn lead_a_session_here() -> io::Result<()> {
+    // SAFETY: the disposition is a constant, no function.
+    #[expect(unsafe_code, reason = "std has no signals")]
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL)
+    };
     // SAFETY: no arguments.
     #[expect(unsafe_code, reason = "std has no sessions")]
     let is_leader = unsafe { libc::setsid() } != -1;
