@@ -4,6 +4,7 @@ mod four_callers;
 mod get_again;
 mod map;
 mod round_trip;
+mod start;
 mod submit_then_collect;
 
 use loky::ProcessPoolExecutor;
@@ -27,6 +28,8 @@ pub(crate) const ROWS: &[Row] = &[
     map::ROW,
     four_callers::ROW,
     get_again::ROW,
+    start::COLD,
+    start::HUNDRED,
 ];
 
 /// The task of every row: what remains is what a call costs.

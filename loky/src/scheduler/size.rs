@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::workers::{Standing, Worker, WorkerState};
+use super::workers::{Worker, WorkerState};
 use super::{Action, Phase, Scheduler};
 use crate::id::WorkerId;
-use crate::limits;
 
 impl Scheduler {
     /// The most workers that there are to be.
@@ -119,6 +118,8 @@ impl Scheduler {
     /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
+        use super::workers::Standing;
+        use crate::limits;
         assert!(self.workers.len() <= self.most_live, "more workers than allowed");
         assert!(self.vacant <= self.max_workers, "more places are vacant than there are");
         for worker in self.workers.values() {
@@ -135,6 +136,7 @@ impl Scheduler {
     #[cfg(test)]
     pub(super) fn check_calls(&self) {
         use super::Place;
+        use super::workers::Standing;
         let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
         assert_eq!(queued, self.queued, "queued calls are counted");
         for (call, state) in &self.calls {

@@ -1,0 +1,80 @@
+//! The start of workers: to the first result of a pool of two, and until a hundred are up.
+//!
+//! Reference: copies of this program that are started by `Command`, one after another, and have each sent a message back. The end
+//! of either is not measured.
+
+use std::time::{Duration, Instant};
+
+use loky::{ProcessPoolExecutor, Shutdown};
+use loky_benches::{
+    Blocks, Budget, EchoProcess, Effort, Place, Result, Unit, interleave, ping_pong,
+};
+
+use super::{Row, noop};
+
+/// One pool after another, of two workers: from its making to the result of its first call, beside one process.
+pub(crate) const COLD: Row = Row {
+    name: "cold start, 2 workers",
+    budget: Budget::NONE.later(1.5),
+    measure: |effort, _| {
+        interleave(
+            Unit::Micros,
+            effort.blocks,
+            || median_of(effort, first_result),
+            || median_of(effort, || first_bytes(1)),
+        )
+    },
+};
+
+/// All the workers of a large pool, beside as many processes.
+pub(crate) const HUNDRED: Row =
+    Row { name: "start of 100 workers", budget: Budget::NONE.later(1.2), measure: hundred };
+
+fn hundred(effort: &Effort, _place: &Place) -> Result<Blocks> {
+    let all_up = || {
+        let start = Instant::now();
+        let executor = ProcessPoolExecutor::builder().max_workers(100).build()?;
+        executor.prewarm()?;
+        let took = start.elapsed();
+        executor.shutdown(Shutdown::Kill);
+        Ok(took)
+    };
+    let micros = |took: Duration| took.as_secs_f64() * 1e6;
+    interleave(
+        Unit::Micros,
+        effort.long_blocks,
+        || all_up().map(micros),
+        || first_bytes(100).map(micros),
+    )
+}
+
+/// How long it takes until a new pool has its first result.
+fn first_result() -> Result<Duration> {
+    let start = Instant::now();
+    let executor = ProcessPoolExecutor::builder().max_workers(2).build()?;
+    executor.submit(noop, ()).result()?;
+    let took = start.elapsed();
+    executor.shutdown(Shutdown::Kill);
+    Ok(took)
+}
+
+/// How long it takes until so many processes have sent something back.
+fn first_bytes(n_processes: usize) -> Result<Duration> {
+    let start = Instant::now();
+    let started = (0..n_processes).map(|_| EchoProcess::start());
+    let processes = started.collect::<Result<Vec<_>>>()?;
+    processes.iter().try_for_each(|process| ping_pong(&process.sockets()[0]))?;
+    Ok(start.elapsed())
+}
+
+/// The median in microseconds of as many as there is time for.
+fn median_of(effort: &Effort, mut once: impl FnMut() -> Result<Duration>) -> Result<f64> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while times.is_empty() || start.elapsed() < effort.block_time {
+        times.push(once()?);
+    }
+    let middle = times.len() / 2;
+    let (_, median, _) = times.select_nth_unstable(middle);
+    Ok(median.as_secs_f64() * 1e6)
+}
