@@ -111,6 +111,7 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => {
                     self.pieces.clear();
+                    self.written = 0;
                     return Err(error);
                 }
             }

@@ -45,3 +45,16 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
     outbox.push(&message::call(Ticket(1), "t", &[]).into(), Ticket(1));
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }
+
+#[test]
+fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
+    let (ours, theirs) = Socket::pair().unwrap();
+    let mut outbox = Outbox::new(Arc::new(ours));
+    outbox.push(&message::call(Ticket(0), "t", &[0; 4_000_000]).into(), Ticket(1));
+    outbox.flush().unwrap();
+    assert!(outbox.is_waiting(), "half of it");
+    drop(theirs);
+    assert!(outbox.flush().is_err());
+    outbox.push(&message::call(Ticket(0), "t", &[]).into(), Ticket(2));
+    assert!(outbox.flush().is_err() && !outbox.is_waiting());
+}
