@@ -22,6 +22,7 @@ struct Stat {
     state: u8,
     parent: u32,
     session: u32,
+    n_threads: u32,
     /// When it was started, which tells it from a later one of the same number.
     started: u64,
 }
@@ -40,12 +41,14 @@ impl Stat {
         let parent = fields.next()?.parse().ok()?;
         let _group = fields.next()?;
         let session = fields.next()?.parse().ok()?;
-        let started = fields.nth(15)?.parse().ok()?;
-        Some(Self { pid, state, parent, session, started })
+        let n_threads = fields.nth(13)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        Some(Self { pid, state, parent, session, n_threads, started })
     }
 
+    /// One whose main thread alone has ended looks like a zombie too.
     fn is_alive(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
+        !matches!(self.state, b'Z' | b'X' | b'x') || self.n_threads > 1
     }
 }
 
@@ -90,15 +93,15 @@ impl Family {
         all.iter().filter(belongs).copied().collect()
     }
 
-    /// Kills the members that are there now. One of those that were.
+    /// Kills the members that are there now. The last of those that were.
     fn kill_members(&mut self) -> Option<Killed> {
         let members = self.members(&processes());
         let leaders = members.iter().filter(|member| member.pid == member.session);
         self.sessions.extend(leaders.map(|leader| leader.pid));
         let mut killed = None;
         for member in members.into_iter().filter(Stat::is_alive) {
-            let last = killed.and_then(|Killed { pidfd }| pidfd);
-            killed = Some(Killed { pidfd: kill(member).or(last) });
+            drop(killed.take()); // Its descriptor may be the last that is to be had.
+            killed = Some(Killed { pidfd: kill(member) });
         }
         killed
     }
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     fn stat(pid: u32, parent: u32, session: u32) -> Stat {
-        Stat { pid, state: b'S', parent, session, started: 1 }
+        Stat { pid, state: b'S', parent, session, n_threads: 1, started: 1 }
     }
 
     #[test]
@@ -193,7 +196,7 @@ mod tests {
         let line = b"12 (a) b (c)) R 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 15 16 17 0 99 18 19";
         assert_eq!(
             Stat::parse(12, line),
-            Some(Stat { pid: 12, state: b'R', parent: 3, session: 5, started: 99 })
+            Some(Stat { pid: 12, state: b'R', parent: 3, session: 5, n_threads: 17, started: 99 })
         );
         for cut in 0..line.len() - b"99 18 19".len() {
             assert_eq!(Stat::parse(12, &line[..cut]), None, "cut at {cut}");
