@@ -143,7 +143,8 @@ pub(crate) struct Scheduler {
     start_deaths: u32,
     /// Workers that were ready and died in a row before any began a call.
     unused_deaths: u32,
-    ever_ready: bool,
+    /// Whether any worker has shaken hands.
+    ever_greeted: bool,
     no_start_before: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -170,7 +171,7 @@ impl Scheduler {
             last_worker: 0,
             start_deaths: 0,
             unused_deaths: 0,
-            ever_ready: false,
+            ever_greeted: false,
             no_start_before: None,
             actions: VecDeque::new(),
         }

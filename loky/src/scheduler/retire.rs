@@ -53,9 +53,17 @@ impl Scheduler {
     pub(crate) fn worker_lingers(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id)
             && worker.state == WorkerState::Leaving
-            && self.phase == Phase::Draining
         {
-            worker.deadline = None;
+            worker.lingers = true;
+        }
+        self.let_linger();
+    }
+
+    /// At the end of the pool those that linger may do so.
+    pub(super) fn let_linger(&mut self) {
+        if self.phase == Phase::Draining {
+            let lingering = self.workers.values_mut().filter(|worker| worker.lingers);
+            lingering.for_each(|worker| worker.deadline = None);
         }
     }
 

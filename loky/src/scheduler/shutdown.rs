@@ -27,6 +27,7 @@ impl Scheduler {
         match self.phase {
             Phase::Open | Phase::Draining => {
                 self.phase = Phase::Draining;
+                self.let_linger();
                 match how {
                     Shutdown::Wait | Shutdown::NoWait => {}
                     Shutdown::CancelPending => {

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     /// How many more calls it may be given, if there is a limit.
     pub(super) quota: Option<usize>,
     pub(super) began_initializer: bool,
+    /// Whether it leaves, and takes its time for what its tasks have left behind.
+    pub(super) lingers: bool,
     /// Whether it was given a call that it began.
     pub(super) used: bool,
     pub(super) killed: bool,
@@ -75,6 +77,7 @@ impl Worker {
             is_outgrown: false,
             quota: max_tasks,
             began_initializer: false,
+            lingers: false,
             used: false,
             killed: false,
             deadline: Some((now + limits::HANDSHAKE, remark)),
@@ -159,7 +162,7 @@ impl Scheduler {
             .collect();
         for (id, remark) in late {
             let worker = &self.workers[&id];
-            if worker.state == WorkerState::Starting && !self.ever_ready {
+            if worker.state == WorkerState::Starting && !self.ever_greeted {
                 let message = format!(
                     "the worker that was started did not shake hands: {remark}; {ENTRY_HINT}"
                 );
@@ -179,7 +182,7 @@ impl Scheduler {
     /// it was told to leave.
     pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) -> bool {
         let Some(worker) = self.workers.get_mut(&id) else { return false };
-        self.ever_ready = true;
+        self.ever_greeted = true;
         self.start_deaths = 0;
         let is_coming = matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
         let is_awaited = is_coming && !worker.killed;
@@ -225,7 +228,10 @@ impl Scheduler {
 
     /// What was started is no worker of this program. If others are, it is alone in that.
     pub(crate) fn handshake_failed(&mut self, now: Instant, id: WorkerId, cause: Error) {
-        if self.ready_workers() == 0 {
+        let is_one = |worker: &Worker| {
+            matches!(worker.state, WorkerState::Initializing | WorkerState::Ready) && !worker.killed
+        };
+        if !self.workers.values().any(is_one) {
             return self.break_for(now, cause);
         }
         self.condemn(id, cause.to_string());

@@ -70,9 +70,21 @@ fn one_that_dies_before_it_begins_has_nothing_to_do_with_it() {
     check(&mut pool, &["start 2 as 0"]);
     // Nor one that was killed for having been late before.
     pool.pass(limits::HANDSHAKE);
-    check(&mut pool, &["1 broken", "kill 2"]);
+    check(&mut pool, &["kill 2"]);
     assert!(!pool.scheduler.worker_greeted(pool.now, WorkerId(2)));
     assert!(!pool.scheduler.worker_ready(pool.now, WorkerId(2)));
+}
+
+#[test]
+fn another_that_says_nothing_is_alone_in_that() {
+    let mut pool = Pool::with(2, Rules { initializer: Some("load"), ..Rules::default() });
+    pool.scheduler.prewarm(pool.now);
+    pool.actions();
+    pool.scheduler.worker_greeted(pool.now, WorkerId(1));
+    pool.pass(limits::HANDSHAKE);
+    check(&mut pool, &["kill 2"]);
+    pool.scheduler.handshake_failed(pool.now, WorkerId(2), Error::new(ErrorKind::Handshake, "no"));
+    assert!(!pool.scheduler.is_broken());
 }
 
 #[test]

@@ -165,6 +165,15 @@ fn one_that_lingers_is_waited_for_at_the_end_alone() {
     check(&mut pool, &["kill 1"]);
     pool.exit(WorkerId(1));
     check(&mut pool, &["end"]);
+
+    // The end may come after it was said.
+    let mut pool = idling(1);
+    pool.pass(IDLE);
+    pool.scheduler.worker_lingers(WorkerId(1));
+    pool.pass(limits::LEAVE / 2);
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    pool.pass(100 * limits::LEAVE);
+    check(&mut pool, &["retire 1"]);
 }
 
 #[test]
