@@ -34,11 +34,11 @@ use crate::worker::{self, Calling, NestedPools};
 /// ```
 pub fn init() {
     role::set_entered();
+    prepare_for_forks();
     if let Calling::Worker(cookie) = worker::calling() {
         startup::close_inherited();
         worker::run(cookie, NESTED_POOLS);
     }
-    prepare_for_forks();
 }
 
 /// Uses for the first time, while there is hardly another thread, what a fork must not find in the middle of its first use.
@@ -79,13 +79,13 @@ pub fn enter_before_main(
     envp: *const *const c_char,
 ) {
     role::set_entered();
+    prepare_for_forks();
     if let Calling::Worker(cookie) = worker::calling() {
         startup::close_inherited(); // Before others open what is theirs.
         // This never returns to where the remaining ones would be called.
         init_array::run_remaining(own, argc, argv, envp);
         worker::run(cookie, NESTED_POOLS);
     }
-    prepare_for_forks();
 }
 
 /// Lets the `#[test]` functions of a test binary use executors. Once, at the root of the crate.

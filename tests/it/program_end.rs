@@ -115,6 +115,11 @@ fn an_executor_that_only_its_observer_holds_comes_to_its_end() {
 }
 
 #[test]
+fn an_executor_that_only_a_thread_of_its_own_holds_comes_to_its_end() {
+    isolated(|| check_finishes("kept", 0, ""));
+}
+
+#[test]
 fn what_a_task_has_submitted_without_waiting_is_finished() {
     isolated(|| check_finishes("below", 0, ""));
 }

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::events::Events;
-use super::membership::Membership;
+use super::membership;
 use crate::future::slot::{Callback, run_callbacks};
 use crate::observer::{Event, Observer};
 
@@ -85,9 +85,8 @@ impl State {
         let Self::Unstarted { sender, receiver, observer } = self else { return Ok(()) };
         let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
         let body = move || {
-            let _member = Membership::of(pool);
-            // It goes before the membership does: with it may go the last handle of the pool, whose end waits for this thread.
-            let observer = observer;
+            // With the observer, or a thread local, may go the last handle of the pool, whose end waits for this thread.
+            membership::is_own_of(pool);
             receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
         };
         let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body)?;

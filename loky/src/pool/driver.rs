@@ -8,15 +8,14 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::capture::Capture;
 use super::link::{self, Link};
-use super::membership::Membership;
 use super::peer::Peer;
 use super::state::{Asleep, DriverState, Job};
-use super::{Pool, handshake, initializer, living};
+use super::{Pool, handshake, initializer, living, membership};
 use crate::clock;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
@@ -31,15 +30,18 @@ use crate::unwind;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
-    let _member = Membership::of(pool.id);
+    membership::is_own_of(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,
             peers: BTreeMap::new(),
             buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
             reserve,
+            judges: Vec::new(),
         };
         while driver.round() {}
+        // What they find out is of no use any more.
+        driver.judges.into_iter().for_each(|judge| drop(judge.join()));
     });
     // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
     let calls = {
@@ -69,6 +71,8 @@ struct Driver<'a> {
     buffer: Box<[u8]>,
     /// For looking for processes when there are no descriptors left.
     reserve: Reserve,
+    /// Threads that decode what an initializer has returned.
+    judges: Vec<JoinHandle<()>>,
 }
 
 /// Of each worker with a channel: whether reading is waited for, and writing.
@@ -135,7 +139,9 @@ impl Driver<'_> {
                         peer.socket.finish_sending();
                     }
                 }
-                Job::Judge { worker, result } => initializer::judge(self.pool, worker, result),
+                Job::Judge { worker, result } => {
+                    self.judges.extend(initializer::judge(self.pool, worker, result));
+                }
                 Job::Kill { worker } => condemned.push(worker),
             }
         }

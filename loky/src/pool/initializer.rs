@@ -6,15 +6,13 @@
 //! time goes on; the pool does not end before that thread does.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::Pool;
 use super::hearing::Fault;
-use super::membership::Membership;
 use super::outcome::{self, InitializerFailure};
 use super::state::{Job, State};
+use super::{Pool, membership};
 use crate::config::Settings;
 use crate::id::{Ticket, WorkerId};
 use crate::wire::message::CallFailure;
@@ -63,22 +61,21 @@ impl State {
     }
 }
 
-/// Has a result judged that is not the one of success.
-pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Vec<u8>) {
+/// Has a result judged that is not the one of success, by the thread that comes back.
+pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Vec<u8>) -> Option<JoinHandle<()>> {
     let judging = Arc::clone(pool);
-    pool.handing_out.fetch_add(1, Ordering::SeqCst);
     let body = move || {
-        // Whatever the user's code does here: the pool does not end before it is through.
-        let member = Membership::of(judging.id);
+        membership::is_own_of(judging.id);
         let initializer = judging.settings.initializer.as_ref();
         let judged = initializer.map_or(Ok(()), |initializer| initializer.judge(&result));
         decide(&judging, worker, judged.map_err(|reason| format!("failed: {reason}")));
-        drop(member);
     };
-    if let Err(error) = thread::Builder::new().name("loky-initializer".into()).spawn(body) {
+    let started = thread::Builder::new().name("loky-initializer".into()).spawn(body);
+    if let Err(error) = &started {
         let reason = format!("failed, but there is no thread to find out why: {error}");
         decide(pool, worker, Err(reason));
     }
+    started.ok()
 }
 
 fn decide(pool: &Pool, worker: WorkerId, judged: Result<(), String>) {
@@ -91,5 +88,4 @@ fn decide(pool: &Pool, worker: WorkerId, judged: Result<(), String>) {
             state.initializer_failed(now, worker, InitializerFailure { what, panic: None });
         }
     });
-    pool.handed_out();
 }

@@ -2,6 +2,7 @@
 //! `go` in the folder that is its second argument, and leave a file each.
 #![expect(clippy::print_stdout, reason = "it is made to be listened to")]
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -70,6 +71,10 @@ fn keep_asking() {
     }
 }
 
+thread_local! {
+    static KEPT: Cell<Option<ProcessPoolExecutor>> = const { Cell::new(None) };
+}
+
 static EXECUTOR: OnceLock<ProcessPoolExecutor> = OnceLock::new();
 
 loky::main! {
@@ -115,6 +120,14 @@ loky::main! {
                 let executor = builder.observer(move |_| _ = held.get()).build().unwrap();
                 leave_several(&executor, &folder, 0..8);
                 holder.set(executor).unwrap();
+            }
+            "kept" => {
+                // In the end nobody but a thread of its own has a handle of it, which goes when that thread does.
+                let executor = own(2);
+                leave_several(&executor, &folder, 0..7);
+                let call = executor.submit(leave, (folder, "7".to_owned()));
+                let last = executor.clone();
+                call.add_done_callback(move |_| KEPT.set(Some(last)));
             }
             "tangled" => {
                 // The end of one executor waits for a call of another, which never ends.
