@@ -86,7 +86,7 @@ impl State {
         let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
         let body = move || {
             // With the observer, or a thread local, may go the last handle of the pool, whose end waits for this thread.
-            membership::is_own_of(pool);
+            membership::become_own_of(pool);
             receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
         };
         let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body)?;

@@ -30,7 +30,7 @@ use crate::unwind;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
-    membership::is_own_of(pool.id);
+    membership::become_own_of(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,

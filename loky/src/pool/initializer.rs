@@ -65,7 +65,7 @@ impl State {
 pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Vec<u8>) -> Option<JoinHandle<()>> {
     let judging = Arc::clone(pool);
     let body = move || {
-        membership::is_own_of(judging.id);
+        membership::become_own_of(judging.id);
         let initializer = judging.settings.initializer.as_ref();
         let judged = initializer.map_or(Ok(()), |initializer| initializer.judge(&result));
         decide(&judging, worker, judged.map_err(|reason| format!("failed: {reason}")));

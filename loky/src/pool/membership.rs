@@ -42,6 +42,6 @@ pub(super) fn is_of(pool: u64) -> bool {
 }
 
 /// The present thread is this pool's own, to its end.
-pub(super) fn is_own_of(pool: u64) {
+pub(super) fn become_own_of(pool: u64) {
     HOME.set(pool);
 }
