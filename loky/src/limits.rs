@@ -121,7 +121,7 @@ pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
 /// noticed where the iterable is slow.
 pub(crate) const MAP_GATHER: Duration = Duration::from_micros(100);
 
-/// How much of the room for a large result a worker keeps for the next one.
+/// How much of the room for large arguments, and for a large result, a worker keeps for the next ones.
 pub(crate) const ANSWER_KEEP_BYTES: usize = 1024 * 1024;
 
 /// How deep executors may be nested in tasks, unless `LOKY_MAX_DEPTH` says otherwise. Python loky's figure: what is deeper
@@ -149,3 +149,21 @@ pub(crate) const MAX_KERNEL_TEXT_BYTES: usize = 1 << 20;
 
 /// The numbers of CPUs are below this: Linux can be built for 8192 at most.
 pub(crate) const MAX_CPUS: usize = 1 << 16;
+
+/// The longest body of a frame that goes through a worker's lane, each slot of which has room for it. Longer ones gain nothing
+/// there: they are copied for longer than it takes to send them otherwise.
+pub(crate) const LETTER_BYTES: usize = 64 * 1024;
+
+/// Whether calls go through the lane at all; not where a cfg forces the stream, with which the suite runs as well.
+pub(crate) const USES_LANE: bool = !cfg!(loky_force_stream);
+
+/// How long a thread that waits for an answer looks for it before it sleeps, where the worker runs on another CPU and calls
+/// are short: about as long as sleeping and being woken takes.
+pub(crate) const SPIN: Duration = Duration::from_micros(20);
+
+/// How often the pool's thread looks after lanes on which calls lie: a task may overwrite the words by which each side knows
+/// that the other one sleeps, and then nobody is woken.
+pub(crate) const LANE_WATCH: Duration = Duration::from_secs(1);
+
+/// How many bytes of answers are taken out of a lane under the pool's lock, before others get their turn.
+pub(crate) const DRAIN_BYTES: usize = 256 * 1024;

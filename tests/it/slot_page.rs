@@ -66,8 +66,8 @@ impl Scribble {
 /// The words of this worker's page.
 fn words() -> Vec<*mut u64> {
     let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
-    let page = maps.lines().find(|line| line.contains("/memfd:loky-slots"));
-    let page = page.unwrap_or_else(|| panic!("this worker has no mapping `loky-slots`:\n{maps}"));
+    let page = maps.lines().find(|line| line.contains("/memfd:loky-lane"));
+    let page = page.unwrap_or_else(|| panic!("this worker has no mapping `loky-lane`:\n{maps}"));
     let mut words = page.split(' ');
     let range = words.next().and_then(|range| range.split_once('-')).expect("a range");
     assert!(words.next().is_some_and(|rights| rights.starts_with("rw")), "{page}");

@@ -38,6 +38,7 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
             buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
             reserve,
             judges: Vec::new(),
+            looked_after_lanes: clock::now(),
         };
         while driver.round() {}
         // What they find out is of no use any more.
@@ -55,7 +56,10 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
         }
         state.events.close();
         // Whoever reads from one of them comes back from it.
-        std::mem::take(&mut state.links).values().for_each(|link| link.socket.hang_up());
+        for link in std::mem::take(&mut state.links).values() {
+            link.socket.hang_up();
+            link.lane.disturb();
+        }
         state.wakes.clear();
         (std::mem::take(&mut state.calls), std::mem::take(&mut state.decided))
     };
@@ -73,6 +77,7 @@ struct Driver<'a> {
     reserve: Reserve,
     /// Threads that decode what an initializer has returned.
     judges: Vec<JoinHandle<()>>,
+    looked_after_lanes: Instant,
 }
 
 /// Of each worker with a channel: whether reading is waited for, and writing.
@@ -91,11 +96,14 @@ struct Ready {
 impl Driver<'_> {
     /// False when nothing is left to be done.
     fn round(&mut self) -> bool {
-        let (jobs, is_over) = {
+        let (jobs, is_over, is_drainable) = {
             let mut state = self.pool.lock();
             state.asleep = Asleep::Not;
-            (std::mem::take(&mut state.jobs), state.is_over)
+            (std::mem::take(&mut state.jobs), state.is_over, state.is_drainable())
         };
+        if is_drainable {
+            self.pool.with_state(|state, now| state.drain(now));
+        }
         if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.is_handed_out() {
             return false;
         }
@@ -117,12 +125,26 @@ impl Driver<'_> {
         }
         self.note_dead(perhaps_dead);
         self.bury();
+        self.look_after_lanes();
         let now = clock::now();
         let timer = self.pool.lock().scheduler.next_timer();
         if timer.is_some_and(|at| at <= now) {
-            self.pool.with_state(|state, now| state.scheduler.timer(now));
+            self.pool.with_state(|state, now| {
+                // What a worker has not been heard to have done may lie in its lane.
+                state.drain(now);
+                state.scheduler.timer(now);
+            });
         }
         true
+    }
+
+    /// See [`limits::LANE_WATCH`].
+    fn look_after_lanes(&mut self) {
+        let now = clock::now();
+        if now >= self.looked_after_lanes + limits::LANE_WATCH {
+            self.looked_after_lanes = now;
+            self.pool.lock().look_after_lanes();
+        }
     }
 
     fn do_jobs(&mut self, jobs: Vec<Job>) {
@@ -133,10 +155,8 @@ impl Driver<'_> {
                 Job::Retire { worker, why } => {
                     if let Some(peer) = self.peers.get(&worker) {
                         // Noted here: one that is retired as it starts has only now a process.
-                        let mut state = self.pool.lock();
-                        state.retired(worker, why);
-                        drop(state);
                         peer.socket.finish_sending();
+                        self.pool.lock().retired(worker, why);
                     }
                 }
                 Job::Judge { worker, result } => {
@@ -195,7 +215,7 @@ impl Driver<'_> {
         }
     }
 
-    /// What is waited for, and until when. `None` if there is a job.
+    /// What is waited for, and until when. `None` if there is a job, or something in a lane.
     fn plan(&self, now: Instant) -> Option<(Plan, Option<Instant>)> {
         let mut state = self.pool.lock();
         if !state.jobs.is_empty() {
@@ -224,7 +244,15 @@ impl Driver<'_> {
                 // thread would be woken by answers that others are about to wait for.)
                 link.readership.read_in_background();
             }
-            plan.insert(*worker, (link.readership.is_background(), link.outbox.is_waiting()));
+            plan.insert(*worker, (link.is_to_be_read(), link.outbox.is_waiting()));
+            if limits::USES_LANE && !link.slots.is_empty() {
+                no_later(self.looked_after_lanes + limits::LANE_WATCH);
+            }
+        }
+        let is_all_still = plan.keys().all(|worker| state.lie_down(*worker));
+        if !is_all_still {
+            state.get_up();
+            return None;
         }
         if self.peers.values().any(|peer| peer.pidfd().is_none()) {
             no_later(now + limits::REAP_INTERVAL);
@@ -264,7 +292,11 @@ impl Driver<'_> {
                 perhaps_dead: all(),
             };
         }
-        self.pool.lock().asleep = Asleep::Not;
+        {
+            let mut state = self.pool.lock();
+            state.asleep = Asleep::Not;
+            state.get_up();
+        }
         if set.readable(wake) {
             self.pool.wake.clear();
         }
@@ -286,8 +318,7 @@ impl Driver<'_> {
     fn write(&self, worker: WorkerId) {
         self.pool.with_state(|state, now| {
             let Some(link) = state.links.get_mut(&worker) else { return };
-            // An error means that it is gone, which is seen where it is read from.
-            let _ = link.outbox.flush();
+            link.flush();
             if !link.outbox.is_waiting() {
                 state.scheduler.worker_writable(now, worker);
             }
@@ -298,13 +329,13 @@ impl Driver<'_> {
     fn read(&self, worker: WorkerId) {
         let inbox = {
             let mut state = self.pool.lock();
-            state.links.get_mut(&worker).and_then(|link| link.readership.take_as_background())
+            state.links.get_mut(&worker).and_then(Link::take_stream)
         };
         let Some(mut inbox) = inbox else { return };
         let received = link::receive(&mut inbox, false);
         self.pool.with_state(|state, now| {
             state.hear(now, worker, received, &self.pool.settings);
-            state.give_back(now, worker, inbox, None);
+            state.give_stream_back(now, worker, inbox);
         });
     }
 
@@ -336,6 +367,10 @@ impl Driver<'_> {
         for id in dead {
             // The dead write no more, but a child that one forked off may: from here on it cannot, nor keep a reader.
             self.peers[&id].socket.hang_up();
+            if let Some(link) = self.pool.lock().links.get_mut(&id) {
+                link.is_dead = true;
+                link.lane.disturb();
+            }
         }
     }
 
@@ -345,7 +380,7 @@ impl Driver<'_> {
         for (worker, exit) in dead.collect::<Vec<_>>() {
             let inbox = {
                 let mut state = self.pool.lock();
-                state.links.get_mut(&worker).and_then(|link| link.readership.take_for_good())
+                state.links.get_mut(&worker).and_then(Link::take_stream_for_good)
             };
             let Some(mut inbox) = inbox else { continue };
             self.read_rest(worker, &mut inbox);
@@ -355,6 +390,7 @@ impl Driver<'_> {
             }
             let exit = peer.worker_exit(exit, &mut self.buffer);
             self.pool.with_state(|state, now| {
+                state.drain(now);
                 if inbox.is_inside_frame() {
                     state.scheduler.worker_cut_off(worker);
                 }

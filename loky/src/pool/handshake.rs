@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
 use crate::registry::Table;
 use crate::sys::image::Image;
 use crate::wire::message::{Hello, Setup, VERSION};
@@ -14,7 +15,8 @@ pub(super) fn setup(settings: &Settings, index: usize) -> Setup {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let (depth, fingerprint) = (worker::depth() + 1, Table::get().fingerprint());
     let memory_growth_limit = settings.memory_growth_limit.unwrap_or(u64::MAX);
-    Setup { version: VERSION, index, depth, memory_growth_limit, fingerprint }
+    let uses_lane = limits::USES_LANE;
+    Setup { version: VERSION, index, depth, memory_growth_limit, uses_lane, fingerprint }
 }
 
 /// Compares what the worker says with what this process is.

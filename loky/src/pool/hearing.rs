@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use super::handshake;
-use super::link::Received;
+use super::link::{Received, Source};
 use super::outcome::Ending;
 use super::state::{FALSE_PAGE, State};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Ticket, WorkerId};
+use crate::limits;
 use crate::observer::Event;
 use crate::transport::slots::Contradiction;
 use crate::transport::stream::Inbox;
@@ -39,19 +40,26 @@ impl State {
         let heard = said
             .into_iter()
             .try_for_each(|message| self.hear_message(now, worker, message, settings));
-        let fault = heard.err().map(|Fault(what)| what).or(fault);
+        let fault = heard.err().or_else(|| fault.map(Fault));
         let Some(link) = self.links.get_mut(&worker) else { return };
-        link.is_open = fault.is_none() && !is_closed;
+        link.is_open &= !is_closed;
         match fault {
-            Some(what) => {
-                link.is_page_false |= what == FALSE_PAGE;
-                self.scheduler.worker_misbehaved(now, worker, what);
-            }
+            Some(fault) => self.mistrust(now, worker, &fault),
             None if is_closed => self.scheduler.channel_closed(now, worker),
             None => self.scheduler.advance(now),
         }
         // While the reader is still the reader: it goes on for what these answers have brought.
         self.act(now);
+    }
+
+    /// The worker has said what means nothing: nothing else that it says counts.
+    pub(super) fn mistrust(&mut self, now: Instant, worker: WorkerId, Fault(what): &Fault) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.has_fault = true;
+            link.is_open = false;
+            link.is_page_false |= *what == FALSE_PAGE;
+            self.scheduler.worker_misbehaved(now, worker, what);
+        }
     }
 
     fn hear_message(
@@ -63,6 +71,7 @@ impl State {
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
         match message {
+            FromWorker::Knock => {}
             FromWorker::Result(Ticket::INITIALIZER, result) => {
                 self.initialized(now, worker, Ok(result), settings)?;
             }
@@ -140,11 +149,11 @@ impl State {
         &mut self,
         now: Instant,
         worker: WorkerId,
-        inbox: Inbox,
+        source: Source,
         returns_for: Option<CallId>,
     ) {
         let Some(link) = self.links.get_mut(&worker) else { return };
-        self.decided.wakes_driver |= link.readership.give_back(now, inbox);
+        self.decided.wakes_driver |= link.readership.give_back(now, source);
         if link.is_leaving {
             self.decided.wakes_driver |= link.readership.read_in_background();
             return;
@@ -161,8 +170,21 @@ impl State {
         }
     }
 
+    /// The pool's thread has read from the stream of a worker.
+    pub(super) fn give_stream_back(&mut self, now: Instant, worker: WorkerId, inbox: Inbox) {
+        if !limits::USES_LANE {
+            return self.give_back(now, worker, Source::Stream(inbox), None);
+        }
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.stream = Some(inbox);
+            // The answer may have been one behind which others lie in the lane.
+            self.drain(now);
+            self.pass_on(now, worker);
+        }
+    }
+
     /// Finds another reader for a worker whose reader leaves.
-    fn pass_on(&mut self, now: Instant, worker: WorkerId) {
+    pub(super) fn pass_on(&mut self, now: Instant, worker: WorkerId) {
         if self.attended == 0 && self.parked == 0 {
             return;
         }

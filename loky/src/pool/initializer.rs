@@ -26,6 +26,7 @@ impl State {
         {
             link.is_initializing = true;
             link.outbox.push(initializer, Ticket::INITIALIZER);
+            link.order();
             self.write(worker);
         }
     }

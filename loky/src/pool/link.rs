@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::readership::Readership;
+use crate::id::{CallId, Ticket};
+use crate::limits;
 use crate::sys::socket::Socket;
-use crate::transport::slots::SlotPage;
+use crate::transport::lane::pool_side::PoolLane;
+use crate::transport::page::Page;
+use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::SlotTable;
-use crate::transport::stream::{Inbox, Outbox, Progress};
+use crate::transport::stream::{CallBytes, Inbox, Outbox, Progress};
 use crate::wire::message::FromWorker;
 
 /// What is needed to give calls to a worker and to take its answers.
@@ -17,10 +21,19 @@ pub(super) struct Link {
     pub(super) index: usize,
     pub(super) socket: Arc<Socket>,
     pub(super) outbox: Outbox,
+    pub(super) lane: PoolLane,
     pub(super) slots: SlotTable,
-    pub(super) readership: Readership<Inbox>,
+    pub(super) readership: Readership<Source>,
+    /// The stream, where answers come through the lane: the pool's thread reads it.
+    pub(super) stream: Option<Inbox>,
+    /// Whether something is still to be written for which the worker is to look at the stream.
+    has_order: bool,
     /// Whether there may be more to read.
     pub(super) is_open: bool,
+    /// Whether it has said what means nothing: what else it says does not count.
+    pub(super) has_fault: bool,
+    /// Whether the process is dead: what it has left behind is read by the pool's thread.
+    pub(super) is_dead: bool,
     /// Whether it has said hello.
     pub(super) is_greeted: bool,
     /// Whether it runs the initializer.
@@ -39,21 +52,108 @@ impl Link {
         pid: u32,
         index: usize,
         socket: Arc<Socket>,
-        page: SlotPage,
+        page: Page,
     ) -> Self {
+        let page = Arc::new(page);
+        let inbox = Inbox::new(Arc::clone(&socket));
+        let (source, stream) = match limits::USES_LANE {
+            true => (Source::Lane, Some(inbox)),
+            false => (Source::Stream(inbox), None),
+        };
         Self {
             pid,
             index,
             outbox: Outbox::new(Arc::clone(&socket)),
+            lane: PoolLane::new(Arc::clone(&page)),
             slots: SlotTable::new(page),
-            readership: Readership::new(now, Inbox::new(Arc::clone(&socket))),
+            readership: Readership::new(now, source),
+            stream,
+            has_order: false,
             socket,
             is_open: true,
+            has_fault: false,
+            is_dead: false,
             is_greeted: false,
             is_initializing: false,
             has_answered: false,
             is_leaving: false,
             is_page_false: false,
+        }
+    }
+
+    /// Gives the worker a call, which it comes to know of by the next [`flush`](Self::flush).
+    pub(super) fn give(
+        &mut self,
+        call: CallId,
+        frame: &CallBytes,
+    ) -> Result<Ticket, Contradiction> {
+        if self.is_page_false {
+            return Err(Contradiction);
+        }
+        let ticket = self.slots.take(call)?;
+        let is_in_lane = limits::USES_LANE && self.lane.write(ticket, frame.letter());
+        if !is_in_lane {
+            self.outbox.push(frame, ticket);
+        }
+        self.slots.publish(ticket);
+        Ok(ticket)
+    }
+
+    /// Writes what was given to the worker, as far as there is room, and wakes it if it sleeps.
+    pub(super) fn flush(&mut self) {
+        // An error means that the worker is gone, which is seen where it is read from.
+        let _ = self.outbox.flush();
+        if !limits::USES_LANE {
+            return;
+        }
+        if self.has_order {
+            // Again and again until all is there: what has begun the worker waits for.
+            self.has_order = self.outbox.is_waiting();
+            self.lane.order();
+        } else {
+            self.lane.wake_worker();
+        }
+    }
+
+    /// Whether the pool's thread is to read the stream.
+    pub(super) fn is_to_be_read(&self) -> bool {
+        limits::USES_LANE || self.readership.is_background()
+    }
+
+    /// The stream, for the pool's thread, if it is its turn.
+    pub(super) fn take_stream(&mut self) -> Option<Inbox> {
+        if limits::USES_LANE {
+            self.stream.take()
+        } else {
+            self.readership.take_as_background()?.into()
+        }
+    }
+
+    /// The same when the worker is dead. If it is not there, the thread is woken when it is.
+    pub(super) fn take_stream_for_good(&mut self) -> Option<Inbox> {
+        if limits::USES_LANE { self.stream.take() } else { self.readership.take_for_good()?.into() }
+    }
+
+    /// Has the worker look at the stream for something that is no call.
+    pub(super) fn order(&mut self) {
+        self.has_order = true;
+        self.flush();
+    }
+}
+
+/// Where the answers of a worker come from. Whoever has it is the one who reads.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// From the lane, which anybody can look at: he who has this is the one who sleeps there.
+    Lane,
+    Stream(Inbox),
+}
+
+impl From<Source> for Option<Inbox> {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Lane => None,
+            Source::Stream(inbox) => Some(inbox),
         }
     }
 }

@@ -14,6 +14,7 @@
 
 mod callbacks;
 mod capture;
+mod draining;
 mod driver;
 mod events;
 mod handshake;
@@ -202,6 +203,7 @@ impl Pool {
         let refused = self.with_state(|state, now| {
             let refusal = state.scheduler.refusal();
             if refusal.is_none() {
+                state.drain_if_queued(now);
                 state.accept(id, pending);
                 state.scheduler.advance(now);
             }
@@ -232,6 +234,7 @@ impl Pool {
             if let Some(refusal) = state.scheduler.refusal() {
                 return Some((refusal, accepted));
             }
+            state.drain_if_queued(now);
             accepted.into_iter().for_each(|(id, pending)| state.accept(id, pending));
             state.scheduler.advance(now);
             None

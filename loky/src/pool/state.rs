@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::draining::Drained;
 use super::events::Events;
-use super::link::Link;
+use super::link::{Link, Source};
 use super::outcome::{Attribution, Ending};
 use crate::error::Error;
 use crate::future::Cancelled;
@@ -15,9 +16,10 @@ use crate::limits;
 use crate::observer::{Event, Retirement, Stats};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
+use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::Progress;
-use crate::transport::stream::{CallBytes, Inbox};
+use crate::transport::stream::CallBytes;
 
 /// What is said of a worker whose page is not what it must be.
 pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
@@ -32,8 +34,8 @@ pub(super) struct Pending {
     pub(super) at: Option<(WorkerId, Ticket)>,
     /// How many threads are parked on it.
     pub(super) parked: usize,
-    /// Wakes the thread that waits for it while it polls its worker.
-    pub(super) polling: Option<Arc<Wake>>,
+    /// The thread that waits for it and has gone to sleep.
+    pub(super) sleeper: Option<Sleeper>,
     /// Whether somebody is to be told who does not wait in one of these ways.
     pub(super) attended: bool,
 }
@@ -41,7 +43,23 @@ pub(super) struct Pending {
 impl Pending {
     pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
         let frame = frame.into();
-        Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
+        Self { promise, task, frame, at: None, parked: 0, sleeper: None, attended: false }
+    }
+}
+
+/// How a thread that sleeps until a call is answered is told that it need not.
+#[derive(Debug)]
+pub(super) enum Sleeper {
+    OnLane(PoolLane),
+    InPoll(Arc<Wake>),
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        match self {
+            Self::OnLane(lane) => lane.disturb(),
+            Self::InPoll(wake) => wake.wake(),
+        }
     }
 }
 
@@ -110,6 +128,8 @@ pub(super) struct State {
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
+    /// Room for what is taken out of the lanes.
+    pub(super) drained: Vec<(WorkerId, Drained)>,
     /// Descriptors of waiters, for the next ones.
     pub(super) wakes: Vec<Arc<Wake>>,
     pub(super) counts: Counts,
@@ -145,7 +165,7 @@ impl Counts {
 pub(super) struct Decided {
     ended: Vec<Ended>,
     /// Waiters whose calls are not where they were.
-    waiters: Vec<Arc<Wake>>,
+    waiters: Vec<Sleeper>,
     pub(super) wakes_driver: bool,
 }
 
@@ -188,6 +208,7 @@ impl State {
             last_start_error: None,
             parked: 0,
             attended: 0,
+            drained: Vec::new(),
             wakes: Vec::new(),
             counts: Counts::default(),
             events,
@@ -218,7 +239,8 @@ impl State {
                 Event::CallFinished { call: call.0, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, task, .. } = pending;
+            let Pending { promise, task, sleeper, .. } = pending;
+            self.decided.waiters.extend(sleeper);
             self.decided.ended.push(Ended { promise, task, ending, worker_pid });
         }
     }
@@ -297,8 +319,7 @@ impl State {
         let Some(pending) = self.calls.get_mut(&call) else { return };
         let Some(link) = self.links.get_mut(&worker) else { return };
         let had_nothing = link.slots.is_empty();
-        let taken = if link.is_page_false { Err(Contradiction) } else { link.slots.take(call) };
-        let ticket = match taken {
+        let ticket = match link.give(call, &pending.frame) {
             Ok(ticket) => ticket,
             Err(Contradiction) => {
                 self.scheduler.call_revoked(now, call);
@@ -310,7 +331,6 @@ impl State {
             let (task, worker_pid) = (pending.task, link.pid);
             Event::CallGiven { call: call.0, task, worker_pid }
         });
-        link.outbox.push(&pending.frame, ticket);
         if had_nothing {
             link.readership.leave_unread(now);
         }
@@ -326,8 +346,7 @@ impl State {
     /// Writes what was given to a worker.
     pub(super) fn write(&mut self, worker: WorkerId) {
         if let Some(link) = self.links.get_mut(&worker) {
-            // An error means that the worker is gone, which is seen where it is read from.
-            let _ = link.outbox.flush();
+            link.flush();
             if link.outbox.is_waiting() {
                 self.decided.wakes_driver = true;
                 self.scheduler.worker_congested(worker);
@@ -347,7 +366,7 @@ impl State {
                     let (task, worker_pid) = (pending.task, link.pid);
                     Event::CallTakenBack { call: call.0, task, worker_pid }
                 });
-                self.decided.waiters.extend(pending.polling.take());
+                self.decided.waiters.extend(pending.sleeper.take());
                 self.scheduler.call_revoked(now, call);
                 true
             }
@@ -377,7 +396,7 @@ impl State {
     /// Ends a call without a result.
     fn judge(&mut self, call: CallId, worker: Option<WorkerId>, verdict: Verdict) {
         let Some(pending) = self.calls.get_mut(&call) else { return };
-        self.decided.waiters.extend(pending.polling.take());
+        self.decided.waiters.extend(pending.sleeper.take());
         let at = pending.at.filter(|(at, _)| worker == Some(*at));
         let (attribution, pid) = match (&verdict, at) {
             (Verdict::Terminated { exit, began: true }, _) => (Attribution::Began, Some(exit.pid)),
@@ -406,6 +425,7 @@ impl State {
         self.counts.workers_retired += 1;
         if let Some(link) = self.links.get_mut(&worker) {
             link.is_leaving = true;
+            link.order();
             link.readership.read_in_background();
         }
         self.note_retirement(worker, why);
@@ -433,8 +453,8 @@ impl State {
 
     /// What nobody has read from for a while, for a thread that is about to wait. (Not where somebody else is about to be told
     /// of an answer: who reads then is the pool's thread, or that one.)
-    pub(super) fn neglected(&mut self, now: Instant) -> Vec<(WorkerId, Inbox)> {
-        if self.attended > 0 || self.parked > 0 {
+    pub(super) fn neglected(&mut self, now: Instant) -> Vec<(WorkerId, Source)> {
+        if limits::USES_LANE || self.attended > 0 || self.parked > 0 {
             return Vec::new();
         }
         let is_neglected = |link: &Link| {

@@ -6,13 +6,15 @@ use std::thread;
 use std::time::Instant;
 
 use super::Pool;
-use super::link::{self, Received};
+use super::link::{self, Received, Source};
+use super::state::{Sleeper, State};
 use crate::clock;
 use crate::future::slot::{Slot, Unparked};
-use crate::id::{CallId, WorkerId};
+use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::sys::poll::PollSet;
 use crate::sys::wake::Wake;
+use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::table::Progress;
 use crate::transport::stream::Inbox;
 
@@ -27,23 +29,41 @@ enum Arrival {
 
 /// The right to read from workers.
 struct Reading {
-    /// The worker that has the call.
-    worker: WorkerId,
-    inbox: Inbox,
-    /// Others that nobody has read from for a while: or they might run out of calls while this thread waits.
-    others: Vec<(WorkerId, Inbox)>,
-    /// Whether there is more to come than the answer that is waited for.
-    is_busy: bool,
-    /// By which this thread is woken. `None` if the call runs and there is no deadline: then only its answer, or the end of
-    /// its worker, is waited for.
-    wake: Option<Arc<Wake>>,
+    /// First the worker that has the call; then others that nobody has read from for a while, since they might run out of calls
+    /// while this thread waits.
+    sources: Vec<(WorkerId, Source)>,
+    rest: Rest,
+}
+
+/// Where a reader waits.
+enum Rest {
+    /// On the lane, until this call is answered; it was disturbed so often before.
+    OnLane { lane: PoolLane, wanted: Ticket, seen: u64, spins: bool },
+    /// In a plain read: the call runs and there is no deadline, so only its answer, or the end of its worker, is waited for.
+    InRead { is_busy: bool },
+    /// In poll, where this wakes it.
+    InPoll { wake: Arc<Wake>, is_busy: bool },
+}
+
+impl Rest {
+    fn is_where(&self, sleeper: &Sleeper) -> bool {
+        match (self, sleeper) {
+            (Self::OnLane { lane, .. }, Sleeper::OnLane(other)) => lane.is(other),
+            (Self::InPoll { wake, .. }, Sleeper::InPoll(other)) => Arc::ptr_eq(wake, other),
+            _ => false,
+        }
+    }
 }
 
 impl Pool {
     /// Blocks until the call has an outcome, or until `deadline`.
     pub(super) fn wait_for(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
         loop {
-            match self.arrive(call, slot, deadline.is_some()) {
+            let arrival = self.with_state(|state, now| {
+                state.drain(now);
+                state.arrive(now, call, slot, deadline.is_some())
+            });
+            match arrival {
                 Arrival::Over => {
                     slot.park(None, deadline);
                     return;
@@ -65,42 +85,6 @@ impl Pool {
         }
     }
 
-    fn arrive(&self, call: CallId, slot: &Slot, has_deadline: bool) -> Arrival {
-        let now = clock::now();
-        let mut state = self.lock();
-        let state = &mut *state;
-        let Some(pending) = state.calls.get_mut(&call) else { return Arrival::Over };
-        if let Some((worker, ticket)) = pending.at
-            && let Some(link) = state.links.get_mut(&worker)
-            && link.is_open
-            && let Some(inbox) = link.readership.take_as_waiter()
-        {
-            let progress = link.slots.progress(ticket);
-            let runs = matches!(progress, Ok(Progress::Running | Progress::Finished));
-            let is_busy = link.slots.count() > 1;
-            let others = state.neglected(now);
-            if runs && !has_deadline && others.is_empty() {
-                return Arrival::Read(Reading { worker, inbox, others, is_busy, wake: None });
-            }
-            if let Some(wake) = state.wakes.pop().or_else(new_wake) {
-                if let Some(pending) = state.calls.get_mut(&call) {
-                    pending.polling = Some(Arc::clone(&wake));
-                }
-                return Arrival::Read(Reading { worker, inbox, others, is_busy, wake: Some(wake) });
-            }
-            // Without a descriptor there is no waiting for several things: the pool's thread reads.
-            state.give_back(now, worker, inbox, None);
-            for (worker, inbox) in others {
-                state.give_back(now, worker, inbox, None);
-            }
-        }
-        state.parked += 1;
-        if let Some(pending) = state.calls.get_mut(&call) {
-            pending.parked += 1;
-        }
-        Arrival::Park(slot.nudges())
-    }
-
     /// A thread that was parked goes on.
     fn depart(&self, call: CallId) {
         let mut state = self.lock();
@@ -112,37 +96,130 @@ impl Pool {
 
     /// Reads once for a call. True if the deadline has passed.
     fn read_for(&self, call: CallId, reading: Reading, deadline: Option<Instant>) -> bool {
-        let Reading { worker, inbox, others, is_busy, wake } = reading;
-        let mut inboxes = others;
-        inboxes.push((worker, inbox));
-        // Where answers come one after another some are likely to be there: that saves a poll.
-        let mut received = if is_busy { receive(&mut inboxes, false) } else { Vec::new() };
-        if received.iter().all(|(_, received)| received.is_empty()) {
-            received = match &wake {
-                None => receive(&mut inboxes, true),
-                Some(wake) => poll(&mut inboxes, wake, deadline),
-            };
-        }
+        let Reading { mut sources, rest } = reading;
+        let received = rest.wait(&mut sources, deadline);
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         self.with_state(|state, now| {
+            if let Some(pending) = state.calls.get_mut(&call) {
+                // The call may lie elsewhere by now, and another thread that waits for it may sleep there.
+                pending.sleeper.take_if(|sleeper| rest.is_where(sleeper));
+            }
             for (worker, received) in received {
                 state.hear(now, worker, received, &self.settings);
             }
-            if let (Some(pending), Some(wake)) = (state.calls.get_mut(&call), &wake) {
-                // The call may lie elsewhere by now, and another thread that waits for it may poll there.
-                pending.polling.take_if(|polling| Arc::ptr_eq(polling, wake));
+            state.drain(now);
+            if let Rest::InPoll { wake, .. } = rest {
+                state.wakes.push(wake);
             }
-            state.wakes.extend(wake);
-            for (worker, inbox) in inboxes {
-                state.give_back(now, worker, inbox, (!is_late).then_some(call));
+            for (worker, source) in sources {
+                state.give_back(now, worker, source, (!is_late).then_some(call));
             }
             is_late
         })
     }
 }
 
-fn receive(inboxes: &mut [(WorkerId, Inbox)], waits: bool) -> Vec<(WorkerId, Received)> {
-    inboxes.iter_mut().map(|(worker, inbox)| (*worker, link::receive(inbox, waits))).collect()
+impl State {
+    /// What a thread is to do that waits for a call.
+    fn arrive(&mut self, now: Instant, call: CallId, slot: &Slot, has_deadline: bool) -> Arrival {
+        let Some(pending) = self.calls.get(&call) else { return Arrival::Over };
+        if let Some((worker, ticket)) = pending.at
+            && let Some(link) = self.links.get_mut(&worker)
+            && link.is_open
+            && !link.is_dead
+            && let Some(source) = link.readership.take_as_waiter()
+        {
+            let mut sources = vec![(worker, source)];
+            sources.extend(self.neglected(now));
+            let must_poll = has_deadline || sources.len() > 1;
+            if let Some(rest) = self.rest(worker, ticket, must_poll) {
+                self.note_sleeper(call, &rest);
+                return Arrival::Read(Reading { sources, rest });
+            }
+            for (worker, source) in sources {
+                self.give_back(now, worker, source, None);
+            }
+        }
+        self.parked += 1;
+        if let Some(pending) = self.calls.get_mut(&call) {
+            pending.parked += 1;
+        }
+        Arrival::Park(slot.nudges())
+    }
+
+    /// Where the reader of a worker is to wait for the answer of a call. `None` if it had better leave that to the pool's thread:
+    /// what comes next comes over the stream beside the lane; or there is no descriptor to wait for several things.
+    fn rest(&mut self, worker: WorkerId, ticket: Ticket, must_poll: bool) -> Option<Rest> {
+        if limits::USES_LANE {
+            let wanted = self.wanted(worker, Some(ticket))?;
+            let lane = self.links.get(&worker)?.lane.clone();
+            let seen = lane.disturbances();
+            let spins = self.scheduler.calls_within(limits::SPIN) > 0;
+            return Some(Rest::OnLane { lane, wanted, seen, spins });
+        }
+        let link = self.links.get_mut(&worker)?;
+        // Where answers come one after another some are likely to be there: that saves a poll.
+        let is_busy = link.slots.count() > 1;
+        let runs =
+            matches!(link.slots.progress(ticket), Ok(Progress::Running | Progress::Finished));
+        if runs && !must_poll {
+            return Some(Rest::InRead { is_busy });
+        }
+        Some(Rest::InPoll { wake: self.wakes.pop().or_else(new_wake)?, is_busy })
+    }
+
+    /// Notes with the call how the thread is woken that waits for it.
+    fn note_sleeper(&mut self, call: CallId, rest: &Rest) {
+        let sleeper = match rest {
+            Rest::OnLane { lane, .. } => Sleeper::OnLane(lane.clone()),
+            Rest::InRead { .. } => return,
+            Rest::InPoll { wake, .. } => Sleeper::InPoll(Arc::clone(wake)),
+        };
+        if let Some(pending) = self.calls.get_mut(&call) {
+            pending.sleeper = Some(sleeper);
+        }
+    }
+}
+
+impl Rest {
+    /// Waits for something to happen, and reads what has come over the streams.
+    fn wait(
+        &self,
+        sources: &mut [(WorkerId, Source)],
+        deadline: Option<Instant>,
+    ) -> Vec<(WorkerId, Received)> {
+        let is_busy = match self {
+            Self::OnLane { lane, wanted, seen, spins } => {
+                lane.wait(*wanted, *seen, deadline, *spins);
+                return Vec::new();
+            }
+            Self::InRead { is_busy } | Self::InPoll { is_busy, .. } => *is_busy,
+        };
+        if is_busy {
+            let received: Vec<_> = receive(sources, false).collect();
+            if received.iter().any(|(_, received)| !received.is_empty()) {
+                return received;
+            }
+        }
+        match self {
+            Self::InPoll { wake, .. } => poll(sources, wake, deadline),
+            Self::InRead { .. } | Self::OnLane { .. } => receive(sources, true).collect(),
+        }
+    }
+}
+
+fn inboxes(sources: &mut [(WorkerId, Source)]) -> impl Iterator<Item = (WorkerId, &mut Inbox)> {
+    sources.iter_mut().filter_map(|(worker, source)| match source {
+        Source::Lane => None,
+        Source::Stream(inbox) => Some((*worker, inbox)),
+    })
+}
+
+fn receive(
+    sources: &mut [(WorkerId, Source)],
+    waits: bool,
+) -> impl Iterator<Item = (WorkerId, Received)> {
+    inboxes(sources).map(move |(worker, inbox)| (worker, link::receive(inbox, waits)))
 }
 
 fn new_wake() -> Option<Arc<Wake>> {
@@ -151,25 +228,23 @@ fn new_wake() -> Option<Arc<Wake>> {
 
 /// Waits until there is something to read, until it is woken, or until `deadline`; and reads.
 fn poll(
-    inboxes: &mut [(WorkerId, Inbox)],
+    sources: &mut [(WorkerId, Source)],
     wake: &Wake,
     deadline: Option<Instant>,
 ) -> Vec<(WorkerId, Received)> {
-    let sockets: Vec<_> = inboxes.iter().map(|(_, inbox)| Arc::clone(inbox.socket())).collect();
+    let sockets: Vec<_> = inboxes(sources).map(|(_, inbox)| Arc::clone(inbox.socket())).collect();
     let mut set = PollSet::default();
     let woken = set.add(wake.as_fd(), true, false);
     let channels: Vec<_> =
         sockets.iter().map(|socket| set.add(socket.as_fd(), true, false)).collect();
     let has_polled = set.wait(clock::now(), deadline).is_ok();
     if !has_polled {
-        // A limit of descriptors that was lowered to less than these. What is there can be read all the same.
+        // A limit of descriptors that was lowered to less than these two. What is there can be read all the same.
         thread::park_timeout(limits::REAP_INTERVAL);
     } else if set.readable(woken) {
         wake.clear();
     }
-    let readable = inboxes
-        .iter_mut()
-        .zip(channels)
-        .filter(|(_, channel)| !has_polled || set.readable(*channel));
-    readable.map(|((worker, inbox), _)| (*worker, link::receive(inbox, false))).collect()
+    let readable =
+        inboxes(sources).zip(channels).filter(|(_, channel)| !has_polled || set.readable(*channel));
+    readable.map(|((worker, inbox), _)| (worker, link::receive(inbox, false))).collect()
 }

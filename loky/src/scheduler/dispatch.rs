@@ -59,6 +59,11 @@ impl Scheduler {
         self.run_time.depth()
     }
 
+    /// How many calls run within `time`, by how long they have run of late. 0 if that is not known.
+    pub(crate) fn calls_within(&self, time: Duration) -> u64 {
+        self.run_time.calls_within(time)
+    }
+
     /// Gives calls ahead of time. No worker is idle.
     fn stock(&mut self, now: Instant) {
         let depth = self.run_time.depth();

@@ -29,6 +29,15 @@ impl RunTime {
         });
     }
 
+    /// How many calls run within `time`.
+    pub(super) fn calls_within(self, time: Duration) -> u64 {
+        /// What each takes at least, with all that is done for it.
+        const LEAST_NANOS: u64 = 200;
+        let Some(nanos) = self.nanos else { return 0 };
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        time / nanos.max(LEAST_NANOS)
+    }
+
     /// How many calls a worker is to have, the one that it runs included.
     pub(super) fn depth(self) -> usize {
         if let Some(forced) = self.forced {

@@ -16,7 +16,7 @@ use crate::sys::child::ChildProcess;
 use crate::sys::image::SELF_EXE;
 use crate::sys::socket::Socket;
 use crate::sys::{hint, is_shortage, streams};
-use crate::transport::slots::SlotPage;
+use crate::transport::page::Page;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
 /// Starts one process, as the worker with this index.
@@ -29,7 +29,7 @@ pub(crate) fn launch(settings: &Settings, index: usize) -> Result<Launched, Laun
     };
 
     let (socket, theirs) = Socket::pair().map_err(|error| failed("its channel", error))?;
-    let (page, page_fd) = SlotPage::create().map_err(|error| failed("its slots", error))?;
+    let (page, page_fd) = Page::create().map_err(|error| failed("its page", error))?;
     let socket_inode = theirs.inode().map_err(|error| failed("its channel", error))?;
     let cookie = Cookie { parent_pid: std::process::id(), socket_inode };
 

@@ -12,15 +12,15 @@ pub(crate) use self::exec::launch;
 use crate::error::Error;
 use crate::sys::child::ChildProcess;
 use crate::sys::socket::Socket;
-use crate::transport::slots::SlotPage;
+use crate::transport::page::Page;
 
 /// A process that has been started.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) process: ChildProcess,
     pub(crate) socket: Socket,
-    /// The page of slots, and what the worker maps it by, which is to be sent to it.
-    pub(crate) page: SlotPage,
+    /// The page, and what the worker maps it by, which is to be sent to it.
+    pub(crate) page: Page,
     pub(crate) page_fd: OwnedFd,
     /// The read ends of captured streams.
     pub(crate) stdout: Option<OwnedFd>,

@@ -1,12 +1,17 @@
-//! How much memory a process has to itself. See proc_pid_statm(5).
+//! How much memory a process has to itself. See proc_pid_statm(5), sysconf(3).
+//!
+//! # Safety
+//! The function takes a number and touches nothing of ours.
+#![allow(unsafe_code, reason = "the C library knows the size of a page also under valgrind")]
 
 use std::fs;
 
 /// The bytes of memory that are resident and this process's own: without pages of files, nor memory that it shares.
 pub(crate) fn own_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
-    let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
-    own_pages(&text)?.checked_mul(page_bytes)
+    // SAFETY: as said above.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    own_pages(&text)?.checked_mul(u64::try_from(page_bytes).ok()?)
 }
 
 fn own_pages(statm: &str) -> Option<u64> {

@@ -2,28 +2,33 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use super::WorkerEnd;
-use super::slots::SlotPage;
+use super::page::Page;
+use super::slots::Claim;
+use crate::id::Ticket;
 use crate::wire::frame::{Decoder, Frame};
+use crate::wire::message::FromWorker;
 
 /// A worker's end that was told everything beforehand.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     told: VecDeque<Frame>,
     said: Decoder,
-    page: Option<SlotPage>,
+    page: Option<Page>,
+    opened: Option<Page>,
 }
 
 impl Memory {
     /// A channel on which these frames have arrived.
-    pub(crate) fn told(frames: &[Vec<u8>], page: SlotPage) -> Self {
+    pub(crate) fn told(frames: &[Vec<u8>], page: Page) -> Self {
         let mut decoder = Decoder::default();
         for frame in frames {
             decoder.feed(frame).expect("the test wrote whole frames");
         }
         let told = std::iter::from_fn(|| decoder.next_frame()).collect();
-        Self { told, said: Decoder::default(), page: Some(page) }
+        Self { told, said: Decoder::default(), page: Some(page), opened: None }
     }
 
     /// What the worker has said.
@@ -33,15 +38,35 @@ impl Memory {
 }
 
 impl WorkerEnd for Memory {
-    fn receive(&mut self) -> io::Result<Option<Frame>> {
-        Ok(self.told.pop_front())
+    fn receive(&mut self, frame: &mut Frame) -> io::Result<bool> {
+        let next = self.told.pop_front();
+        let has_next = next.is_some();
+        *frame = next.unwrap_or_default();
+        Ok(has_next)
+    }
+
+    fn open_page(&mut self, _uses_lane: bool) -> io::Result<()> {
+        self.opened = Some(self.page.take().ok_or(io::ErrorKind::NotFound)?);
+        Ok(())
+    }
+
+    fn claim(&mut self, ticket: Ticket) -> io::Result<Claim> {
+        let page = self.opened.as_ref().ok_or(io::ErrorKind::InvalidData)?;
+        let claim = page.claim(ticket).map_err(|_| io::ErrorKind::InvalidData)?;
+        if claim == Claim::Skip {
+            self.send(&FromWorker::Skipped(ticket).to_bytes())?;
+        }
+        Ok(claim)
+    }
+
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &[u8]) -> io::Result<()> {
+        if let Some(page) = &self.opened {
+            page.done(ticket, ran);
+        }
+        self.send(frame)
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
-    }
-
-    fn slots(&mut self) -> io::Result<SlotPage> {
-        self.page.take().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

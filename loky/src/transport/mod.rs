@@ -1,30 +1,44 @@
 //! The way that frames travel between a pool and one worker.
 //!
-//! Each worker has a channel of its own: one that dies, hangs or writes rubbish hurts nobody else. The pool's end never
-//! blocks when it writes ([`stream::Outbox`]), and when it reads ([`stream::Inbox`]) only where it says so; the worker's end
-//! ([`WorkerEnd`]) has nothing else to do and does. Beside the channel lies a page of [`slots`], by which the two sides agree
-//! on who has a call. What the frames mean is not known here. Tested in `tests.rs`.
+//! Each worker has a channel of its own: one that dies, hangs or writes rubbish hurts nobody else. It is a [`stream`] socket,
+//! and a [`page`] of memory that both sides have mapped. In the page lie the [`slots`], by which the two sides agree on who has a
+//! call, and the [`lane`], through which short calls and answers go; the stream carries what is long, what is no call, and
+//! descriptors, and its end is the news of a death. The pool's end never blocks when it writes, and when it reads only where it
+//! says so; the worker's end ([`WorkerEnd`], [`worker_end`]) has nothing else to do and does. What the frames mean is not known
+//! here. Tested in `tests.rs`.
 
+pub(crate) mod lane;
 #[cfg(test)]
 pub(crate) mod memory;
+pub(crate) mod page;
 pub(crate) mod slots;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod worker_end;
 
 use std::io;
 
-use self::slots::SlotPage;
+use std::time::Duration;
+
+use self::slots::Claim;
+use crate::id::Ticket;
 use crate::wire::frame::Frame;
 
 /// The worker's end of a channel.
 pub(crate) trait WorkerEnd {
-    /// Waits for the next frame; `None` when the pool has no more to say.
-    fn receive(&mut self) -> io::Result<Option<Frame>>;
+    /// Waits for the next frame, and puts it into `frame`. False when the pool has no more to say.
+    fn receive(&mut self, frame: &mut Frame) -> io::Result<bool>;
 
-    /// Sends one whole frame.
+    /// Maps the page that has come with the first frame; calls come through its lane if `uses_lane`. Asked once.
+    fn open_page(&mut self, uses_lane: bool) -> io::Result<()>;
+
+    /// Whether the call that was received last may run.
+    fn claim(&mut self, ticket: Ticket) -> io::Result<Claim>;
+
+    /// Sends the answer of a call that was claimed, and has run for so long: one whole frame.
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &[u8]) -> io::Result<()>;
+
+    /// Sends one whole frame that is no answer of a call.
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
-
-    /// The page that has come with the first frame. Asked once.
-    fn slots(&mut self) -> io::Result<SlotPage>;
 }

@@ -5,8 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::WorkerEnd;
-use super::slots::SlotPage;
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::socket::Socket;
@@ -39,6 +37,16 @@ impl From<Vec<u8>> for CallBytes {
             Self::Short(frame)
         } else {
             Self::Long(Arc::new(frame))
+        }
+    }
+}
+
+impl CallBytes {
+    /// What the frame carries: its kind, and its body.
+    pub(crate) fn letter(&self) -> (u8, &[u8]) {
+        match self {
+            Self::Short(frame) => frame::parts(frame),
+            Self::Long(frame) => frame::parts(frame),
         }
     }
 }
@@ -219,31 +227,50 @@ impl WorkerStream {
         self.page = fd;
         Ok(read)
     }
-}
 
-impl WorkerEnd for WorkerStream {
-    fn receive(&mut self) -> io::Result<Option<Frame>> {
+    /// Waits for the next frame, and puts it into `frame`. False at the end.
+    pub(crate) fn receive(&mut self, frame: &mut Frame) -> io::Result<bool> {
         loop {
-            if let Some(frame) = self.decoder.next_frame() {
-                return Ok(Some(frame));
+            if let Some(next) = self.decoder.next_frame() {
+                *frame = next;
+                return Ok(true);
             }
             match self.read()? {
-                0 => return Ok(None),
-                read => self
-                    .decoder
-                    .feed(&self.buffer[..read])
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?,
+                0 => return Ok(false),
+                read => self.feed(read)?,
             }
         }
     }
 
-    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+    /// The same if there is anything now; else `None`. What has begun is waited for.
+    pub(crate) fn try_receive(&mut self, frame: &mut Frame) -> io::Result<Option<bool>> {
+        if !self.decoder.has_begun() {
+            match self.socket.try_recv(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Ok(0) => return Ok(Some(false)),
+                read => self.feed(read?)?,
+            }
+        }
+        self.receive(frame).map(Some)
+    }
+
+    fn feed(&mut self, read: usize) -> io::Result<()> {
+        let fed = self.decoder.feed(&self.buffer[..read]);
+        fed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+    }
+
+    /// Sends one whole frame.
+    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.socket.send_all(frame)
     }
 
-    fn slots(&mut self) -> io::Result<SlotPage> {
-        // Nothing came, or this process had no descriptor left for it.
-        let page = self.page.take().ok_or(io::ErrorKind::NotFound)?;
-        SlotPage::open(&page)
+    /// Sends one frame that is short, if there is room for it.
+    pub(crate) fn try_send(&self, frame: &[u8]) {
+        let _ = self.socket.try_send(frame);
+    }
+
+    /// The descriptor that has come with the first bytes.
+    pub(crate) fn take_fd(&mut self) -> Option<OwnedFd> {
+        self.page.take()
     }
 }

@@ -12,7 +12,7 @@ pub(crate) const HEADER_BYTES: usize = 24;
 const MARK: [u8; 4] = *b"\xf5lky";
 
 /// One unit: what kind it is of, which call it is about (its ticket; 0 if none), and its body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) call: u64,
@@ -31,6 +31,11 @@ pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, call: u64) {
 pub(crate) fn finish(frame: &mut [u8]) {
     let body = (frame.len() - HEADER_BYTES) as u64;
     frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
+}
+
+/// The kind and the body of a whole frame.
+pub(crate) fn parts(frame: &[u8]) -> (u8, &[u8]) {
+    (frame[MARK.len()], &frame[HEADER_BYTES..])
 }
 
 /// Says which call the frame that starts at the front of `frame` is about.
@@ -118,6 +123,11 @@ impl Decoder {
     /// The next complete frame.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
         self.complete.pop_front()
+    }
+
+    /// Whether there is a frame, or the beginning of one.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_inside_frame() || !self.complete.is_empty()
     }
 
     /// Whether a frame has begun that is not complete.

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -21,6 +21,7 @@ const FAILED: u8 = 21;
 const OUTGROWN: u8 = 22;
 const LINGERING: u8 = 23;
 const INITIALIZING: u8 = 24;
+const KNOCK: u8 = 25;
 
 /// What a worker is told first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) depth: u32,
     /// By how many bytes its memory may grow.
     pub(crate) memory_growth_limit: u64,
+    /// Whether calls come through the lane.
+    pub(crate) uses_lane: bool,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -68,6 +71,8 @@ pub(crate) enum FromWorker {
     Outgrown,
     /// The worker, which was told to leave, finishes first what its tasks have left behind in pools of their own.
     Lingering,
+    /// There is something in the worker's lane.
+    Knock,
 }
 
 /// Why a call has no result although its worker lives.
@@ -103,6 +108,7 @@ impl Setup {
             out.extend_from_slice(&self.index.to_le_bytes());
             out.extend_from_slice(&self.depth.to_le_bytes());
             out.extend_from_slice(&self.memory_growth_limit.to_le_bytes());
+            out.push(u8::from(self.uses_lane));
             put_fingerprint(out, self.fingerprint);
         })
     }
@@ -160,6 +166,7 @@ impl<'a> ToWorker<'a> {
                     index: reader.u32()?,
                     depth: reader.u32()?,
                     memory_growth_limit: reader.u64()?,
+                    uses_lane: reader.u8()? == 1,
                     fingerprint: take_fingerprint(&mut reader)?,
                 };
                 reader.end()?;
@@ -189,6 +196,7 @@ impl FromWorker {
             Self::Outgrown => framed(OUTGROWN, 0, |_| ()),
             Self::Lingering => framed(LINGERING, 0, |_| ()),
             Self::Initializing => framed(INITIALIZING, 0, |_| ()),
+            Self::Knock => framed(KNOCK, 0, |_| ()),
         }
     }
 
@@ -208,6 +216,7 @@ impl FromWorker {
             OUTGROWN => Self::Outgrown,
             LINGERING => Self::Lingering,
             INITIALIZING => Self::Initializing,
+            KNOCK => Self::Knock,
             FAILED => Self::Failed(ticket, take_failure(&mut reader)?),
             _ => return Err(WireError("a message of an unknown kind")),
         };

@@ -60,6 +60,7 @@ fn every_message_comes_back_from_pieces_of_any_size() {
     }
 
     let setup = Setup {
+        uses_lane: true,
         version: VERSION,
         index: 3,
         depth: 1,

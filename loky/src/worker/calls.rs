@@ -11,7 +11,8 @@ use crate::sys::image::Image;
 use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Run};
 use crate::transport::WorkerEnd;
-use crate::transport::slots::{Claim, Contradiction};
+use crate::transport::slots::Claim;
+use crate::wire::frame::Frame;
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
 use super::memory::MemoryWatch;
@@ -22,10 +23,10 @@ use super::{panics, place};
 /// # Errors
 /// The channel is broken.
 pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
+    let mut frame = Frame::default();
     let mut answer = Vec::new();
-    let mut slots = None;
     let mut memory = MemoryWatch::new(u64::MAX);
-    while let Some(frame) = end.receive()? {
+    while end.receive(&mut frame)? {
         let message = ToWorker::parse(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         let mut returned_at = None;
@@ -33,12 +34,9 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             ToWorker::Setup(setup) => {
                 place::set(setup.depth, setup.index);
                 memory = MemoryWatch::new(setup.memory_growth_limit);
-                match end.slots() {
-                    Ok(page) => slots = Some(page),
-                    Err(error) => {
-                        let reason = format!("the worker cannot map its slots: {error}");
-                        return end.send(&FromWorker::Refuse(reason).to_bytes());
-                    }
+                if let Err(error) = end.open_page(setup.uses_lane) {
+                    let reason = format!("the worker cannot map its page: {error}");
+                    return end.send(&FromWorker::Refuse(reason).to_bytes());
                 }
                 greet(end, &setup)?;
             }
@@ -48,24 +46,20 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                 end.send(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
-                let slots = slots.as_ref().ok_or(io::ErrorKind::InvalidData)?;
-                // A task has written to what is not its own: what the page says of a call is not to be known.
-                let lie = |Contradiction| io::Error::from(io::ErrorKind::InvalidData);
-                if slots.claim(ticket).map_err(lie)? == Claim::Skip {
-                    end.send(&FromWorker::Skipped(ticket).to_bytes())?;
+                if end.claim(ticket)? == Claim::Skip {
                     continue;
                 }
                 let start = clock::now();
                 run(ticket, task, args, &mut answer);
                 let ran = start.elapsed();
-                slots.done(ticket, ran);
-                end.send(&answer)?;
+                end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
             }
         }
-        drop(frame);
-        answer.clear();
-        answer.shrink_to(limits::ANSWER_KEEP_BYTES);
+        for bytes in [&mut frame.body, &mut answer] {
+            bytes.clear();
+            bytes.shrink_to(limits::ANSWER_KEEP_BYTES);
+        }
         if returned_at.is_some_and(|now| memory.has_outgrown(now)) {
             end.send(&FromWorker::Outgrown.to_bytes())?;
         }

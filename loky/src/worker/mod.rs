@@ -23,7 +23,7 @@ use self::watch::{End, Watch};
 use crate::sys::socket::Socket;
 use crate::sys::{child, poll, signals, startup};
 use crate::transport::WorkerEnd;
-use crate::transport::stream::WorkerStream;
+use crate::transport::worker_end::WorkerChannel;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 use crate::wire::message::FromWorker;
 
@@ -71,15 +71,15 @@ pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     }
     panics::install_hook();
 
-    let mut stream = WorkerStream::new(Arc::clone(&socket));
-    let served = calls::serve(&mut stream);
+    let mut channel = WorkerChannel::new(Arc::clone(&socket));
+    let served = calls::serve(&mut channel);
     if served.is_err() || poll::is_hung_up(socket.as_fd()) {
         // The channel is broken: the parent is gone, or wants this process gone, or a task has closed it.
         end.without_channel();
     }
     if (nested.are_any_left)() {
         // If that cannot be said, nobody is there to be patient.
-        let _ = stream.send(&FromWorker::Lingering.to_bytes());
+        let _ = channel.send(&FromWorker::Lingering.to_bytes());
         (nested.finish)();
     }
     process::exit(0)

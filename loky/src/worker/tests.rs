@@ -1,14 +1,16 @@
+use std::sync::Arc;
+
 use super::calls::serve;
 use crate::id::{CallId, Fingerprint, Ticket};
 use crate::registry::Table;
 use crate::transport::memory::Memory;
-use crate::transport::slots::SlotPage;
+use crate::transport::page::Page;
 use crate::transport::slots::table::SlotTable;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 
-fn slots() -> (SlotTable, SlotPage) {
-    let (ours, fd) = SlotPage::create().unwrap();
-    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+fn slots() -> (SlotTable, Page) {
+    let (ours, fd) = Page::create().unwrap();
+    (SlotTable::new(Arc::new(ours)), Page::open(&fd).unwrap())
 }
 
 fn said(mut end: Memory) -> Vec<FromWorker> {
@@ -20,7 +22,12 @@ fn said(mut end: Memory) -> Vec<FromWorker> {
 /// its hello.
 fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec<FromWorker>) {
     let (mut table, page) = slots();
-    let tickets: Vec<_> = (0..).take(calls.len()).map(|i| table.take(CallId(i)).unwrap()).collect();
+    let mut give = |call| {
+        let ticket = table.take(CallId(call)).unwrap();
+        table.publish(ticket);
+        ticket
+    };
+    let tickets: Vec<_> = (0..).take(calls.len()).map(&mut give).collect();
     if let Some(revoked) = revoked {
         assert_eq!(table.revoke(tickets[revoked]), Ok(true));
     }

@@ -1,6 +1,8 @@
 //! Who reads from a worker: at any time one thread at most, and somebody soon whenever there is something to come.
 //!
-//! Whoever holds the inbox is the reader; the inbox is taken and given back under the pool's lock.
+//! Whoever holds the source is the reader; it is taken and given back under the pool's lock. Where there are lanes, anybody who
+//! has the lock takes out what lies there ([`draining`](super::draining)), and the streams are the pool's thread's: then to be the
+//! reader is to be the one who sleeps until there is more.
 //!
 //! ```text
 //!              a waiter takes                a waiter takes
@@ -27,7 +29,13 @@
 //! * answers are acted upon before their reader gives the inbox back, so a worker that is given its next calls by that keeps
 //!   the background as its reader.
 //!
-//! **Why no reader sleeps on.** A waiter blocks in a plain read only while its call runs, and without a deadline. A call that
+//! **Why no reader sleeps on, on a lane.** A waiter sleeps until an answer that it was said to want, with the word by which the
+//! worker knows of that ([`sleep`](crate::transport::lane::sleep)); it may want a later one than its own, if calls are short. Whatever
+//! ends its call in another way (somebody else who took the answer out, a cancel, a take-back, a death, the end of the pool)
+//! disturbs it. The pool's thread sleeps in poll with the same word, and is knocked for over the stream. If a call runs long
+//! behind answers that nobody was woken for, the pool's thread looks when it takes back what lies behind that.
+//!
+//! **Why no reader sleeps on, on a stream.** A waiter blocks in a plain read only while its call runs, and without a deadline. A call that
 //! runs can end in these ways: by its answer (which it reads), by the death or the killing of its worker, and by the end of
 //! the pool, which kills the worker. In the last two the pool shuts its own end of the channel, at which the read
 //! returns, also when a child of the worker holds the other end. In every other case the waiter polls the channel

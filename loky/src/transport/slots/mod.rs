@@ -1,4 +1,4 @@
-//! The page of slots that a pool shares with one worker: who has a call, decided without a system call.
+//! The slots that a pool shares with one worker: who has a call, decided without a system call.
 //!
 //! Each call that lies with a worker has a slot there, from before its frame is written until its answer has been read. The
 //! slot's word holds the state and, above it, the *sequence*: the how-manieth call of this worker it is. Slot and sequence
@@ -42,14 +42,12 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::page::Page;
 use crate::id::Ticket;
 use crate::limits::SLOTS;
-use crate::sys::shared_words::SharedWords;
 
 /// What a call's word says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,12 +100,16 @@ const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 const SEQUENCES: u64 = 1 << (64 - SLOT_BITS - STATE_BITS);
 
 impl Ticket {
+    /// From here on sequences begin again.
+    pub(crate) const NUMBERS: u64 = SEQUENCES;
+
     /// Which slot it is about. (A number from elsewhere is cut to one that exists.)
     pub(crate) fn slot(self) -> usize {
         usize::try_from(self.0 % SLOTS as u64).expect("less than the slots")
     }
 
-    fn sequence(self) -> u64 {
+    /// The how-manieth call of its worker it is, modulo [`NUMBERS`](Self::NUMBERS).
+    pub(crate) fn sequence(self) -> u64 {
         (self.0 >> SLOT_BITS) % SEQUENCES
     }
 
@@ -127,13 +129,9 @@ fn look(word: &impl Word, ticket: Ticket) -> Result<State, Contradiction> {
     states.into_iter().find(|state| pack(ticket, *state) == value).ok_or(Contradiction)
 }
 
-/// The pool gives a call to the worker. `last` is the ticket of the slot's last use.
-fn queue(word: &impl Word, last: Ticket, ticket: Ticket) -> Result<(), Contradiction> {
-    if look(word, last)? != State::Free {
-        return Err(Contradiction);
-    }
+/// The pool gives a call to the worker, whose slot is free.
+fn queue(word: &impl Word, ticket: Ticket) {
     word.store(pack(ticket, State::Queued));
-    Ok(())
 }
 
 /// The pool takes a call back. False if the worker has begun it.
@@ -176,46 +174,33 @@ fn done(word: &impl Word, ticket: Ticket) {
     word.store(pack(ticket, State::Done));
 }
 
-/// What the page's memory is called in /proc.
-const NAME: &str = "loky-slots";
-
-/// The mapped page: of each slot the word, and how long its last call ran.
-#[derive(Debug)]
-pub(crate) struct SlotPage {
-    words: SharedWords,
-}
-
-impl SlotPage {
-    const WORDS: usize = 2 * SLOTS;
-
-    /// A new page, and the descriptor that goes to the worker.
-    pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
-        let (words, fd) = SharedWords::create(NAME, Self::WORDS)?;
-        Ok((Self { words }, fd))
-    }
-
-    /// The page that a pool has created.
-    pub(crate) fn open(fd: &OwnedFd) -> io::Result<Self> {
-        Ok(Self { words: SharedWords::open(fd, Self::WORDS)? })
-    }
-
-    fn word(&self, ticket: Ticket) -> &AtomicU64 {
-        &self.words.words()[ticket.slot()]
-    }
-
-    fn run_time(&self, ticket: Ticket) -> &AtomicU64 {
-        &self.words.words()[SLOTS + ticket.slot()]
-    }
-
+impl Page {
     /// The worker has read the call's frame: whether it may run it.
     pub(crate) fn claim(&self, ticket: Ticket) -> Result<Claim, Contradiction> {
-        claim(self.word(ticket), ticket)
+        claim(self.state(ticket), ticket)
+    }
+
+    /// The worker has come to a call: whether there is one.
+    pub(crate) fn check_given(&self, ticket: Ticket) -> Result<(), Contradiction> {
+        match look(self.state(ticket), ticket)? {
+            State::Queued | State::Revoked => Ok(()),
+            State::Free | State::Running | State::Done => Err(Contradiction),
+        }
     }
 
     /// The worker has run the call, for so long.
     pub(crate) fn done(&self, ticket: Ticket, ran: Duration) {
         let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
         self.run_time(ticket).store(nanos, Ordering::Relaxed);
-        done(self.word(ticket), ticket);
+        done(self.state(ticket), ticket);
+    }
+
+    /// Whether there is nothing more to come from the worker in this slot, for the call with this ticket. (A word that says what
+    /// cannot be is a reason to look closer, too.)
+    pub(crate) fn is_settled(&self, ticket: Ticket) -> bool {
+        !matches!(
+            look(self.state(ticket), ticket),
+            Ok(State::Queued | State::Running | State::Revoked)
+        )
     }
 }

@@ -1,11 +1,13 @@
 //! What the pool knows of the slots that it shares with one worker: its own record, with which the page must agree.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Contradiction, SlotPage, State, answered, look, queue, revoke};
+use super::{Contradiction, State, answered, look, queue, revoke};
 use crate::id::{CallId, Ticket};
 use crate::limits::SLOTS;
+use crate::transport::page::Page;
 
 /// What is in a slot, as the pool has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,23 +28,38 @@ pub(crate) enum Progress {
     Finished,
 }
 
+/// What the worker has done with the oldest of what lies with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The task has returned; the answer is under way, or there.
+    Answered(Ticket),
+    /// It was taken back, and the worker has come past it.
+    Skipped,
+}
+
 /// The slots of one worker.
 #[derive(Debug)]
 pub(crate) struct SlotTable {
-    page: SlotPage,
+    page: Arc<Page>,
     records: [(Ticket, Record); SLOTS],
     /// A bit for each slot that is not free.
     taken: u64,
     /// How many calls the worker was given.
     sequence: u64,
+    /// The tickets of the last of them, by their number.
+    order: [Ticket; SLOTS],
+    /// The number of the oldest that is not free, or one that comes before it.
+    oldest: u64,
 }
 
 const _: () = assert!(SLOTS == u64::BITS as usize, "a bit for each slot");
 
 impl SlotTable {
-    pub(crate) fn new(page: SlotPage) -> Self {
+    pub(crate) fn new(page: Arc<Page>) -> Self {
         let record = |slot| (Ticket::new(slot, 0), Record::Free);
-        Self { page, records: std::array::from_fn(record), taken: 0, sequence: 0 }
+        let records = std::array::from_fn(record);
+        let order = [Ticket::new(0, 0); SLOTS];
+        Self { page, records, taken: 0, sequence: 0, order, oldest: 1 }
     }
 
     /// Whether the worker has nothing that it has not answered.
@@ -67,22 +84,71 @@ impl SlotTable {
         })
     }
 
-    /// A slot for a call that is given to the worker. There must be a free one.
+    /// A slot for a call that is to be given to the worker. There must be a free one. Its letter can be written now.
     pub(crate) fn take(&mut self, call: CallId) -> Result<Ticket, Contradiction> {
         let slot = self.taken.trailing_ones() as usize;
         let (last, record) = &mut self.records[slot];
         let ticket = Ticket::new(slot, self.sequence + 1);
-        queue(self.page.word(*last), *last, ticket)?;
+        if look(self.page.state(*last), *last)? != State::Free {
+            return Err(Contradiction);
+        }
         self.sequence += 1;
         (*last, *record) = (ticket, Record::Given(call, false));
         self.taken |= 1 << slot;
+        self.order[place(self.sequence)] = ticket;
         Ok(ticket)
+    }
+
+    /// Gives the worker the call that has taken a slot last.
+    pub(crate) fn publish(&self, ticket: Ticket) {
+        queue(self.page.state(ticket), ticket);
+        self.page.sequence(self.sequence).store(ticket.0, Ordering::Release);
+    }
+
+    /// Writes once more in which order the calls come, in case that somebody else has written there.
+    pub(crate) fn publish_order(&self) {
+        for number in self.oldest..=self.sequence {
+            let ticket = self.order[place(number)];
+            self.page.sequence(number).store(ticket.0, Ordering::Release);
+        }
+    }
+
+    /// The oldest of what lies with the worker.
+    pub(crate) fn oldest(&mut self) -> Option<Ticket> {
+        while self.oldest <= self.sequence {
+            let ticket = self.order[place(self.oldest)];
+            if self.record(ticket).is_ok_and(|record| record != Record::Free) {
+                return Some(ticket);
+            }
+            self.oldest += 1;
+        }
+        None
+    }
+
+    /// The ticket of the call that was given to the worker so many after the oldest, or of the last one.
+    pub(crate) fn nth(&self, after: u64) -> Ticket {
+        self.order[place(self.oldest.saturating_add(after).min(self.sequence))]
+    }
+
+    /// What the worker has done with the oldest, if anything. What it has skipped is free with that.
+    pub(crate) fn step(&mut self) -> Result<Option<Step>, Contradiction> {
+        let Some(ticket) = self.oldest() else { return Ok(None) };
+        if self.record(ticket)? != Record::Revoked {
+            let is_answered = self.progress(ticket)? == Progress::Finished;
+            return Ok(is_answered.then_some(Step::Answered(ticket)));
+        }
+        match look(self.page.state(ticket), ticket)? {
+            State::Free => self.free(ticket),
+            State::Revoked => return Ok(None),
+            State::Queued | State::Running | State::Done => return Err(Contradiction),
+        }
+        Ok(Some(Step::Skipped))
     }
 
     /// Takes the call back. False if the worker has begun it.
     pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, Contradiction> {
         self.progress(ticket)?;
-        let is_revoked = revoke(self.page.word(ticket), ticket)?;
+        let is_revoked = revoke(self.page.state(ticket), ticket)?;
         if is_revoked {
             self.records[ticket.slot()].1 = Record::Revoked;
         }
@@ -93,7 +159,7 @@ impl SlotTable {
     pub(crate) fn answered(&mut self, ticket: Ticket) -> Result<(CallId, Duration), Contradiction> {
         let Record::Given(call, _) = self.record(ticket)? else { return Err(Contradiction) };
         let ran = self.page.run_time(ticket).load(Ordering::Relaxed);
-        answered(self.page.word(ticket), ticket)?;
+        answered(self.page.state(ticket), ticket)?;
         self.free(ticket);
         Ok((call, Duration::from_nanos(ran)))
     }
@@ -101,7 +167,7 @@ impl SlotTable {
     /// The worker has come to the frame of a call that was taken back.
     pub(crate) fn skipped(&mut self, ticket: Ticket) -> Result<(), Contradiction> {
         let is_skipped = self.record(ticket)? == Record::Revoked
-            && look(self.page.word(ticket), ticket)? == State::Free;
+            && look(self.page.state(ticket), ticket)? == State::Free;
         if !is_skipped {
             return Err(Contradiction);
         }
@@ -124,7 +190,7 @@ impl SlotTable {
         let Record::Given(_, has_begun) = &mut self.records[ticket.slot()].1 else {
             return Err(Contradiction);
         };
-        let progress = match look(self.page.word(ticket), ticket)? {
+        let progress = match look(self.page.state(ticket), ticket)? {
             State::Queued if *has_begun => return Err(Contradiction),
             State::Queued => Progress::Waiting,
             State::Running => Progress::Running,
@@ -157,7 +223,7 @@ impl SlotTable {
     /// Whether the slots without a call are as they were left.
     fn agrees(&self) -> bool {
         self.records.iter().all(|(ticket, record)| {
-            let state = look(self.page.word(*ticket), *ticket);
+            let state = look(self.page.state(*ticket), *ticket);
             match record {
                 Record::Given(..) => true,
                 Record::Free => state == Ok(State::Free),
@@ -165,4 +231,9 @@ impl SlotTable {
             }
         })
     }
+}
+
+/// Where the ticket of the call with this number stands.
+fn place(number: u64) -> usize {
+    usize::try_from(number % SLOTS as u64).expect("less than the slots")
 }

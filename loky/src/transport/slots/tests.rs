@@ -1,12 +1,20 @@
 //! The protocol, by hand and modelled with loom; and pages that lie.
 
-use super::table::{Progress, SlotTable};
+use std::sync::Arc;
+
+use super::table::{Progress, SlotTable, Step};
 use super::*;
 use crate::id::CallId;
 
-fn pair() -> (SlotTable, SlotPage) {
-    let (ours, fd) = SlotPage::create().unwrap();
-    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+fn pair() -> (SlotTable, Page) {
+    let (ours, fd) = Page::create().unwrap();
+    (SlotTable::new(Arc::new(ours)), Page::open(&fd).unwrap())
+}
+
+fn give(table: &mut SlotTable, call: CallId) -> Ticket {
+    let ticket = table.take(call).unwrap();
+    table.publish(ticket);
+    ticket
 }
 
 const CALL: CallId = CallId(7);
@@ -16,7 +24,7 @@ const RAN: Duration = Duration::from_micros(3);
 fn a_call_goes_through_its_states() {
     let (mut table, page) = pair();
     for _ in 0..3 {
-        let ticket = table.take(CALL).unwrap();
+        let ticket = give(&mut table, CALL);
         assert_eq!(ticket.slot(), 0, "the lowest free one");
         assert_eq!(table.progress(ticket), Ok(Progress::Waiting));
         assert_eq!(page.claim(ticket), Ok(Claim::Run));
@@ -32,15 +40,15 @@ fn a_call_goes_through_its_states() {
 #[test]
 fn a_call_that_was_taken_back_is_skipped() {
     let (mut table, page) = pair();
-    let ticket = table.take(CALL).unwrap();
+    let ticket = give(&mut table, CALL);
     assert_eq!(table.revoke(ticket), Ok(true));
     assert_eq!(table.calls().count(), 0);
-    let next = table.take(CallId(8)).unwrap();
+    let next = give(&mut table, CallId(8));
     assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
     assert_eq!(table.skipped(ticket), Err(Contradiction), "not yet");
     assert_eq!(page.claim(ticket), Ok(Claim::Skip));
     assert_eq!(table.skipped(ticket), Ok(()));
-    let again = table.take(CALL).unwrap();
+    let again = give(&mut table, CALL);
     assert_eq!((again.slot(), page.claim(ticket)), (0, Err(Contradiction)), "an old frame");
     assert_eq!(page.claim(again), Ok(Claim::Run));
 }
@@ -48,15 +56,38 @@ fn a_call_that_was_taken_back_is_skipped() {
 #[test]
 fn all_slots_can_be_taken() {
     let (mut table, _page) = pair();
-    let slots: Vec<_> = (0..SLOTS as u64).map(|i| table.take(CallId(i)).unwrap().slot()).collect();
+    let slots: Vec<_> = (0..SLOTS as u64).map(|i| give(&mut table, CallId(i)).slot()).collect();
     assert_eq!(slots, (0..SLOTS).collect::<Vec<_>>());
     assert_eq!(table.calls().count(), SLOTS);
+}
+
+/// A worker takes its calls in their order, so the pool looks at the oldest only.
+#[test]
+fn what_the_worker_does_is_seen_in_its_order() {
+    let (mut table, page) = pair();
+    assert_eq!((table.oldest(), table.step()), (None, Ok(None)));
+    let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId(i))).collect();
+    assert!((0..3).all(|n| table.nth(n) == tickets[n as usize]) && table.nth(9) == tickets[2]);
+    assert_eq!(table.revoke(tickets[1]), Ok(true));
+    for ticket in &tickets {
+        assert_eq!(table.step(), Ok(None));
+        if page.claim(*ticket) == Ok(Claim::Skip) {
+            assert_eq!(table.step(), Ok(Some(Step::Skipped)));
+            continue;
+        }
+        assert!(!page.is_settled(*ticket));
+        page.done(*ticket, RAN);
+        assert!(page.is_settled(*ticket));
+        assert_eq!(table.step(), Ok(Some(Step::Answered(*ticket))));
+        table.answered(*ticket).unwrap();
+    }
+    assert_eq!((table.oldest(), table.is_empty()), (None, true));
 }
 
 #[test]
 fn the_dead_are_known_by_what_they_had_begun() {
     let (mut table, page) = pair();
-    let tickets: Vec<_> = (0..4).map(|i| table.take(CallId(i)).unwrap()).collect();
+    let tickets: Vec<_> = (0..4).map(|i| give(&mut table, CallId(i))).collect();
     assert_eq!(table.begun(), Ok(vec![]));
     page.claim(tickets[0]).unwrap();
     page.done(tickets[0], RAN);
@@ -72,11 +103,11 @@ fn the_dead_are_known_by_what_they_had_begun() {
 #[test]
 fn what_was_seen_to_run_has_begun() {
     let (mut table, page) = pair();
-    let ticket = table.take(CALL).unwrap();
-    let queued = page.word(ticket).load(Ordering::Relaxed);
+    let ticket = give(&mut table, CALL);
+    let queued = page.state(ticket).load(Ordering::Relaxed);
     page.claim(ticket).unwrap();
     assert_eq!(table.progress(ticket), Ok(Progress::Running));
-    page.word(ticket).store(queued, Ordering::Relaxed);
+    page.state(ticket).store(queued, Ordering::Relaxed);
     assert_eq!(table.progress(ticket), Err(Contradiction));
     assert_eq!(table.revoke(ticket), Err(Contradiction));
     assert_eq!(table.begun(), Err(vec![CALL]));
@@ -88,9 +119,9 @@ fn a_page_that_lies_is_not_believed() {
     for lie in lies {
         for slot in 0..4 {
             let (mut table, page) = pair();
-            let tickets: Vec<_> = (0..3).map(|i| table.take(CallId(i)).unwrap()).collect();
+            let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId(i))).collect();
             page.claim(tickets[0]).unwrap();
-            page.words.words()[slot].store(lie, Ordering::Relaxed);
+            page.state(Ticket(slot as u64)).store(lie, Ordering::Relaxed);
             if slot == 3 && lie == 0 {
                 continue; // That is the truth.
             }
@@ -135,8 +166,8 @@ fn model_claim_against_revoke() {
     loom::model(|| {
         let word = Arc::new(AtomicU64::new(0));
         let ran = Arc::new(AtomicBool::new(false));
-        let [start, first, second] = [0, 1, 2].map(|sequence| Ticket::new(0, sequence));
-        queue(&*word, start, first).unwrap();
+        let [first, second] = [1, 2].map(|sequence| Ticket::new(0, sequence));
+        queue(&*word, first);
 
         let worker = loom::thread::spawn({
             let (word, ran) = (Arc::clone(&word), Arc::clone(&ran));
@@ -160,7 +191,7 @@ fn model_claim_against_revoke() {
         if !is_revoked {
             answered(&*word, first).unwrap();
         }
-        queue(&*word, first, second).unwrap();
+        queue(&*word, second);
         assert_eq!(super::claim(&*word, first), Err(Contradiction), "an old frame");
         assert_eq!(super::claim(&*word, second), Ok(Claim::Run));
     });
@@ -175,7 +206,7 @@ fn model_what_has_begun_stays_begun() {
     loom::model(|| {
         let word = Arc::new(AtomicU64::new(0));
         let ticket = Ticket::new(0, 1);
-        queue(&*word, Ticket::new(0, 0), ticket).unwrap();
+        queue(&*word, ticket);
         let worker = loom::thread::spawn({
             let word = Arc::clone(&word);
             move || {

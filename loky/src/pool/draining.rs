@@ -1,0 +1,176 @@
+//! Taking answers out of the workers' lanes.
+//!
+//! Anybody who has the pool's lock may: the lane is memory. Who sleeps on a lane is a question of its own, which
+//! [`readership`](super::readership) answers.
+
+use std::time::{Duration, Instant};
+
+use super::hearing::Fault;
+use super::link::Link;
+use super::outcome::Ending;
+use super::state::State;
+use crate::id::{CallId, Ticket, WorkerId};
+use crate::limits;
+use crate::transport::page::Letter;
+use crate::transport::slots::table::Step;
+use crate::wire::frame::Frame;
+use crate::wire::message::FromWorker;
+
+/// Something that lay in a lane.
+pub(super) enum Drained {
+    Answer {
+        call: CallId,
+        ending: Ending,
+        worker_pid: u32,
+        ran: Duration,
+    },
+    /// The worker has come past a call that was taken back.
+    Skipped,
+    /// What means nothing.
+    Fault(Fault),
+}
+
+impl Link {
+    /// The oldest call of the worker, if it is answered over the stream: then nothing comes through the lane before that has been
+    /// read.
+    fn is_answered_on_stream(&self, oldest: Ticket) -> bool {
+        self.lane.is_settled(oldest) && self.lane.letter(oldest) == Ok(Letter::OnStream)
+    }
+
+    /// The oldest call of the worker whose answer, or end, may come through the lane.
+    pub(super) fn awaited(&mut self) -> Option<Ticket> {
+        if !limits::USES_LANE || !self.is_open {
+            return None;
+        }
+        self.slots.oldest().filter(|oldest| !self.is_answered_on_stream(*oldest))
+    }
+
+    /// Whether something lies in the lane.
+    pub(super) fn is_drainable(&mut self) -> bool {
+        self.awaited().is_some_and(|oldest| self.lane.is_settled(oldest))
+    }
+
+    /// The next thing that lies in the lane, and how long it is.
+    fn take_from_lane(&mut self) -> Result<Option<(Drained, usize)>, Fault> {
+        let ticket = match self.slots.step()? {
+            None => return Ok(None),
+            Some(Step::Skipped) => return Ok(Some((Drained::Skipped, 0))),
+            Some(Step::Answered(ticket)) => ticket,
+        };
+        let Letter::Here { kind, length } = self.lane.letter(ticket)? else { return Ok(None) };
+        let mut frame = Frame { kind, call: ticket.0, body: Vec::new() };
+        self.lane.read(ticket, length, &mut frame.body);
+        let ending = match FromWorker::parse(frame) {
+            Ok(FromWorker::Result(_, bytes)) => Ending::Result(bytes),
+            Ok(FromWorker::Failed(_, failure)) => Ending::Failed(failure),
+            Ok(_) => return Err(Fault("what lies in its lane is no answer")),
+            Err(error) => return Err(Fault(error.0)),
+        };
+        let (call, ran) = self.slots.answered(ticket)?;
+        self.has_answered = true;
+        Ok(Some((Drained::Answer { call, ending, worker_pid: self.pid, ran }, length)))
+    }
+
+    fn drain(&mut self, mut arrived: impl FnMut(Drained)) {
+        let mut bytes = 0;
+        while bytes < limits::DRAIN_BYTES {
+            match self.take_from_lane() {
+                Ok(None) => return,
+                Ok(Some((drained, length))) => {
+                    arrived(drained);
+                    bytes += length;
+                }
+                Err(fault) => return arrived(Drained::Fault(fault)),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether something lies in a lane.
+    pub(super) fn is_drainable(&mut self) -> bool {
+        self.links.values_mut().any(Link::is_drainable)
+    }
+
+    /// Takes in what lies in the lanes.
+    pub(super) fn drain(&mut self, now: Instant) {
+        if !limits::USES_LANE {
+            return;
+        }
+        let mut arrived = std::mem::take(&mut self.drained);
+        for (worker, link) in self.links.iter_mut().filter(|(_, link)| !link.has_fault) {
+            link.drain(|drained| arrived.push((*worker, drained)));
+        }
+        if !arrived.is_empty() {
+            for (worker, drained) in arrived.drain(..) {
+                self.take_in(now, worker, drained);
+            }
+            self.scheduler.advance(now);
+            self.act(now);
+        }
+        self.drained = arrived;
+    }
+
+    /// The same for a thread that submits, where workers may have run out of calls while others are queued.
+    pub(super) fn drain_if_queued(&mut self, now: Instant) {
+        if self.scheduler.queued() > 0 {
+            self.drain(now);
+        }
+    }
+
+    fn take_in(&mut self, now: Instant, worker: WorkerId, drained: Drained) {
+        match drained {
+            Drained::Answer { call, ending, worker_pid, ran } => {
+                self.scheduler.call_finished(now, worker, call, ran);
+                self.end(call, ending, Some(worker_pid), Some(ran));
+            }
+            Drained::Skipped => self.scheduler.call_skipped(now, worker),
+            Drained::Fault(fault) => self.mistrust(now, worker, &fault),
+        }
+    }
+
+    /// The call whose answer a reader of `worker` is to sleep for, who waits for the one with `ticket`, or for any.
+    ///
+    /// To be woken costs as much as many short calls: so it is one that comes a little later, if calls are short, and no later
+    /// than when the worker is to be given more. (If one of those in between turns out long, the pool's thread looks.) If somebody
+    /// else is to be told of an answer as well, it is the oldest call of all.
+    pub(super) fn wanted(&mut self, worker: WorkerId, ticket: Option<Ticket>) -> Option<Ticket> {
+        let is_anybody = self.parked > 0 || self.attended > 0;
+        let has_more = self.scheduler.queued() > 0;
+        let refill = if has_more { self.scheduler.depth() as u64 / 2 } else { u64::MAX };
+        let link = self.links.get_mut(&worker)?;
+        let oldest = link.awaited()?;
+        if is_anybody {
+            return Some(oldest);
+        }
+        let later = self.scheduler.calls_within(limits::SPIN);
+        let ahead = ticket.map(|ticket| ticket.sequence().saturating_sub(oldest.sequence()));
+        let after = ahead.map_or(u64::MAX, |ahead| ahead.saturating_add(later));
+        Some(link.slots.nth(after.min(refill)))
+    }
+
+    /// The pool's thread is about to sleep in poll. False if it reads from this worker and something lies in the lane already.
+    pub(super) fn lie_down(&mut self, worker: WorkerId) -> bool {
+        if self.links.get(&worker).is_none_or(|link| !link.readership.is_background()) {
+            return true;
+        }
+        let wanted = self.wanted(worker, None);
+        let lane = self.links.get(&worker).map(|link| &link.lane);
+        lane.zip(wanted).is_none_or(|(lane, wanted)| lane.may_poll(wanted))
+    }
+
+    /// The pool's thread sleeps no more.
+    pub(super) fn get_up(&self) {
+        let links = self.links.values().filter(|link| link.readership.is_background());
+        links.for_each(|link| link.lane.wake_up());
+    }
+
+    /// Sees to it that nobody sleeps for ever on words that a task has written to.
+    pub(super) fn look_after_lanes(&mut self) {
+        for link in self.links.values_mut().filter(|link| !link.slots.is_empty()) {
+            link.slots.publish_order();
+            link.lane.shake_worker();
+            link.lane.disturb();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Sleeping on a word that another process changes, and waking who sleeps on it. See futex(2).
+//!
+//! The kernel looks at 32 bits: at the low half of the word. This program reads and writes whole words only.
+//!
+//! # Safety
+//! An `AtomicU64` is as long as two `AtomicU32`s and aligned at least as well; through the reference that is made here nothing is
+//! read or written but by the kernel.
+#![allow(unsafe_code, reason = "the kernel wants half of a word")]
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use rustix::event::Timespec;
+use rustix::thread::futex::{self, Flags};
+
+/// The half of the word that the kernel looks at.
+fn low_half(word: &AtomicU64) -> &AtomicU32 {
+    let half = usize::from(cfg!(target_endian = "big"));
+    // SAFETY: within the word, and alive as long as that.
+    unsafe { &*std::ptr::from_ref(word).cast::<AtomicU32>().wrapping_add(half) }
+}
+
+/// Sleeps while the low half of `word` is `value`, until somebody wakes or `timeout` has passed. It may return for nothing.
+pub(crate) fn wait(word: &AtomicU64, value: u32, timeout: Option<Duration>) {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    // Not private: the other process has the word somewhere else. Whatever it returns, the caller looks again.
+    let _ = futex::wait(low_half(word), Flags::empty(), value, timeout.as_ref());
+}
+
+/// Wakes all who sleep on `word`.
+pub(crate) fn wake(word: &AtomicU64) {
+    let _ = futex::wake(low_half(word), Flags::empty(), i32::MAX.unsigned_abs());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::shared_words::SharedWords;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn another_mapping_wakes_who_sleeps() {
+        let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
+        let theirs = SharedWords::open(&fd, 8).unwrap();
+        wait(&ours.words()[1], 5, None); // It is not 5.
+        ours.words()[1].store(7 << 32 | 5, Ordering::Relaxed);
+        wait(&ours.words()[1], 5, Some(Duration::from_millis(1)));
+        let sleeper = std::thread::spawn(move || {
+            while ours.words()[1].load(Ordering::Acquire) != 6 {
+                wait(&ours.words()[1], 5, None);
+            }
+        });
+        theirs.words()[1].store(6, Ordering::Release);
+        while !sleeper.is_finished() {
+            wake(&theirs.words()[1]);
+        }
+        sleeper.join().unwrap();
+    }
+}

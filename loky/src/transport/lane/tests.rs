@@ -1,0 +1,176 @@
+//! Both sides of a lane, in two threads of this process.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::pool_side::PoolLane;
+use super::worker_side::{Next, WorkerLane};
+use crate::clock;
+use crate::id::{CallId, Ticket};
+use crate::limits::{LETTER_BYTES, SLOTS};
+use crate::random::Random;
+use crate::transport::page::{Letter, Page};
+use crate::transport::slots::Claim;
+use crate::transport::slots::table::{SlotTable, Step};
+
+const KIND: u8 = 7;
+const RAN: Duration = Duration::from_micros(1);
+
+/// The pool's side.
+struct Pool {
+    lane: PoolLane,
+    slots: SlotTable,
+    n_given: u64,
+    /// The numbers of the calls that were answered.
+    answered: Vec<u64>,
+    n_skipped: u64,
+}
+
+fn pair() -> (Pool, WorkerLane) {
+    let (ours, fd) = Page::create().unwrap();
+    let ours = Arc::new(ours);
+    let slots = SlotTable::new(Arc::clone(&ours));
+    let lane = PoolLane::new(ours);
+    let pool = Pool { lane, slots, n_given: 0, answered: Vec::new(), n_skipped: 0 };
+    (pool, WorkerLane::new(Page::open(&fd).unwrap()))
+}
+
+/// What a call with this number says.
+fn body(number: u64) -> Vec<u8> {
+    let length = [0, 1, 9, 100, 300, 4000, LETTER_BYTES][usize::try_from(number % 7).unwrap()];
+    vec![number.to_le_bytes()[0]; length]
+}
+
+impl Pool {
+    fn give(&mut self) -> Ticket {
+        self.n_given += 1;
+        let ticket = self.slots.take(CallId(self.n_given)).unwrap();
+        assert!(self.lane.write(ticket, (KIND, &body(self.n_given))));
+        self.slots.publish(ticket);
+        ticket
+    }
+
+    /// Takes in what lies there.
+    fn drain(&mut self) {
+        while let Some(step) = self.slots.step().unwrap() {
+            let Step::Answered(ticket) = step else {
+                self.n_skipped += 1;
+                continue;
+            };
+            let letter = self.lane.letter(ticket).unwrap();
+            let Letter::Here { kind: KIND, length } = letter else { panic!("{letter:?}") };
+            let mut answer = Vec::new();
+            self.lane.read(ticket, length, &mut answer);
+            let (CallId(number), ran) = self.slots.answered(ticket).unwrap();
+            assert_eq!((answer, ran), (body(number), RAN));
+            self.answered.push(number);
+        }
+    }
+
+    fn wait(&self, wanted: Ticket, spins: bool) {
+        // Longer than anything takes here: a wake-up that is lost is a time that is missed.
+        let late = clock::deadline(Some(Duration::from_secs(60)));
+        self.lane.wait(wanted, self.lane.disturbances(), late, spins);
+        assert!(late.is_some_and(|late| clock::now() < late), "nobody woke the reader");
+    }
+}
+
+/// A worker that answers what it is asked, until there is an order.
+fn echo(mut lane: WorkerLane) {
+    loop {
+        let ticket = match lane.wait() {
+            Next::Call(ticket) => ticket,
+            Next::Order => return,
+            Next::Nothing => panic!("it has waited"),
+        };
+        let letter = lane.letter(ticket).unwrap();
+        let Letter::Here { kind, length } = letter else { panic!("{letter:?}") };
+        let mut body = Vec::new();
+        lane.read(ticket, length, &mut body);
+        if lane.claim(ticket, || panic!("nobody polls")).unwrap() == Claim::Run {
+            assert!(lane.answer(ticket, RAN, (kind, &body), || panic!("nobody polls")));
+        }
+    }
+}
+
+#[test]
+fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
+    let (mut pool, lane) = pair();
+    let worker = thread::spawn(move || echo(lane));
+    let mut random = Random::new(5);
+    while pool.n_given < 20_000 {
+        let room = SLOTS - pool.slots.count() as usize;
+        let burst = 1 + random.below(room.min(8));
+        let tickets: Vec<_> = (0..burst).map(|_| pool.give()).collect();
+        pool.lane.wake_worker();
+        let wanted = tickets[random.below(burst)];
+        let revoked = tickets[random.below(burst)];
+        if random.below(10) == 0 && revoked != wanted {
+            pool.slots.revoke(revoked).unwrap();
+        }
+        while !pool.lane.is_settled(wanted) {
+            pool.wait(wanted, random.below(2) == 0);
+        }
+        pool.drain();
+    }
+    pool.lane.order();
+    worker.join().unwrap();
+    pool.drain();
+    assert!(pool.slots.is_empty() && pool.answered.is_sorted());
+    assert_eq!(pool.answered.len() as u64 + pool.n_skipped, pool.n_given);
+}
+
+#[test]
+fn what_is_too_long_is_said_to_come_otherwise() {
+    let (mut pool, mut lane) = pair();
+    let ticket = pool.slots.take(CallId(1)).unwrap();
+    assert!(!pool.lane.write(ticket, (KIND, &[0; LETTER_BYTES + 1])));
+    pool.slots.publish(ticket);
+    assert_eq!(lane.wait(), Next::Call(ticket));
+    assert_eq!(lane.letter(ticket), Ok(Letter::OnStream));
+    assert_eq!(lane.claim(ticket, || ()), Ok(Claim::Run));
+    assert!(!lane.answer(ticket, RAN, (KIND, &[0; LETTER_BYTES + 1]), || ()));
+    assert_eq!(pool.slots.step(), Ok(Some(Step::Answered(ticket))));
+    assert_eq!(pool.lane.letter(ticket), Ok(Letter::OnStream));
+}
+
+#[test]
+fn a_reader_in_poll_is_knocked_for_once() {
+    let (mut pool, mut lane) = pair();
+    let tickets = [(); 3].map(|()| pool.give());
+    assert!(pool.lane.may_poll(tickets[1]));
+    let knocks = std::cell::Cell::new(0);
+    for (ticket, expected) in tickets.into_iter().zip([0, 1, 1]) {
+        let knock = || knocks.set(knocks.get() + 1);
+        lane.claim(ticket, knock).unwrap();
+        lane.answer(ticket, RAN, (KIND, &[]), knock);
+        assert_eq!(knocks.get(), expected);
+    }
+    assert!(!pool.lane.may_poll(tickets[2]), "it is there");
+}
+
+#[test]
+fn a_reader_that_is_disturbed_comes_back() {
+    let (mut pool, _lane) = pair();
+    let ticket = pool.give();
+    let seen = pool.lane.disturbances();
+    let other = pool.lane.clone();
+    let disturber = thread::spawn(move || other.disturb());
+    pool.lane.wait(ticket, seen, None, false);
+    disturber.join().unwrap();
+    pool.lane.wait(ticket, seen, None, false); // Also when it comes too late.
+}
+
+/// The pool puts its own words right again, and a worker that missed something finds it.
+#[test]
+fn an_order_of_calls_that_was_written_over_is_written_again() {
+    let (mut pool, lane) = pair();
+    let ticket = pool.give();
+    let stray = pool.lane.clone();
+    stray.page_of_tests().sequence(1).store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(lane.next(), Next::Nothing);
+    pool.slots.publish_order();
+    pool.lane.shake_worker();
+    assert_eq!(lane.next(), Next::Call(ticket));
+}

@@ -1,0 +1,132 @@
+//! The worker's side of a lane.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::sleep::{ASLEEP, Bed};
+use crate::id::Ticket;
+use crate::sys::{cpu, futex};
+use crate::transport::page::{Letter, Page};
+use crate::transport::slots::{Claim, Contradiction};
+
+/// What there is for the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next call.
+    Call(Ticket),
+    /// Something on the stream that is no call.
+    Order,
+    Nothing,
+}
+
+/// How far the worker is.
+#[derive(Debug)]
+pub(crate) struct WorkerLane {
+    page: Page,
+    /// The number of the next call.
+    next: u64,
+    /// What the count of orders was when it looked for one last.
+    orders: u64,
+}
+
+impl WorkerLane {
+    pub(crate) fn new(page: Page) -> Self {
+        let lane = Self { page, next: 1, orders: 0 };
+        lane.publish_cpu();
+        lane
+    }
+
+    /// What there is now: calls come first.
+    pub(crate) fn next(&self) -> Next {
+        let ticket = Ticket(self.page.sequence(self.next).load(Ordering::Acquire));
+        if ticket.sequence() == self.next % Ticket::NUMBERS {
+            return Next::Call(ticket);
+        }
+        if self.page.orders().load(Ordering::Acquire) != self.orders {
+            Next::Order
+        } else {
+            Next::Nothing
+        }
+    }
+
+    /// What there is, once there is something.
+    pub(crate) fn wait(&self) -> Next {
+        let sleep = self.page.worker_sleep();
+        loop {
+            let next = self.next();
+            if next != Next::Nothing {
+                return next;
+            }
+            sleep.fall_asleep();
+            if self.next() == Next::Nothing {
+                futex::wait(sleep.0, ASLEEP, None);
+                self.publish_cpu();
+            }
+            sleep.wake_up();
+        }
+    }
+
+    fn publish_cpu(&self) {
+        self.page.worker_cpu().store(cpu::current(), Ordering::Relaxed);
+    }
+
+    /// The worker looks at the stream for an order. (Whatever the count is: a task may have written there.)
+    pub(crate) fn take_order(&mut self) {
+        self.orders = self.page.orders().load(Ordering::Acquire);
+    }
+
+    /// The letter of the next call, if that can be claimed.
+    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, Contradiction> {
+        self.page.check_given(ticket)?;
+        self.page.letter(ticket)
+    }
+
+    /// Appends the letter of a call, which is here and so long.
+    pub(crate) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
+        self.page.read(ticket, length, out);
+    }
+
+    /// Whether the worker may run the next call. If it may not, the one after it is the next.
+    pub(crate) fn claim(
+        &mut self,
+        ticket: Ticket,
+        knock: impl Fn(),
+    ) -> Result<Claim, Contradiction> {
+        let claim = self.page.claim(ticket)?;
+        if claim == Claim::Skip {
+            self.next += 1;
+            self.tell(knock);
+        }
+        Ok(claim)
+    }
+
+    /// The next call has run for so long, and this is its answer. False if that is too long to lie here: it is to be sent over
+    /// the stream then. `knock` sends bytes over the stream that say no more than that there is something in the lane.
+    pub(crate) fn answer(
+        &mut self,
+        ticket: Ticket,
+        ran: Duration,
+        (kind, body): (u8, &[u8]),
+        knock: impl Fn(),
+    ) -> bool {
+        let fits = self.page.write(ticket, kind, body);
+        self.page.done(ticket, ran);
+        self.next += 1;
+        self.tell(knock);
+        fits
+    }
+
+    /// Wakes the reader if it sleeps and what it wants is done.
+    fn tell(&self, knock: impl Fn()) {
+        let sleep = self.page.pool_sleep();
+        match sleep.to_be_woken(self.next.wrapping_sub(1)) {
+            None => {}
+            Some(Bed::Futex) => futex::wake(sleep.0),
+            Some(Bed::Poll) => knock(),
+            Some(Bed::Unknown) => {
+                futex::wake(sleep.0);
+                knock();
+            }
+        }
+    }
+}
