@@ -31,7 +31,7 @@ fn promise() -> (Promise, Arc<Slot>) {
         }
     }
     let driver: std::sync::Weak<Nobody> = std::sync::Weak::new();
-    Promise::new("krate::task", driver, crate::id::CallId(1))
+    Promise::new("krate::task", driver, crate::id::CallId::nth(1))
 }
 
 /// Two threads that are parked, one that resolves: both go on, with the outcome.

@@ -13,7 +13,7 @@ use super::*;
 use crate::codec::output;
 
 const TASK: &str = "krate::task";
-const CALL: CallId = CallId(7);
+const CALL: CallId = CallId::nth(7);
 const PID: u32 = 4711;
 
 /// Longer than anything here takes, so that a lost wake-up is a failure and no hang.

@@ -102,7 +102,7 @@ impl State {
         for call in link.slots.calls().filter(|call| !begun.contains(call)) {
             if let Some(pending) = self.calls.get(&call) {
                 let task = pending.task;
-                self.events.note(|| Event::CallTakenBack { call: call.0, task, worker_pid });
+                self.events.note(|| Event::CallTakenBack { call: call.number, task, worker_pid });
             }
         }
     }

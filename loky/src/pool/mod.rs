@@ -40,11 +40,11 @@ pub(crate) use self::living::{are_any_left, end_all};
 
 use self::latch::Latch;
 use self::membership::Membership;
-use self::state::{Decided, DriverState, Pending, State};
+use self::state::{Decided, DriverState, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::slot::{Audience, Promise, Slot, run_callbacks};
+use crate::future::slot::{Audience, Slot, run_callbacks};
 use crate::future::{Cancelled, Driver, check_process};
 use crate::id::CallId;
 use crate::limits;
@@ -54,6 +54,7 @@ use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
+use crate::transport::stream::CallBytes;
 use crate::wire::message::CallFrame;
 
 /// One pool of workers.
@@ -64,7 +65,6 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
-    last_call: AtomicU64,
     /// What a map asks at each item, as of the last event.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
@@ -101,7 +101,6 @@ impl Pool {
         Ok(Arc::new(Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
-            last_call: AtomicU64::new(0),
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
             settings,
@@ -198,19 +197,16 @@ impl Pool {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task));
         }
-        let (id, pending, slot) = self.pend(task, call);
-        let refused = self.with_state(|state, now| {
-            let refusal = state.scheduler.refusal();
-            if refusal.is_none() {
-                state.accept(id, pending);
-                state.scheduler.advance(now);
+        let frame = CallBytes::from(call.into_bytes());
+        let accepted = self.with_state(|state, now| {
+            if let Some(refusal) = state.scheduler.refusal() {
+                return Err(refusal);
             }
-            refusal
+            let slot = state.accept(task, frame, self.as_driver());
+            state.scheduler.advance(now);
+            Ok(slot)
         });
-        match refused {
-            None => slot,
-            Some(refusal) => Slot::failed(task, outcome::refused(task, &refusal)),
-        }
+        accepted.unwrap_or_else(|refusal| Slot::failed(task, outcome::refused(task, &refusal)))
     }
 
     /// Accepts calls of `task` together, or returns slots that say why not.
@@ -223,34 +219,28 @@ impl Pool {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return calls.iter().map(|_| failed(error.clone())).collect();
         }
-        let (slots, accepted): (Vec<_>, Vec<_>) = calls
-            .into_iter()
-            .map(|call| self.pend(task, call))
-            .map(|(id, pending, slot)| (slot, (id, pending)))
-            .unzip();
-        let refused = self.with_state(|state, now| {
+        let n_calls = calls.len();
+        let frames: Vec<_> =
+            calls.into_iter().map(|call| CallBytes::from(call.into_bytes())).collect();
+        let accepted = self.with_state(|state, now| {
             if let Some(refusal) = state.scheduler.refusal() {
-                return Some((refusal, accepted));
+                return Err(refusal);
             }
-            accepted.into_iter().for_each(|(id, pending)| state.accept(id, pending));
+            let accept = |frame| state.accept(task, frame, self.as_driver());
+            let slots = frames.into_iter().map(accept).collect();
             state.scheduler.advance(now);
-            None
+            Ok(slots)
         });
-        match refused {
-            None => slots,
-            Some((refusal, _)) => {
-                let error = outcome::refused(task, &refusal);
-                slots.iter().map(|_| failed(error.clone())).collect()
-            }
-        }
+        accepted.unwrap_or_else(|refusal| {
+            let error = outcome::refused(task, &refusal);
+            (0..n_calls).map(|_| failed(error.clone())).collect()
+        })
     }
 
-    /// A call that is about to be accepted.
-    fn pend(self: &Arc<Self>, task: &'static str, call: CallFrame) -> (CallId, Pending, Arc<Slot>) {
-        let id = CallId(self.last_call.fetch_add(1, Ordering::Relaxed) + 1);
+    /// What a future needs of the pool.
+    fn as_driver(self: &Arc<Self>) -> Weak<dyn Driver> {
         let driver: Weak<Self> = Arc::downgrade(self);
-        let (promise, slot) = Promise::new(task, driver, id);
-        (id, Pending::new(promise, task, call.into_bytes()), slot)
+        driver
     }
 
     /// Returns when all workers are up.

@@ -1,16 +1,17 @@
 //! What lies behind the pool's lock, and performing the scheduler's actions on it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::events::Events;
 use super::link::Link;
 use super::outcome::{Attribution, Ending};
+use crate::calls::{CallIds, CallMap};
 use crate::error::Error;
-use crate::future::Cancelled;
-use crate::future::slot::{Audience, Callback, Promise};
-use crate::id::{CallId, CallMap, Ticket, WorkerId};
+use crate::future::slot::{Audience, Callback, Promise, Slot};
+use crate::future::{Cancelled, Driver};
+use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::{Event, Retirement, Stats};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
@@ -39,8 +40,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
-        let frame = frame.into();
+    fn new(promise: Promise, task: &'static str, frame: CallBytes) -> Self {
         Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
     }
 }
@@ -96,6 +96,7 @@ pub(super) struct State {
     pub(super) scheduler: Scheduler,
     /// What each new worker is to do before it is given a call.
     pub(super) initializer: Option<CallBytes>,
+    ids: CallIds,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
@@ -177,6 +178,7 @@ impl State {
         Self {
             scheduler,
             initializer: initializer.map(CallBytes::from),
+            ids: CallIds::default(),
             calls: CallMap::default(),
             links: BTreeMap::new(),
             jobs: Vec::new(),
@@ -196,11 +198,19 @@ impl State {
     }
 
     /// Takes a call in, which is not refused. The scheduler is to advance then.
-    pub(super) fn accept(&mut self, call: CallId, pending: Pending) {
+    pub(super) fn accept(
+        &mut self,
+        task: &'static str,
+        frame: CallBytes,
+        driver: Weak<dyn Driver>,
+    ) -> Arc<Slot> {
+        let call = self.ids.next();
         self.counts.submitted += 1;
-        self.events.note(|| Event::CallSubmitted { call: call.0, task: pending.task });
-        self.calls.insert(call, pending);
+        self.events.note(|| Event::CallSubmitted { call: call.number, task });
+        let (promise, slot) = Promise::new(task, driver, call);
+        self.calls.insert(call, Pending::new(promise, task, frame));
         self.scheduler.submit(call);
+        slot
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.
@@ -212,10 +222,11 @@ impl State {
         run_time: Option<Duration>,
     ) {
         if let Some(pending) = self.calls.remove(&call) {
+            self.ids.release(call);
             self.counts.note(&ending);
             self.events.note(|| {
                 let (task, error) = (pending.task, ending.error_kind());
-                Event::CallFinished { call: call.0, task, worker_pid, run_time, error }
+                Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
             let Pending { promise, task, .. } = pending;
@@ -308,7 +319,7 @@ impl State {
         pending.at = Some((worker, ticket));
         self.events.note(|| {
             let (task, worker_pid) = (pending.task, link.pid);
-            Event::CallGiven { call: call.0, task, worker_pid }
+            Event::CallGiven { call: call.number, task, worker_pid }
         });
         link.outbox.push(&pending.frame, ticket);
         if had_nothing {
@@ -345,7 +356,7 @@ impl State {
                 pending.at = None;
                 self.events.note(|| {
                     let (task, worker_pid) = (pending.task, link.pid);
-                    Event::CallTakenBack { call: call.0, task, worker_pid }
+                    Event::CallTakenBack { call: call.number, task, worker_pid }
                 });
                 self.decided.waiters.extend(pending.polling.take());
                 self.scheduler.call_revoked(now, call);

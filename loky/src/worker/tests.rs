@@ -20,7 +20,8 @@ fn said(mut end: Memory) -> Vec<FromWorker> {
 /// its hello.
 fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec<FromWorker>) {
     let (mut table, page) = slots();
-    let tickets: Vec<_> = (0..).take(calls.len()).map(|i| table.take(CallId(i)).unwrap()).collect();
+    let tickets: Vec<_> =
+        (0..).take(calls.len()).map(|i| table.take(CallId::nth(i)).unwrap()).collect();
     if let Some(revoked) = revoked {
         assert_eq!(table.revoke(tickets[revoked]), Ok(true));
     }
@@ -34,7 +35,7 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
         if revoked == Some(number) {
             assert_eq!(table.skipped(*ticket), Ok(()));
         } else {
-            assert_eq!(table.answered(*ticket).unwrap().0, CallId(number as u64));
+            assert_eq!(table.answered(*ticket).unwrap().0, CallId::nth(number as u64));
         }
     }
     (tickets, said)
