@@ -10,9 +10,12 @@ pub(crate) struct CallId {
     pub(crate) place: u32,
 }
 
-#[cfg(test)]
 impl CallId {
+    /// Of what was never accepted.
+    pub(crate) const NONE: Self = Self { number: 0, place: u32::MAX };
+
     /// The id of the `number`th call of a pool in which none is over.
+    #[cfg(test)]
     pub(crate) const fn nth(number: u64) -> Self {
         Self { number, place: (number as u32).wrapping_sub(1) }
     }

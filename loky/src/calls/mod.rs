@@ -22,7 +22,7 @@ pub(crate) struct CallIds {
     free: Vec<u32>,
 }
 
-/// How many free places are remembered without giving the memory for that back.
+/// How many free places, or pages, are known without giving the memory for that back.
 const FEW: usize = 1024;
 
 impl CallIds {
@@ -148,6 +148,9 @@ impl<T> CallMap<T> {
         }
         while let Some(None) = self.pages.last() {
             self.pages.pop();
+        }
+        if self.pages.capacity() > FEW && self.pages.len() < self.pages.capacity() / 4 {
+            self.pages.shrink_to(self.pages.len() * 2);
         }
     }
 

@@ -44,8 +44,8 @@ use self::state::{Decided, DriverState, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::slot::{Audience, Slot, run_callbacks};
-use crate::future::{Cancelled, Driver, check_process};
+use crate::future::slot::{Slot, run_callbacks};
+use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
 use crate::limits;
 use crate::observer::{Event, Stats};
@@ -54,13 +54,14 @@ use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
-use crate::transport::stream::CallBytes;
-use crate::wire::message::CallFrame;
+use crate::wire::args::CallArgs;
 
 /// One pool of workers.
 pub(crate) struct Pool {
     id: u64,
     owner_pid: u32,
+    /// What futures have of it.
+    as_driver: DriverRef,
     settings: Settings,
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
@@ -95,10 +96,12 @@ impl Pool {
         let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
         // It is long, perhaps, and needed in one place only.
         let initializer = settings.initializer.as_mut();
-        let initializer = initializer.map(|initializer| std::mem::take(&mut initializer.frame));
+        let initializer = initializer
+            .map(|initializer| (initializer.task, std::mem::take(&mut initializer.args).into()));
         // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
         let (callbacks, events) = Callbacks::new(settings.observer.take());
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
+            as_driver: DriverRef::new(pool.clone()),
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
             max_workers: AtomicUsize::new(settings.max_workers),
@@ -140,7 +143,7 @@ impl Pool {
             let (callbacks, audiences) = decided.resolve();
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
-            audiences.into_iter().for_each(Audience::tell);
+            audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(unsent);
             self.handed_out();
         }
@@ -193,16 +196,15 @@ impl Pool {
     }
 
     /// Accepts a call of `task`, or returns a slot that says why not.
-    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, call: CallFrame) -> Arc<Slot> {
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> Arc<Slot> {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task));
         }
-        let frame = CallBytes::from(call.into_bytes());
         let accepted = self.with_state(|state, now| {
             if let Some(refusal) = state.scheduler.refusal() {
                 return Err(refusal);
             }
-            let slot = state.accept(task, frame, self.as_driver());
+            let slot = state.accept(task, args, &self.as_driver);
             state.scheduler.advance(now);
             Ok(slot)
         });
@@ -213,21 +215,19 @@ impl Pool {
     pub(crate) fn submit_all(
         self: &Arc<Self>,
         task: &'static str,
-        calls: Vec<CallFrame>,
+        calls: Vec<CallArgs>,
     ) -> Vec<Arc<Slot>> {
         let failed = |error: Error| Slot::failed(task, error.with_task(task));
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return calls.iter().map(|_| failed(error.clone())).collect();
         }
         let n_calls = calls.len();
-        let frames: Vec<_> =
-            calls.into_iter().map(|call| CallBytes::from(call.into_bytes())).collect();
         let accepted = self.with_state(|state, now| {
             if let Some(refusal) = state.scheduler.refusal() {
                 return Err(refusal);
             }
-            let accept = |frame| state.accept(task, frame, self.as_driver());
-            let slots = frames.into_iter().map(accept).collect();
+            let accept = |args| state.accept(task, args, &self.as_driver);
+            let slots = calls.into_iter().map(accept).collect();
             state.scheduler.advance(now);
             Ok(slots)
         });
@@ -235,12 +235,6 @@ impl Pool {
             let error = outcome::refused(task, &refusal);
             (0..n_calls).map(|_| failed(error.clone())).collect()
         })
-    }
-
-    /// What a future needs of the pool.
-    fn as_driver(self: &Arc<Self>) -> Weak<dyn Driver> {
-        let driver: Weak<Self> = Arc::downgrade(self);
-        driver
     }
 
     /// Returns when all workers are up.
@@ -444,7 +438,7 @@ impl Driver for Pool {
             let _member = Membership::of(self.id);
             let (callbacks, audiences) = decided.resolve();
             drop(turn);
-            audiences.into_iter().for_each(Audience::tell);
+            audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(callbacks);
             self.handed_out();
         }

@@ -1,7 +1,7 @@
 //! What lies behind the pool's lock, and performing the scheduler's actions on it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::events::Events;
@@ -10,7 +10,7 @@ use super::outcome::{Attribution, Ending};
 use crate::calls::{CallIds, CallMap};
 use crate::error::Error;
 use crate::future::slot::{Audience, Callback, Promise, Slot};
-use crate::future::{Cancelled, Driver};
+use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::{Event, Retirement, Stats};
@@ -18,7 +18,8 @@ use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::Progress;
-use crate::transport::stream::{CallBytes, Inbox};
+use crate::transport::stream::Inbox;
+use crate::wire::args::CallArgs;
 
 /// What is said of a worker whose page is not what it must be.
 pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
@@ -26,13 +27,11 @@ pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
 /// An accepted call that has no outcome yet.
 pub(super) struct Pending {
     pub(super) promise: Promise,
-    pub(super) task: &'static str,
-    /// What is written to the worker; kept, since it may have to be written again, to another.
-    pub(super) frame: CallBytes,
+    pub(super) args: CallArgs,
     /// Where it lies.
     pub(super) at: Option<(WorkerId, Ticket)>,
     /// How many threads are parked on it.
-    pub(super) parked: usize,
+    pub(super) parked: u32,
     /// Wakes the thread that waits for it while it polls its worker.
     pub(super) polling: Option<Arc<Wake>>,
     /// Whether somebody is to be told who does not wait in one of these ways.
@@ -40,15 +39,18 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    fn new(promise: Promise, task: &'static str, frame: CallBytes) -> Self {
-        Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
+    fn new(promise: Promise, args: CallArgs) -> Self {
+        Self { promise, args, at: None, parked: 0, polling: None, attended: false }
+    }
+
+    pub(super) fn task(&self) -> &'static str {
+        self.promise.task()
     }
 }
 
 /// A call whose end is known, and has to be handed out.
 pub(super) struct Ended {
     promise: Promise,
-    task: &'static str,
     ending: Ending,
     worker_pid: Option<u32>,
 }
@@ -95,7 +97,7 @@ pub(super) enum Asleep {
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
     /// What each new worker is to do before it is given a call.
-    pub(super) initializer: Option<CallBytes>,
+    pub(super) initializer: Option<(&'static str, CallArgs)>,
     ids: CallIds,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
@@ -162,22 +164,27 @@ impl Decided {
     /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
     /// be run where they belong.
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
-        let ended = self.ended.into_iter();
-        let mut audiences: Vec<Audience> = ended
-            .map(|Ended { promise, task, ending, worker_pid }| {
-                promise.resolve(ending.into_outcome(task), worker_pid)
-            })
-            .collect();
-        let callbacks = audiences.iter_mut().flat_map(Audience::take_callbacks).collect();
+        let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
+        for Ended { promise, ending, worker_pid } in self.ended {
+            let outcome = ending.into_outcome(promise.task());
+            if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
+                callbacks.extend(audience.take_callbacks());
+                audiences.push(audience);
+            }
+        }
         (callbacks, audiences)
     }
 }
 
 impl State {
-    pub(super) fn new(scheduler: Scheduler, events: Events, initializer: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(
+        scheduler: Scheduler,
+        events: Events,
+        initializer: Option<(&'static str, CallArgs)>,
+    ) -> Self {
         Self {
             scheduler,
-            initializer: initializer.map(CallBytes::from),
+            initializer,
             ids: CallIds::default(),
             calls: CallMap::default(),
             links: BTreeMap::new(),
@@ -201,14 +208,14 @@ impl State {
     pub(super) fn accept(
         &mut self,
         task: &'static str,
-        frame: CallBytes,
-        driver: Weak<dyn Driver>,
+        args: CallArgs,
+        driver: &DriverRef,
     ) -> Arc<Slot> {
         let call = self.ids.next();
         self.counts.submitted += 1;
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
         let (promise, slot) = Promise::new(task, driver, call);
-        self.calls.insert(call, Pending::new(promise, task, frame));
+        self.calls.insert(call, Pending::new(promise, args));
         self.scheduler.submit(call);
         slot
     }
@@ -225,12 +232,12 @@ impl State {
             self.ids.release(call);
             self.counts.note(&ending);
             self.events.note(|| {
-                let (task, error) = (pending.task, ending.error_kind());
+                let (task, error) = (pending.task(), ending.error_kind());
                 Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, task, .. } = pending;
-            self.decided.ended.push(Ended { promise, task, ending, worker_pid });
+            let promise = pending.promise;
+            self.decided.ended.push(Ended { promise, ending, worker_pid });
         }
     }
 
@@ -318,10 +325,10 @@ impl State {
         };
         pending.at = Some((worker, ticket));
         self.events.note(|| {
-            let (task, worker_pid) = (pending.task, link.pid);
+            let (task, worker_pid) = (pending.task(), link.pid);
             Event::CallGiven { call: call.number, task, worker_pid }
         });
-        link.outbox.push(&pending.frame, ticket);
+        link.outbox.push(ticket, pending.task(), &pending.args);
         if had_nothing {
             link.readership.leave_unread(now);
         }
@@ -355,7 +362,7 @@ impl State {
             Ok(true) => {
                 pending.at = None;
                 self.events.note(|| {
-                    let (task, worker_pid) = (pending.task, link.pid);
+                    let (task, worker_pid) = (pending.task(), link.pid);
                     Event::CallTakenBack { call: call.number, task, worker_pid }
                 });
                 self.decided.waiters.extend(pending.polling.take());

@@ -108,40 +108,20 @@ impl Setup {
     }
 }
 
-/// A call that is being written: the arguments are appended to it as they are encoded. Its ticket is set in the copy that
-/// goes to a worker.
-#[derive(Debug)]
-pub(crate) struct CallFrame {
-    bytes: Vec<u8>,
-}
-
-impl CallFrame {
-    pub(crate) fn new(task: &str) -> Self {
-        // Enough for most arguments.
-        let mut bytes = Vec::with_capacity(frame::HEADER_BYTES + task.len() + 64);
-        frame::begin(&mut bytes, CALL, 0);
-        put_text(&mut bytes, task);
-        Self { bytes }
-    }
-
-    /// Where the arguments go.
-    pub(crate) fn args(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        frame::finish(&mut self.bytes);
-        self.bytes
-    }
+/// Starts the frame of a call, whose arguments, so many bytes, are to follow.
+pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_bytes: usize) {
+    let start = out.len();
+    frame::begin(out, CALL, ticket.0);
+    put_text(out, task);
+    frame::finish_before(&mut out[start..], args_bytes);
 }
 
 /// A call, ready to be written.
 #[cfg(test)]
 pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
-    let mut frame = CallFrame::new(task);
-    frame.args().extend_from_slice(args);
-    let mut bytes = frame.into_bytes();
-    frame::set_call(&mut bytes, ticket.0);
+    let mut bytes = Vec::new();
+    begin_call(&mut bytes, ticket, task, args.len());
+    bytes.extend_from_slice(args);
     bytes
 }
 
