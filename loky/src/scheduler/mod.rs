@@ -76,7 +76,7 @@ pub(crate) enum Verdict {
     Cancelled,
     /// Its worker died; `began`: with it.
     Terminated {
-        exit: WorkerExit,
+        exit: Box<WorkerExit>,
         began: bool,
     },
     Broken(Error),

@@ -294,7 +294,10 @@ impl Scheduler {
         let was_idle = begun.is_empty();
         for call in &worker.given {
             if begun.contains(call) {
-                self.resolve(*call, Verdict::Terminated { exit: exit.clone(), began: true });
+                self.resolve(
+                    *call,
+                    Verdict::Terminated { exit: Box::new(exit.clone()), began: true },
+                );
             }
         }
         for call in worker.given.iter().rev() {
@@ -302,7 +305,8 @@ impl Scheduler {
                 // Nothing else of it can have killed the worker.
                 let n_deaths = self.calls.count_fruitless(*call);
                 if n_deaths.is_some_and(|n_deaths| n_deaths >= limits::MAX_FRUITLESS) {
-                    let verdict = Verdict::Terminated { exit: exit.clone(), began: false };
+                    let verdict =
+                        Verdict::Terminated { exit: Box::new(exit.clone()), began: false };
                     self.resolve(*call, verdict);
                 }
             }

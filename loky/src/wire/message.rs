@@ -52,10 +52,10 @@ pub(crate) enum ToWorker<'a> {
     Call { ticket: Ticket, task: &'a str, args: &'a [u8] },
 }
 
-/// What comes from a worker.
+/// What comes from a worker. Most are results, so what is long of the others lies elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FromWorker {
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// The process is no worker, and says why.
     Refuse(String),
     /// The call was taken back before the worker came to it.
@@ -73,7 +73,7 @@ pub(crate) enum FromWorker {
 /// Why a call has no result although its worker lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CallFailure {
-    Panicked(PanicReport),
+    Panicked(Box<PanicReport>),
     DecodeArgs(String),
     EncodeResult(String),
     UnknownTask,
@@ -182,7 +182,7 @@ impl FromWorker {
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
             RESULT => return Ok(Self::Result(ticket, frame.body)),
-            HELLO => Self::Hello(take_hello(&mut reader)?),
+            HELLO => Self::Hello(Box::new(take_hello(&mut reader)?)),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
             SKIPPED => Self::Skipped(ticket),
             OUTGROWN => Self::Outgrown,
@@ -256,12 +256,12 @@ fn put_failure(out: &mut Vec<u8>, failure: &CallFailure) {
 
 fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
     Ok(match reader.u8()? {
-        0 => CallFailure::Panicked(PanicReport {
+        0 => CallFailure::Panicked(Box::new(PanicReport {
             worker_pid: reader.u32()?,
             message: reader.text()?.to_owned(),
             location: reader.optional_text()?,
             backtrace: reader.optional_text()?,
-        }),
+        })),
         1 => CallFailure::DecodeArgs(reader.text()?.to_owned()),
         2 => CallFailure::EncodeResult(reader.text()?.to_owned()),
         3 => CallFailure::UnknownTask,
