@@ -229,6 +229,7 @@ impl State {
         run_time: Option<Duration>,
     ) {
         if let Some(pending) = self.calls.remove(&call) {
+            debug_assert!(self.scheduler.place(call).is_none(), "nobody keeps anything for it");
             self.ids.release(call);
             self.counts.note(&ending);
             self.events.note(|| {
