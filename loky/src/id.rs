@@ -2,33 +2,22 @@
 //!
 //! Ids are given out in ascending order and never used again within their pool.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-/// One submission of a task, within its pool.
+/// One submission of a task, within its pool: the how-manieth it is, which orders and tells it from all others, and its place
+/// among those that are not over, which is another's afterwards. See [`calls`](crate::calls).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CallId(pub(crate) u64);
+pub(crate) struct CallId {
+    pub(crate) number: u64,
+    pub(crate) place: u32,
+}
 
-/// Something for each of many calls.
-pub(crate) type CallMap<T> = HashMap<CallId, T, BuildHasherDefault<CallHasher>>;
+impl CallId {
+    /// Of what was never accepted.
+    pub(crate) const NONE: Self = Self { number: 0, place: u32::MAX };
 
-/// A hash for numbers that are given out in order, and by nobody who could choose them: those that follow one another come
-/// to lie side by side, so a long queue of calls is walked through memory in its order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CallHasher(u64);
-
-impl Hasher for CallHasher {
-    fn finish(&self) -> u64 {
-        // The table takes its place from the low bits, and tells neighbours apart by the highest.
-        self.0 ^ self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) << 57
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = self.0.rotate_left(8) ^ number;
+    /// The id of the `number`th call of a pool in which none is over.
+    #[cfg(test)]
+    pub(crate) const fn nth(number: u64) -> Self {
+        Self { number, place: (number as u32).wrapping_sub(1) }
     }
 }
 

@@ -76,6 +76,7 @@
 // What the macros expand to names the crate so, here as everywhere.
 extern crate self as loky;
 
+mod calls;
 mod clock;
 mod codec;
 mod config;

@@ -121,6 +121,9 @@ pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
 /// noticed where the iterable is slow.
 pub(crate) const MAP_GATHER: Duration = Duration::from_micros(100);
 
+/// How much of the room in which a thread encodes arguments it keeps for the next call. Longer ones are not copied out of it.
+pub(crate) const ROOM_KEEP_BYTES: usize = 2 * GATHER_BYTES;
+
 /// How much of the room for large arguments, and for a large result, a worker keeps for the next ones.
 pub(crate) const ANSWER_KEEP_BYTES: usize = 1024 * 1024;
 

@@ -29,6 +29,7 @@ mod parent_death;
 mod policy;
 mod prefetch;
 mod program_end;
+mod queued;
 mod quiet_get;
 mod readers;
 mod recycle;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The modules of `loky/src` by layer, as ARCHITECTURE.md shows them. A module may use modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["id", "limits", "clock", "unwind"],
-    &["error"],
+    &["error", "calls"],
     &["observer"],
     &["config", "codec"],
     &["sys", "scheduler"],

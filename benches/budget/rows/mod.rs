@@ -2,6 +2,7 @@
 
 mod four_callers;
 mod get_again;
+mod many_queued;
 mod map;
 mod round_trip;
 mod start;
@@ -25,6 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
     round_trip::WITH_ONE_WORKER,
     round_trip::WITH_TWO_WORKERS,
     submit_then_collect::ROW,
+    many_queued::ROW,
     map::ROW,
     four_callers::ROW,
     get_again::ROW,

@@ -98,7 +98,7 @@ pub(crate) fn decode<T: DeserializeOwned>(input: &mut &[u8]) -> Result<T, CodecE
 }
 
 /// Ciborium reads text and bytes through a buffer, and a field's name must fit into it. On the stack, so small.
-const SMALL_SCRATCH_BYTES: usize = 512;
+const SMALL_SCRATCH_BYTES: usize = 128;
 
 /// The same for longer inputs: as long as they are, up to here.
 const LARGE_SCRATCH_BYTES: usize = 64 << 10;

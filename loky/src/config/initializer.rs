@@ -46,8 +46,8 @@ impl<E: fmt::Display> InitializerOutput for Result<(), E> {
 #[derive(Clone)]
 pub(crate) struct Initializer {
     pub(crate) task: &'static str,
-    /// The call as it is written to a worker.
-    pub(crate) frame: Vec<u8>,
+    /// Its arguments, encoded.
+    pub(crate) args: Vec<u8>,
     /// The result that it has if all went well.
     success: Vec<u8>,
     judge: Arc<Judge>,
@@ -60,11 +60,11 @@ impl Initializer {
     /// `judge` decodes a result that is not `success`, and says why the initializer has failed if it has.
     pub(crate) fn new(
         task: &'static str,
-        frame: Vec<u8>,
+        args: Vec<u8>,
         success: Vec<u8>,
         judge: impl Fn(&[u8]) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { task, frame, success, judge: Arc::new(judge) }
+        Self { task, args, success, judge: Arc::new(judge) }
     }
 
     /// Whether a result is the one of success. One that is not has to be [judged](Self::judge).
@@ -85,7 +85,7 @@ impl Initializer {
 
 impl PartialEq for Initializer {
     fn eq(&self, other: &Self) -> bool {
-        (self.task, &self.frame) == (other.task, &other.frame)
+        (self.task, &self.args) == (other.task, &other.args)
     }
 }
 

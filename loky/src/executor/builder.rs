@@ -175,12 +175,12 @@ impl<Kind> Builder<Kind> {
         T::Output: InitializerOutput,
     {
         let initializer = task.into_task().and_then(|task| {
-            let frame = encode_call(task, &args)?.into_bytes();
+            let args = encode_call(task, &args)?.to_vec();
             let output = task.output();
             let mut success = Vec::new();
             // If it cannot be told by its bytes it is decoded.
             let _ = output.encode(&T::Output::success(), &mut success);
-            Ok(Initializer::new(task.name(), frame, success, move |result| {
+            Ok(Initializer::new(task.name(), args, success, move |result| {
                 let returned = output
                     .decode_all(result)
                     .map_err(|error| format!("what it returned cannot be decoded: {error}"))?;

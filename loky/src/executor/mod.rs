@@ -6,6 +6,7 @@
 mod builder;
 mod reusable;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -20,12 +21,13 @@ use crate::codec::Witness;
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
+use crate::limits;
 use crate::observer::Stats;
 use crate::pool::Pool;
 use crate::registry::IntoTask;
 use crate::scheduler::Shutdown;
 use crate::task::{Call, Task};
-use crate::wire::message::CallFrame;
+use crate::wire::args::CallArgs;
 
 /// A pool of worker processes that runs tasks. Python's `ProcessPoolExecutor`.
 ///
@@ -261,20 +263,28 @@ impl ProcessPoolExecutor {
     }
 }
 
-/// A call with its arguments, ready to be submitted; or why there is none.
-pub(crate) type EncodedCall = Result<CallFrame>;
+/// The arguments of a call, ready to be submitted; or why there are none.
+pub(crate) type EncodedCall = Result<CallArgs>;
+
+thread_local! {
+    /// Where this thread encodes: the room for the arguments of one call after another, which are kept apart from it.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Encodes a call. Whatever serde does wrong is the error.
 pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
-    let name = task.name();
-    let mut call = CallFrame::new(name);
-    match task.encode(args, call.args()) {
-        Ok(()) => Ok(call),
-        Err(error) => {
-            let message = format!("the arguments of `{name}` cannot be encoded: {error}");
-            Err(Error::new(ErrorKind::EncodeArgs, message).with_task(name))
-        }
+    // While the user's code runs, which may submit as well, it is not there.
+    let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
+    let encoded = task.encode(args, &mut room).map(|()| CallArgs::take_from(&mut room));
+    room.clear(); // What was appended before an error is rubbish.
+    if room.capacity() <= limits::ROOM_KEEP_BYTES {
+        let _ = ROOM.try_with(|kept| kept.set(room));
     }
+    encoded.map_err(|error| {
+        let name = task.name();
+        let message = format!("the arguments of `{name}` cannot be encoded: {error}");
+        Error::new(ErrorKind::EncodeArgs, message).with_task(name)
+    })
 }
 
 impl fmt::Debug for ProcessPoolExecutor {

@@ -26,7 +26,7 @@ mod wait;
 mod watch;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
@@ -59,6 +59,22 @@ pub(crate) trait Driver: Send + Sync {
 
     /// The process that has begun the call, if one has.
     fn running_in(&self, call: CallId) -> Option<u32>;
+}
+
+/// The way from a slot to its pool: one for all slots of a pool, so that each takes one word. Cheap to clone.
+///
+/// Leads nowhere when the pool is at its end: then there is nothing to be driven any more.
+#[derive(Clone)]
+pub(crate) struct DriverRef(Arc<Weak<dyn Driver>>);
+
+impl DriverRef {
+    pub(crate) fn new(driver: Weak<dyn Driver>) -> Self {
+        Self(Arc::new(driver))
+    }
+
+    fn get(&self) -> Option<Arc<dyn Driver>> {
+        self.0.upgrade()
+    }
 }
 
 /// What came of an attempt to take a call back.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Driver, payload};
+use super::{Driver, DriverRef, payload};
 
 mod locks {
     pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
@@ -14,7 +14,7 @@ mod locks {
 #[expect(clippy::duplicate_mod, reason = "the very source, over other locks")]
 mod slot;
 
-use self::slot::{Promise, Slot, Unparked};
+use self::slot::{Promise, Slot, Unparked, tell_everybody};
 
 /// A pool that nobody asks anything.
 fn promise() -> (Promise, Arc<Slot>) {
@@ -30,8 +30,8 @@ fn promise() -> (Promise, Arc<Slot>) {
             None
         }
     }
-    let driver: std::sync::Weak<Nobody> = std::sync::Weak::new();
-    Promise::new("krate::task", driver, crate::id::CallId(1))
+    let driver = DriverRef::new(std::sync::Weak::<Nobody>::new());
+    Promise::new("krate::task", &driver, crate::id::CallId::nth(1))
 }
 
 /// Two threads that are parked, one that resolves: both go on, with the outcome.
@@ -45,7 +45,7 @@ fn who_is_parked_sees_the_outcome() {
                 assert!(slot.peek().is_some());
             })
         });
-        promise.resolve(Ok(Vec::new().into()), Some(1)).tell_everybody();
+        tell_everybody(promise.resolve(Ok(Vec::new().into()), Some(1)));
         parked.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
@@ -96,7 +96,7 @@ fn a_callback_runs_once() {
                 }))
             }
         });
-        promise.resolve(Ok(Vec::new().into()), None).tell_everybody();
+        tell_everybody(promise.resolve(Ok(Vec::new().into()), None));
         adding.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
     });

@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Results up to this length lie in the slot itself, which saves an allocation for each.
-const SHORT_BYTES: usize = 30;
+/// Results up to this length lie in the slot itself, which saves an allocation for each. Two numbers fit.
+const SHORT_BYTES: usize = 22;
 
 /// An encoded result. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -13,15 +13,16 @@
 //! number before he was entered where others find him. Modelled with loom in `model.rs`, over this very source.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::Driver;
 use super::locks::{Condvar, Mutex, MutexGuard};
 use super::payload::Payload;
+use super::{Driver, DriverRef};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Execution};
 use crate::id::CallId;
@@ -52,25 +53,29 @@ pub(crate) enum Unparked {
 /// See the module's documentation.
 pub(crate) struct Slot {
     task: &'static str,
+    /// `None` of a call that was never accepted.
+    driver: Option<DriverRef>,
+    call: CallId,
     owner_pid: u32,
-    /// Gone when the pool is at its end: then there is nothing to be driven any more.
-    driver: Option<(Weak<dyn Driver>, CallId)>,
-    inner: Mutex<Inner>,
     done: Condvar,
+    inner: Mutex<Inner>,
 }
 
 struct Inner {
     state: State,
-    worker_pid: Option<u32>,
+    /// Who else is to be told: nobody, most of the time, so it is made for the first.
+    audience: Option<Box<Audience>>,
+    worker_pid: Option<NonZeroU32>,
     /// How many threads are parked: where there are none, nobody is woken, which would take a system call.
-    parked: usize,
+    parked: u32,
     /// How often those who are parked were told to look again.
-    nudges: u64,
-    callbacks: Vec<Callback>,
-    /// One for each handle that is polled: the one of its latest poll.
-    wakers: BTreeMap<u64, Waker>,
-    last_waker: u64,
-    watchers: Vec<Watcher>,
+    nudges: u32,
+}
+
+impl Inner {
+    fn audience(&mut self) -> &mut Audience {
+        self.audience.get_or_insert_default()
+    }
 }
 
 enum State {
@@ -85,33 +90,21 @@ struct Watcher {
 }
 
 impl Slot {
-    fn new(
-        task: &'static str,
-        driver: Option<(Weak<dyn Driver>, CallId)>,
-        state: State,
-    ) -> Arc<Self> {
-        let inner = Inner {
-            state,
-            worker_pid: None,
-            parked: 0,
-            nudges: 0,
-            callbacks: Vec::new(),
-            wakers: BTreeMap::new(),
-            last_waker: 0,
-            watchers: Vec::new(),
-        };
+    fn new(task: &'static str, driver: Option<DriverRef>, call: CallId, state: State) -> Arc<Self> {
+        let inner = Inner { state, audience: None, worker_pid: None, parked: 0, nudges: 0 };
         Arc::new(Self {
             task,
-            owner_pid: fork_guard::current_pid(),
             driver,
-            inner: Mutex::new(inner),
+            call,
+            owner_pid: fork_guard::current_pid(),
             done: Condvar::new(),
+            inner: Mutex::new(inner),
         })
     }
 
     /// A slot that is done from the beginning, of a call that was never accepted.
     pub(crate) fn failed(task: &'static str, error: Error) -> Arc<Self> {
-        Self::new(task, None, State::Done(Err(error)))
+        Self::new(task, None, CallId::NONE, State::Done(Err(error)))
     }
 
     /// `None` in a process that was forked off the one that the slot belongs to: there another thread may have had the lock,
@@ -131,12 +124,11 @@ impl Slot {
     }
 
     pub(super) fn driver(&self) -> Option<(Arc<dyn Driver>, CallId)> {
-        let (driver, call) = self.driver.as_ref()?;
-        Some((driver.upgrade()?, *call))
+        Some((self.driver.as_ref()?.get()?, self.call))
     }
 
     pub(super) fn worker_pid(&self) -> Option<u32> {
-        self.lock()?.worker_pid
+        self.lock()?.worker_pid.map(NonZeroU32::get)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -174,7 +166,7 @@ impl Slot {
 
     /// How often those who are parked were nudged: to be asked before one is parked.
     pub(crate) fn nudges(&self) -> u64 {
-        self.lock().map_or(0, |inner| inner.nudges)
+        self.lock().map_or(0, |inner| inner.nudges.into())
     }
 
     /// Blocks until there is an outcome, until there are more nudges than `seen`, or until `deadline`.
@@ -185,7 +177,7 @@ impl Slot {
             if matches!(inner.state, State::Done(_)) {
                 break Unparked::Done;
             }
-            if seen.is_some_and(|seen| inner.nudges != seen) {
+            if seen.is_some_and(|seen| u64::from(inner.nudges) != seen) {
                 break Unparked::Nudged;
             }
             inner = match deadline {
@@ -213,11 +205,7 @@ impl Slot {
         if let State::Done(outcome) = &inner.state {
             return Some(outcome.clone());
         }
-        let key = *key.get_or_insert_with(|| {
-            inner.last_waker += 1;
-            inner.last_waker
-        });
-        let replaced = inner.wakers.insert(key, waker);
+        let replaced = inner.audience().put_waker(key, waker);
         drop(inner);
         drop(replaced);
         None
@@ -225,7 +213,8 @@ impl Slot {
 
     /// Forgets the waker of a handle that is gone.
     pub(super) fn forget_waker(&self, key: u64) {
-        let forgotten = self.lock().and_then(|mut inner| inner.wakers.remove(&key));
+        let forgotten =
+            self.lock().and_then(|mut inner| inner.audience.as_mut()?.wakers.remove(&key));
         drop(forgotten);
     }
 
@@ -237,7 +226,7 @@ impl Slot {
             run_callbacks(vec![callback]);
             return false;
         }
-        inner.callbacks.push(callback);
+        inner.audience().callbacks.push(callback);
         true
     }
 
@@ -249,14 +238,16 @@ impl Slot {
             let _ = sender.send(number);
             return false;
         }
-        inner.watchers.push(Watcher { number, sender: sender.clone() });
+        inner.audience().watchers.push(Watcher { number, sender: sender.clone() });
         true
     }
 
     /// Forgets a watcher that has gone before the outcome came.
     pub(super) fn unwatch(&self, sender: &Sender<usize>) {
-        if let Some(mut inner) = self.lock() {
-            inner.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
+        if let Some(mut inner) = self.lock()
+            && let Some(audience) = &mut inner.audience
+        {
+            audience.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
         }
     }
 }
@@ -268,13 +259,13 @@ pub(crate) struct Promise {
 
 impl Promise {
     /// A new slot for a call of `task`.
-    pub(crate) fn new(
-        task: &'static str,
-        driver: Weak<dyn Driver>,
-        call: CallId,
-    ) -> (Self, Arc<Slot>) {
-        let slot = Slot::new(task, Some((driver, call)), State::Pending);
+    pub(crate) fn new(task: &'static str, driver: &DriverRef, call: CallId) -> (Self, Arc<Slot>) {
+        let slot = Slot::new(task, Some(driver.clone()), call, State::Pending);
         (Self { slot: Some(Arc::clone(&slot)) }, slot)
+    }
+
+    pub(crate) fn task(&self) -> &'static str {
+        self.slot.as_ref().map_or("", |slot| slot.task)
     }
 
     /// Has those who are parked look again.
@@ -282,15 +273,16 @@ impl Promise {
         if let Some(slot) = &self.slot
             && let Some(mut inner) = slot.lock()
         {
-            inner.nudges += 1;
+            inner.nudges = inner.nudges.wrapping_add(1);
             slot.unpark(inner);
         }
     }
 
     /// Writes the outcome and wakes who is parked. `worker_pid` is the process that has begun the call, if one has. Who else
-    /// is to be told comes back.
-    pub(crate) fn resolve(mut self, outcome: Outcome, worker_pid: Option<u32>) -> Audience {
-        self.slot.take().map(|slot| fill(&slot, outcome, worker_pid)).unwrap_or_default()
+    /// is to be told comes back, if anybody is.
+    pub(crate) fn resolve(mut self, outcome: Outcome, worker_pid: Option<u32>) -> Option<Audience> {
+        let slot = self.slot.take()?;
+        fill(&slot, outcome, worker_pid)
     }
 }
 
@@ -301,7 +293,7 @@ impl Drop for Promise {
             let error = Error::new(ErrorKind::BrokenProcessPool, message)
                 .with_task(slot.task)
                 .with_execution(Execution::Started);
-            fill(&slot, Err(error), None).tell_everybody();
+            tell_everybody(fill(&slot, Err(error), None));
         }
     }
 }
@@ -311,22 +303,26 @@ impl Drop for Promise {
 #[derive(Default)]
 pub(crate) struct Audience {
     watchers: Vec<Watcher>,
+    /// One for each handle that is polled: the one of its latest poll.
     wakers: BTreeMap<u64, Waker>,
+    last_waker: u64,
     callbacks: Vec<Callback>,
 }
 
 impl Audience {
+    /// The waker of the handle with this key, which gets one if it has none. The one that it left before comes back.
+    fn put_waker(&mut self, key: &mut Option<u64>, waker: Waker) -> Option<Waker> {
+        let key = *key.get_or_insert_with(|| {
+            self.last_waker += 1;
+            self.last_waker
+        });
+        self.wakers.insert(key, waker)
+    }
+
     /// The callbacks, to be run where the pool wants them to.
     #[must_use = "the callbacks are still to be run"]
     pub(crate) fn take_callbacks(&mut self) -> Vec<Callback> {
         std::mem::take(&mut self.callbacks)
-    }
-
-    /// Tells all, here and now.
-    pub(crate) fn tell_everybody(mut self) {
-        let callbacks = self.take_callbacks();
-        self.tell();
-        run_callbacks(callbacks);
     }
 
     /// Tells all others.
@@ -342,15 +338,20 @@ impl Audience {
     }
 }
 
-fn fill(slot: &Slot, outcome: Outcome, worker_pid: Option<u32>) -> Audience {
-    let Some(mut inner) = slot.lock() else { return Audience::default() };
+/// Tells all, here and now, if there is anybody.
+pub(crate) fn tell_everybody(audience: Option<Audience>) {
+    if let Some(mut audience) = audience {
+        let callbacks = audience.take_callbacks();
+        audience.tell();
+        run_callbacks(callbacks);
+    }
+}
+
+fn fill(slot: &Slot, outcome: Outcome, worker_pid: Option<u32>) -> Option<Audience> {
+    let mut inner = slot.lock()?;
     inner.state = State::Done(outcome);
-    inner.worker_pid = worker_pid;
-    let audience = Audience {
-        watchers: std::mem::take(&mut inner.watchers),
-        wakers: std::mem::take(&mut inner.wakers),
-        callbacks: std::mem::take(&mut inner.callbacks),
-    };
+    inner.worker_pid = worker_pid.and_then(NonZeroU32::new);
+    let audience = inner.audience.take().map(|audience| *audience);
     slot.unpark(inner);
     audience
 }

@@ -8,12 +8,12 @@ use std::sync::{Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
-use super::slot::Promise;
+use super::slot::{Promise, tell_everybody};
 use super::*;
 use crate::codec::output;
 
 const TASK: &str = "krate::task";
-const CALL: CallId = CallId(7);
+const CALL: CallId = CallId::nth(7);
 const PID: u32 = 4711;
 
 /// Longer than anything here takes, so that a lost wake-up is a failure and no hang.
@@ -37,7 +37,7 @@ impl Holder {
 
     fn resolve(&self, outcome: Outcome) {
         let pid = self.running_in.lock().unwrap().take();
-        self.take().expect("it is open").resolve(outcome, pid).tell_everybody();
+        tell_everybody(self.take().expect("it is open").resolve(outcome, pid));
     }
 }
 
@@ -58,7 +58,7 @@ impl Driver for Holder {
         }
         let Some(promise) = self.take() else { return Cancelled::IsOver };
         let error = Error::new(ErrorKind::Cancelled, "cancelled").with_task(TASK);
-        promise.resolve(Err(error), None).tell_everybody();
+        tell_everybody(promise.resolve(Err(error), None));
         Cancelled::Yes
     }
 
@@ -70,7 +70,8 @@ impl Driver for Holder {
 
 fn pending() -> (Future<u64>, Arc<Holder>) {
     let holder = Arc::new(Holder::default());
-    let (promise, slot) = Promise::new(TASK, Arc::downgrade(&holder) as _, CALL);
+    let driver = DriverRef::new(Arc::downgrade(&holder) as _);
+    let (promise, slot) = Promise::new(TASK, &driver, CALL);
     *holder.promise.lock().unwrap() = Some(promise);
     (Future::new(slot, output()), holder)
 }

@@ -96,13 +96,13 @@ impl State {
             return;
         }
         let worker_pid = link.pid;
-        exit.task = begun.iter().find_map(|call| Some(self.calls.get(call)?.task));
+        exit.task = begun.iter().find_map(|call| Some(self.calls.get(call)?.task()));
         let exited = Event::WorkerExited { worker_pid, index: link.index, exit, was_told };
         self.events.note(|| exited);
         for call in link.slots.calls().filter(|call| !begun.contains(call)) {
             if let Some(pending) = self.calls.get(&call) {
-                let task = pending.task;
-                self.events.note(|| Event::CallTakenBack { call: call.0, task, worker_pid });
+                let task = pending.task();
+                self.events.note(|| Event::CallTakenBack { call: call.number, task, worker_pid });
             }
         }
     }

@@ -20,12 +20,12 @@ use crate::wire::message::CallFailure;
 impl State {
     /// The worker is one of this program: it is ready, or has the initializer to run first.
     pub(super) fn greeted(&mut self, now: Instant, worker: WorkerId) {
-        let Some(initializer) = &self.initializer else { return self.note_ready(now, worker) };
+        let Some((task, args)) = &self.initializer else { return self.note_ready(now, worker) };
         if let Some(link) = self.links.get_mut(&worker)
             && self.scheduler.worker_greeted(now, worker)
         {
             link.is_initializing = true;
-            link.outbox.push(initializer, Ticket::INITIALIZER);
+            link.outbox.push(Ticket::INITIALIZER, task, args);
             link.order();
             self.write(worker);
         }

@@ -11,8 +11,10 @@ use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::page::Page;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::SlotTable;
-use crate::transport::stream::{CallBytes, Inbox, Outbox, Progress};
-use crate::wire::message::FromWorker;
+use crate::transport::stream::{Inbox, Outbox, Progress};
+use crate::wire::args::CallArgs;
+use crate::wire::frame;
+use crate::wire::message::{self, FromWorker};
 
 /// What is needed to give calls to a worker and to take its answers.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Link {
     pub(super) lane: PoolLane,
     pub(super) slots: SlotTable,
     pub(super) readership: Readership<Source>,
+    /// Room for calls that are put together.
+    room: Vec<u8>,
     /// The stream, where answers come through the lane: the pool's thread reads it.
     pub(super) stream: Option<Inbox>,
     /// Whether something is still to be written for which the worker is to look at the stream.
@@ -67,6 +71,7 @@ impl Link {
             lane: PoolLane::new(Arc::clone(&page)),
             slots: SlotTable::new(page),
             readership: Readership::new(now, source),
+            room: Vec::new(),
             stream,
             has_order: false,
             socket,
@@ -85,18 +90,30 @@ impl Link {
     pub(super) fn give(
         &mut self,
         call: CallId,
-        frame: &CallBytes,
+        task: &str,
+        args: &CallArgs,
     ) -> Result<Ticket, Contradiction> {
         if self.is_page_false {
             return Err(Contradiction);
         }
         let ticket = self.slots.take(call)?;
-        let is_in_lane = limits::USES_LANE && self.lane.write(ticket, frame.letter());
-        if !is_in_lane {
-            self.outbox.push(frame, ticket);
+        if !limits::USES_LANE || !self.write(ticket, task, args) {
+            self.outbox.push(ticket, task, args);
         }
         self.slots.publish(ticket);
         Ok(ticket)
+    }
+
+    /// Writes a call into the lane. False if it is too long for that.
+    fn write(&mut self, ticket: Ticket, task: &str, args: &CallArgs) -> bool {
+        if args.len() > limits::LETTER_BYTES {
+            self.lane.write_on_stream(ticket);
+            return false;
+        }
+        self.room.clear();
+        message::begin_call(&mut self.room, ticket, task, args.len());
+        self.room.extend_from_slice(args);
+        self.lane.write(ticket, frame::parts(&self.room))
     }
 
     /// Writes what was given to the worker, as far as there is room, and wakes it if it sleeps.

@@ -41,12 +41,12 @@ pub(crate) use self::living::{are_any_left, end_all};
 
 use self::latch::Latch;
 use self::membership::Membership;
-use self::state::{Decided, DriverState, Pending, State};
+use self::state::{Decided, DriverState, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::slot::{Audience, Promise, Slot, run_callbacks};
-use crate::future::{Cancelled, Driver, check_process};
+use crate::future::slot::{Slot, run_callbacks};
+use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
 use crate::limits;
 use crate::observer::{Event, Stats};
@@ -55,17 +55,18 @@ use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
-use crate::wire::message::CallFrame;
+use crate::wire::args::CallArgs;
 
 /// One pool of workers.
 pub(crate) struct Pool {
     id: u64,
     owner_pid: u32,
+    /// What futures have of it.
+    as_driver: DriverRef,
     settings: Settings,
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
-    last_call: AtomicU64,
     /// What a map asks at each item, as of the last event.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
@@ -96,13 +97,14 @@ impl Pool {
         let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
         // It is long, perhaps, and needed in one place only.
         let initializer = settings.initializer.as_mut();
-        let initializer = initializer.map(|initializer| std::mem::take(&mut initializer.frame));
+        let initializer = initializer
+            .map(|initializer| (initializer.task, std::mem::take(&mut initializer.args).into()));
         // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
         let (callbacks, events) = Callbacks::new(settings.observer.take());
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
+            as_driver: DriverRef::new(pool.clone()),
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
-            last_call: AtomicU64::new(0),
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
             settings,
@@ -142,7 +144,7 @@ impl Pool {
             let (callbacks, audiences) = decided.resolve();
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
-            audiences.into_iter().for_each(Audience::tell);
+            audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(unsent);
             self.handed_out();
         }
@@ -195,65 +197,47 @@ impl Pool {
     }
 
     /// Accepts a call of `task`, or returns a slot that says why not.
-    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, call: CallFrame) -> Arc<Slot> {
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> Arc<Slot> {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task));
         }
-        let (id, pending, slot) = self.pend(task, call);
-        let refused = self.with_state(|state, now| {
-            let refusal = state.scheduler.refusal();
-            if refusal.is_none() {
-                state.drain_if_queued(now);
-                state.accept(id, pending);
-                state.scheduler.advance(now);
+        let accepted = self.with_state(|state, now| {
+            if let Some(refusal) = state.scheduler.refusal() {
+                return Err(refusal);
             }
-            refusal
+            state.drain_if_queued(now);
+            let slot = state.accept(task, args, &self.as_driver);
+            state.scheduler.advance(now);
+            Ok(slot)
         });
-        match refused {
-            None => slot,
-            Some(refusal) => Slot::failed(task, outcome::refused(task, &refusal)),
-        }
+        accepted.unwrap_or_else(|refusal| Slot::failed(task, outcome::refused(task, &refusal)))
     }
 
     /// Accepts calls of `task` together, or returns slots that say why not.
     pub(crate) fn submit_all(
         self: &Arc<Self>,
         task: &'static str,
-        calls: Vec<CallFrame>,
+        calls: Vec<CallArgs>,
     ) -> Vec<Arc<Slot>> {
         let failed = |error: Error| Slot::failed(task, error.with_task(task));
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return calls.iter().map(|_| failed(error.clone())).collect();
         }
-        let (slots, accepted): (Vec<_>, Vec<_>) = calls
-            .into_iter()
-            .map(|call| self.pend(task, call))
-            .map(|(id, pending, slot)| (slot, (id, pending)))
-            .unzip();
-        let refused = self.with_state(|state, now| {
+        let n_calls = calls.len();
+        let accepted = self.with_state(|state, now| {
             if let Some(refusal) = state.scheduler.refusal() {
-                return Some((refusal, accepted));
+                return Err(refusal);
             }
             state.drain_if_queued(now);
-            accepted.into_iter().for_each(|(id, pending)| state.accept(id, pending));
+            let accept = |args| state.accept(task, args, &self.as_driver);
+            let slots = calls.into_iter().map(accept).collect();
             state.scheduler.advance(now);
-            None
+            Ok(slots)
         });
-        match refused {
-            None => slots,
-            Some((refusal, _)) => {
-                let error = outcome::refused(task, &refusal);
-                slots.iter().map(|_| failed(error.clone())).collect()
-            }
-        }
-    }
-
-    /// A call that is about to be accepted.
-    fn pend(self: &Arc<Self>, task: &'static str, call: CallFrame) -> (CallId, Pending, Arc<Slot>) {
-        let id = CallId(self.last_call.fetch_add(1, Ordering::Relaxed) + 1);
-        let driver: Weak<Self> = Arc::downgrade(self);
-        let (promise, slot) = Promise::new(task, driver, id);
-        (id, Pending::new(promise, task, call.into_bytes()), slot)
+        accepted.unwrap_or_else(|refusal| {
+            let error = outcome::refused(task, &refusal);
+            (0..n_calls).map(|_| failed(error.clone())).collect()
+        })
     }
 
     /// Returns when all workers are up.
@@ -457,7 +441,7 @@ impl Driver for Pool {
             let _member = Membership::of(self.id);
             let (callbacks, audiences) = decided.resolve();
             drop(turn);
-            audiences.into_iter().for_each(Audience::tell);
+            audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(callbacks);
             self.handed_out();
         }

@@ -73,7 +73,7 @@ fn judged(task: &'static str, verdict: Verdict, execution: Execution) -> Error {
             let verb = if began { "while it ran" } else { "again and again before it began" };
             let message =
                 format!("worker process {} died of {exit} {verb} `{task}`{cause}", exit.pid);
-            Error::new(ErrorKind::TerminatedWorker, message).with_worker_exit(exit)
+            Error::new(ErrorKind::TerminatedWorker, message).with_worker_exit(*exit)
         }
         Verdict::Broken(cause) | Verdict::NotSpawned(cause) => cause,
         Verdict::ShutDown => {
@@ -115,7 +115,7 @@ pub(super) fn initializer_failure(failure: CallFailure) -> InitializerFailure {
     let what = match failure {
         CallFailure::Panicked(report) => {
             let what = panicked(&report);
-            panic = Some(report);
+            panic = Some(*report);
             what
         }
         CallFailure::DecodeArgs(text) => {
@@ -141,7 +141,7 @@ fn failed(task: &'static str, failure: CallFailure) -> Error {
             let message = format!("task `{task}` {}", panicked(&report));
             Error::new(ErrorKind::Panicked, message)
                 .with_execution(Execution::Finished)
-                .with_panic(report)
+                .with_panic(*report)
         }
         CallFailure::DecodeArgs(text) => Error::new(
             ErrorKind::DecodeArgs,

@@ -8,10 +8,11 @@ use super::draining::Drained;
 use super::events::Events;
 use super::link::{Link, Source};
 use super::outcome::{Attribution, Ending};
+use crate::calls::{CallIds, CallMap};
 use crate::error::Error;
-use crate::future::Cancelled;
-use crate::future::slot::{Audience, Callback, Promise};
-use crate::id::{CallId, CallMap, Ticket, WorkerId};
+use crate::future::slot::{Audience, Callback, Promise, Slot};
+use crate::future::{Cancelled, DriverRef};
+use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::{Event, Retirement, Stats};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
@@ -19,7 +20,7 @@ use crate::sys::wake::Wake;
 use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::Contradiction;
 use crate::transport::slots::table::Progress;
-use crate::transport::stream::CallBytes;
+use crate::wire::args::CallArgs;
 
 /// What is said of a worker whose page is not what it must be.
 pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
@@ -27,13 +28,11 @@ pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
 /// An accepted call that has no outcome yet.
 pub(super) struct Pending {
     pub(super) promise: Promise,
-    pub(super) task: &'static str,
-    /// What is written to the worker; kept, since it may have to be written again, to another.
-    pub(super) frame: CallBytes,
+    pub(super) args: CallArgs,
     /// Where it lies.
     pub(super) at: Option<(WorkerId, Ticket)>,
     /// How many threads are parked on it.
-    pub(super) parked: usize,
+    pub(super) parked: u32,
     /// The thread that waits for it and has gone to sleep.
     pub(super) sleeper: Option<Sleeper>,
     /// Whether somebody is to be told who does not wait in one of these ways.
@@ -41,20 +40,30 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
-        let frame = frame.into();
-        Self { promise, task, frame, at: None, parked: 0, sleeper: None, attended: false }
+    fn new(promise: Promise, args: CallArgs) -> Self {
+        Self { promise, args, at: None, parked: 0, sleeper: None, attended: false }
+    }
+
+    pub(super) fn task(&self) -> &'static str {
+        self.promise.task()
     }
 }
 
 /// How a thread that sleeps until a call is answered is told that it need not.
 #[derive(Debug)]
 pub(super) enum Sleeper {
+    /// By the lane of the worker that has the call.
+    OnLane,
+    InPoll(Arc<Wake>),
+}
+
+/// Whom to tell, with no lock held.
+enum Waking {
     OnLane(PoolLane),
     InPoll(Arc<Wake>),
 }
 
-impl Sleeper {
+impl Waking {
     fn wake(&self) {
         match self {
             Self::OnLane(lane) => lane.disturb(),
@@ -66,7 +75,6 @@ impl Sleeper {
 /// A call whose end is known, and has to be handed out.
 pub(super) struct Ended {
     promise: Promise,
-    task: &'static str,
     ending: Ending,
     worker_pid: Option<u32>,
 }
@@ -113,7 +121,8 @@ pub(super) enum Asleep {
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
     /// What each new worker is to do before it is given a call.
-    pub(super) initializer: Option<CallBytes>,
+    pub(super) initializer: Option<(&'static str, CallArgs)>,
+    ids: CallIds,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
@@ -165,7 +174,7 @@ impl Counts {
 pub(super) struct Decided {
     ended: Vec<Ended>,
     /// Waiters whose calls are not where they were.
-    waiters: Vec<Sleeper>,
+    waiters: Vec<Waking>,
     pub(super) wakes_driver: bool,
 }
 
@@ -181,22 +190,28 @@ impl Decided {
     /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
     /// be run where they belong.
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
-        let ended = self.ended.into_iter();
-        let mut audiences: Vec<Audience> = ended
-            .map(|Ended { promise, task, ending, worker_pid }| {
-                promise.resolve(ending.into_outcome(task), worker_pid)
-            })
-            .collect();
-        let callbacks = audiences.iter_mut().flat_map(Audience::take_callbacks).collect();
+        let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
+        for Ended { promise, ending, worker_pid } in self.ended {
+            let outcome = ending.into_outcome(promise.task());
+            if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
+                callbacks.extend(audience.take_callbacks());
+                audiences.push(audience);
+            }
+        }
         (callbacks, audiences)
     }
 }
 
 impl State {
-    pub(super) fn new(scheduler: Scheduler, events: Events, initializer: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(
+        scheduler: Scheduler,
+        events: Events,
+        initializer: Option<(&'static str, CallArgs)>,
+    ) -> Self {
         Self {
             scheduler,
-            initializer: initializer.map(CallBytes::from),
+            initializer,
+            ids: CallIds::default(),
             calls: CallMap::default(),
             links: BTreeMap::new(),
             jobs: Vec::new(),
@@ -217,11 +232,19 @@ impl State {
     }
 
     /// Takes a call in, which is not refused. The scheduler is to advance then.
-    pub(super) fn accept(&mut self, call: CallId, pending: Pending) {
+    pub(super) fn accept(
+        &mut self,
+        task: &'static str,
+        args: CallArgs,
+        driver: &DriverRef,
+    ) -> Arc<Slot> {
+        let call = self.ids.next();
         self.counts.submitted += 1;
-        self.events.note(|| Event::CallSubmitted { call: call.0, task: pending.task });
-        self.calls.insert(call, pending);
+        self.events.note(|| Event::CallSubmitted { call: call.number, task });
+        let (promise, slot) = Promise::new(task, driver, call);
+        self.calls.insert(call, Pending::new(promise, args));
         self.scheduler.submit(call);
+        slot
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.
@@ -233,16 +256,33 @@ impl State {
         run_time: Option<Duration>,
     ) {
         if let Some(pending) = self.calls.remove(&call) {
+            debug_assert!(self.scheduler.place(call).is_none(), "nobody keeps anything for it");
+            self.ids.release(call);
             self.counts.note(&ending);
             self.events.note(|| {
-                let (task, error) = (pending.task, ending.error_kind());
-                Event::CallFinished { call: call.0, task, worker_pid, run_time, error }
+                let (task, error) = (pending.task(), ending.error_kind());
+                Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, task, sleeper, .. } = pending;
-            self.decided.waiters.extend(sleeper);
-            self.decided.ended.push(Ended { promise, task, ending, worker_pid });
+            let Pending { promise, sleeper, at, .. } = pending;
+            self.wake_sleeper(sleeper, at);
+            self.decided.ended.push(Ended { promise, ending, worker_pid });
         }
+    }
+
+    /// Tells the thread that has gone to sleep for a call, which lay there, that it need not.
+    fn wake_sleeper(&mut self, sleeper: Option<Sleeper>, at: Option<(WorkerId, Ticket)>) {
+        let waking = match sleeper {
+            None => return,
+            Some(Sleeper::InPoll(wake)) => Waking::InPoll(wake),
+            Some(Sleeper::OnLane) => {
+                let link = at.and_then(|(worker, _)| self.links.get(&worker));
+                // If that is gone it was disturbed when its worker was found dead.
+                let Some(link) = link else { return };
+                Waking::OnLane(link.lane.clone())
+            }
+        };
+        self.decided.waiters.push(waking);
     }
 
     /// Performs what the scheduler has decided, as far as it takes no time, and gives back what is left to be done.
@@ -319,7 +359,7 @@ impl State {
         let Some(pending) = self.calls.get_mut(&call) else { return };
         let Some(link) = self.links.get_mut(&worker) else { return };
         let had_nothing = link.slots.is_empty();
-        let ticket = match link.give(call, &pending.frame) {
+        let ticket = match link.give(call, pending.task(), &pending.args) {
             Ok(ticket) => ticket,
             Err(Contradiction) => {
                 self.scheduler.call_revoked(now, call);
@@ -328,8 +368,8 @@ impl State {
         };
         pending.at = Some((worker, ticket));
         self.events.note(|| {
-            let (task, worker_pid) = (pending.task, link.pid);
-            Event::CallGiven { call: call.0, task, worker_pid }
+            let (task, worker_pid) = (pending.task(), link.pid);
+            Event::CallGiven { call: call.number, task, worker_pid }
         });
         if had_nothing {
             link.readership.leave_unread(now);
@@ -363,10 +403,11 @@ impl State {
             Ok(true) => {
                 pending.at = None;
                 self.events.note(|| {
-                    let (task, worker_pid) = (pending.task, link.pid);
-                    Event::CallTakenBack { call: call.0, task, worker_pid }
+                    let (task, worker_pid) = (pending.task(), link.pid);
+                    Event::CallTakenBack { call: call.number, task, worker_pid }
                 });
-                self.decided.waiters.extend(pending.sleeper.take());
+                let sleeper = pending.sleeper.take();
+                self.wake_sleeper(sleeper, Some((worker, ticket)));
                 self.scheduler.call_revoked(now, call);
                 true
             }
@@ -396,7 +437,6 @@ impl State {
     /// Ends a call without a result.
     fn judge(&mut self, call: CallId, worker: Option<WorkerId>, verdict: Verdict) {
         let Some(pending) = self.calls.get_mut(&call) else { return };
-        self.decided.waiters.extend(pending.sleeper.take());
         let at = pending.at.filter(|(at, _)| worker == Some(*at));
         let (attribution, pid) = match (&verdict, at) {
             (Verdict::Terminated { exit, began: true }, _) => (Attribution::Began, Some(exit.pid)),

@@ -29,7 +29,9 @@ enum Arrival {
 
 /// The right to read from workers.
 struct Reading {
-    /// First the worker that has the call; then others that nobody has read from for a while, since they might run out of calls
+    /// The worker that has the call.
+    worker: WorkerId,
+    /// That worker first; then others that nobody has read from for a while, since they might run out of calls
     /// while this thread waits.
     sources: Vec<(WorkerId, Source)>,
     rest: Rest,
@@ -46,9 +48,10 @@ enum Rest {
 }
 
 impl Rest {
-    fn is_where(&self, sleeper: &Sleeper) -> bool {
+    /// Whether this is the sleeper that is noted with a call, which lies at that worker.
+    fn is_of(&self, reader_of: WorkerId, sleeper: &Sleeper, at: Option<WorkerId>) -> bool {
         match (self, sleeper) {
-            (Self::OnLane { lane, .. }, Sleeper::OnLane(other)) => lane.is(other),
+            (Self::OnLane { .. }, Sleeper::OnLane) => at == Some(reader_of),
             (Self::InPoll { wake, .. }, Sleeper::InPoll(other)) => Arc::ptr_eq(wake, other),
             _ => false,
         }
@@ -96,13 +99,14 @@ impl Pool {
 
     /// Reads once for a call. True if the deadline has passed.
     fn read_for(&self, call: CallId, reading: Reading, deadline: Option<Instant>) -> bool {
-        let Reading { mut sources, rest } = reading;
+        let Reading { worker, mut sources, rest } = reading;
         let received = rest.wait(&mut sources, deadline);
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         self.with_state(|state, now| {
             if let Some(pending) = state.calls.get_mut(&call) {
                 // The call may lie elsewhere by now, and another thread that waits for it may sleep there.
-                pending.sleeper.take_if(|sleeper| rest.is_where(sleeper));
+                let at = pending.at.map(|(worker, _)| worker);
+                pending.sleeper.take_if(|sleeper| rest.is_of(worker, sleeper, at));
             }
             for (worker, received) in received {
                 state.hear(now, worker, received, &self.settings);
@@ -134,7 +138,7 @@ impl State {
             let must_poll = has_deadline || sources.len() > 1;
             if let Some(rest) = self.rest(worker, ticket, must_poll) {
                 self.note_sleeper(call, &rest);
-                return Arrival::Read(Reading { sources, rest });
+                return Arrival::Read(Reading { worker, sources, rest });
             }
             for (worker, source) in sources {
                 self.give_back(now, worker, source, None);
@@ -171,7 +175,7 @@ impl State {
     /// Notes with the call how the thread is woken that waits for it.
     fn note_sleeper(&mut self, call: CallId, rest: &Rest) {
         let sleeper = match rest {
-            Rest::OnLane { lane, .. } => Sleeper::OnLane(lane.clone()),
+            Rest::OnLane { .. } => Sleeper::OnLane,
             Rest::InRead { .. } => return,
             Rest::InPoll { wake, .. } => Sleeper::InPoll(Arc::clone(wake)),
         };

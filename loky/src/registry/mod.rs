@@ -11,6 +11,7 @@ mod into_task;
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 pub use self::into_task::{ByTask, IntoTask};
@@ -47,8 +48,26 @@ pub(crate) struct Table {
     /// By name.
     sorted: Vec<&'static TaskEntry>,
     by_name: HashMap<&'static str, &'static TaskEntry>,
-    by_item: HashMap<TypeId, &'static TaskEntry>,
+    by_item: HashMap<TypeId, &'static TaskEntry, BuildHasherDefault<ItemHasher>>,
     fingerprint: Fingerprint,
+}
+
+/// Of a type's id, which is a hash already, it takes what that gives.
+#[derive(Clone, Copy, Debug, Default)]
+struct ItemHasher(u64);
+
+impl Hasher for ItemHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.rotate_left(8) ^ number;
+    }
 }
 
 impl Table {

@@ -11,7 +11,6 @@
 //! to `TAKE_BACK` later than one that came after it.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use super::workers::{Standing, Worker};
@@ -23,13 +22,12 @@ impl Scheduler {
     /// Does what has become possible. Follows every event, or a number of them.
     pub(crate) fn advance(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
-            while self.queued > 0
+            while self.queued() > 0
                 && let Some(worker) = self.idle.pop()
-                && let Some(call) = self.next_queued()
             {
-                self.dispatch(now, worker, call);
+                self.dispatch(now, worker);
             }
-            if self.queued > 0 {
+            if self.queued() > 0 {
                 self.stock(now);
             } else {
                 self.spread();
@@ -38,7 +36,7 @@ impl Scheduler {
             // What lies behind another call may still be wanted elsewhere.
             let is_behind = |worker: &Worker| worker.given.len() > 1;
             if self.phase == Phase::Draining
-                && self.queued == 0
+                && self.queued() == 0
                 && !self.workers.values().any(is_behind)
             {
                 self.retire_unused(now);
@@ -74,14 +72,13 @@ impl Scheduler {
             return;
         }
         let with_takers: usize = takers().map(|(_, worker)| worker.given.len()).sum();
-        let share = depth.min((self.queued + with_takers).div_ceil(takers().count()));
+        let share = depth.min((self.queued() + with_takers).div_ceil(takers().count()));
         let low = takers().filter(|(_, worker)| is_low(worker));
         let gifts = low
             .map(|(id, worker)| (*id, share.saturating_sub(worker.given.len()).min(worker.room())));
         for (worker, count) in gifts.collect::<Vec<_>>() {
-            for _ in 0..count {
-                let Some(call) = self.next_queued() else { return };
-                self.dispatch(now, worker, call);
+            for _ in 0..count.min(self.queued()) {
+                self.dispatch(now, worker);
             }
         }
     }
@@ -100,10 +97,9 @@ impl Scheduler {
         }
     }
 
-    fn dispatch(&mut self, now: Instant, id: WorkerId, call: CallId) {
-        let state = self.calls.get_mut(&call).expect("it was queued");
-        state.place = Place::Given(id);
-        self.queued -= 1;
+    /// Gives the next queued call to a worker.
+    fn dispatch(&mut self, now: Instant, id: WorkerId) {
+        let call = self.calls.give(id).expect("one is queued");
         let worker = self.workers.get_mut(&id).expect("it takes calls");
         debug_assert!(worker.room() > 0, "a slot for each call");
         if worker.given.is_empty() {
@@ -112,16 +108,6 @@ impl Scheduler {
         worker.given.push_back(call);
         worker.quota = worker.quota.map(|quota| quota - 1);
         self.actions.push_back(Action::Dispatch { worker: id, call });
-    }
-
-    /// The next queued call. Cancelled ones that come to the front are forgotten.
-    fn next_queued(&mut self) -> Option<CallId> {
-        loop {
-            let call = self.queue.pop_front()?;
-            if self.place(call) == Some(Place::Queued) {
-                return Some(call);
-            }
-        }
     }
 
     /// The worker has delivered an outcome, which the pool hands out: the call is gone from here. Others may follow before
@@ -133,10 +119,8 @@ impl Scheduler {
         call: CallId,
         ran: Duration,
     ) {
-        if let Entry::Occupied(entry) = self.calls.entry(call)
-            && entry.get().place == Place::Given(id)
-        {
-            entry.remove();
+        if self.calls.place(call) == Some(Place::Given(id)) {
+            self.calls.remove(call);
         }
         self.run_time.ran(ran);
         self.unused_deaths = 0;

@@ -26,6 +26,7 @@
 //! `max_workers`, or than there were when it was lowered. Every call that was submitted leaves by exactly one of
 //! `call_finished` and [`Action::Resolve`]. Tested in `tests/` by hand and by simulation with seeds.
 
+mod calls;
 mod dispatch;
 mod initializer;
 mod retire;
@@ -43,9 +44,10 @@ use std::time::Instant;
 pub(crate) use self::rules::Rules;
 pub use self::shutdown::Shutdown;
 
+use self::calls::Calls;
 use self::run_time::RunTime;
 use crate::error::{Error, WorkerExit};
-use crate::id::{CallId, CallMap, WorkerId};
+use crate::id::{CallId, WorkerId};
 use crate::observer::Retirement;
 
 /// What the pool is to do.
@@ -74,7 +76,7 @@ pub(crate) enum Verdict {
     Cancelled,
     /// Its worker died; `began`: with it.
     Terminated {
-        exit: WorkerExit,
+        exit: Box<WorkerExit>,
         began: bool,
     },
     Broken(Error),
@@ -95,13 +97,6 @@ pub(crate) enum Place {
     Queued,
     /// With this worker.
     Given(WorkerId),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct CallState {
-    place: Place,
-    /// How many workers have died with it at the front, but not begun.
-    fruitless: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,10 +125,7 @@ pub(crate) struct Scheduler {
     vacant: usize,
     /// How many threads wait for all workers to be there at once: meanwhile none leaves for having nothing to do.
     prewarms: usize,
-    calls: CallMap<CallState>,
-    /// Ids of queued calls in order; those that were cancelled stay until they come to the front.
-    queue: VecDeque<CallId>,
-    queued: usize,
+    calls: Calls,
     workers: BTreeMap<WorkerId, workers::Worker>,
     /// The last one to become idle is the first to get a call: its caches are warm.
     idle: Vec<WorkerId>,
@@ -163,9 +155,7 @@ impl Scheduler {
             demanded: false,
             vacant: 0,
             prewarms: 0,
-            calls: CallMap::default(),
-            queue: VecDeque::new(),
-            queued: 0,
+            calls: Calls::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
             last_worker: 0,
@@ -200,17 +190,13 @@ impl Scheduler {
 
     /// How many calls wait for a worker.
     pub(crate) fn queued(&self) -> usize {
-        self.queued
+        self.calls.queued()
     }
 
     /// A new call, which [`refusal`](Self::refusal) has not refused. Others may follow before [`advance`](Self::advance).
     pub(crate) fn submit(&mut self, call: CallId) {
         debug_assert!(self.refusal().is_none(), "asked before");
-        let state = CallState { place: Place::Queued, fruitless: 0 };
-        let known = self.calls.insert(call, state);
-        debug_assert!(known.is_none(), "ids are not used twice");
-        self.queue.push_back(call);
-        self.queued += 1;
+        self.calls.push_back(call);
         self.demanded = true;
     }
 
@@ -239,24 +225,20 @@ impl Scheduler {
 
     /// Where a call is; `None` if it is gone.
     pub(crate) fn place(&self, call: CallId) -> Option<Place> {
-        self.calls.get(&call).map(|state| state.place)
+        self.calls.place(call)
     }
 
     /// Cancels a queued call. One that is given to a worker is first to be taken back.
     pub(crate) fn cancel(&mut self, now: Instant, call: CallId) {
         debug_assert!(self.place(call) == Some(Place::Queued), "asked before");
         self.resolve(call, Verdict::Cancelled);
-        self.forget_cancelled();
         self.advance(now);
     }
 
     /// The call was taken back from its worker, before that came to it.
     pub(crate) fn call_revoked(&mut self, now: Instant, call: CallId) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
-        let Place::Given(worker) = state.place else { return };
-        state.place = Place::Queued;
-        self.queue.push_front(call);
-        self.queued += 1;
+        let Some(Place::Given(worker)) = self.calls.place(call) else { return };
+        self.calls.put_front(call);
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.given.retain(|given| *given != call);
             worker.revoked += 1;
@@ -271,12 +253,9 @@ impl Scheduler {
 
     /// Ends a call from here. What it was doing in a worker is that worker's business.
     fn resolve(&mut self, call: CallId, verdict: Verdict) {
-        if let Some(state) = self.calls.remove(&call) {
-            let worker = match state.place {
-                Place::Queued => {
-                    self.queued -= 1;
-                    None
-                }
+        if let Some(place) = self.calls.remove(call) {
+            let worker = match place {
+                Place::Queued => None,
                 Place::Given(worker) => Some(worker),
             };
             self.actions.push_back(Action::Resolve { call, worker, verdict });
@@ -285,28 +264,14 @@ impl Scheduler {
 
     /// Ends all calls that are still here, in the order in which they came.
     fn resolve_all(&mut self, verdict: &Verdict) {
-        let mut calls: Vec<_> = self.calls.keys().copied().collect();
-        calls.sort_unstable();
-        for call in calls {
+        for call in self.calls.in_order() {
             self.resolve(call, verdict.clone());
         }
-        self.queue.clear();
     }
 
     fn resolve_queued(&mut self, verdict: &Verdict) {
-        for call in std::mem::take(&mut self.queue) {
-            if self.place(call) == Some(Place::Queued) {
-                self.resolve(call, verdict.clone());
-            }
-        }
-    }
-
-    /// Clears the queue of cancelled calls once they are most of it, so that it stays in proportion.
-    fn forget_cancelled(&mut self) {
-        if self.queue.len() > 2 * self.queued + 64 {
-            let calls = &self.calls;
-            let is_queued = |state: &CallState| state.place == Place::Queued;
-            self.queue.retain(|call| calls.get(call).is_some_and(is_queued));
+        while let Some(call) = self.calls.front() {
+            self.resolve(call, verdict.clone());
         }
     }
 

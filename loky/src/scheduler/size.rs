@@ -73,7 +73,7 @@ impl Scheduler {
         let room = self.max_workers.saturating_sub(self.workers.len());
         let is_wanted = match self.phase {
             Phase::Open => self.demanded,
-            Phase::Draining => self.queued > 0,
+            Phase::Draining => self.queued() > 0,
             Phase::Closed | Phase::Ended => false,
         };
         if room == 0 || !is_wanted {
@@ -85,12 +85,12 @@ impl Scheduler {
 
     /// Has vacant places filled, as far as there are calls that nobody takes.
     pub(super) fn fill_vacant(&mut self) {
-        if self.vacant == 0 || self.queued == 0 {
+        if self.vacant == 0 || self.queued() == 0 {
             return;
         }
         let is_at_work = |worker: &&Worker| worker.stays() && worker.state == WorkerState::Ready;
         let at_work = self.workers.values().filter(is_at_work).count();
-        let needed = self.max_workers.min(at_work + self.queued);
+        let needed = self.max_workers.min(at_work + self.queued());
         self.vacant = self.vacant.min(self.max_workers - needed);
     }
 
@@ -134,15 +134,13 @@ impl Scheduler {
 
     /// The same, as it is seen from the calls: too many for anything but a simulation.
     #[cfg(test)]
-    pub(super) fn check_calls(&self) {
+    pub(super) fn check_calls(&mut self) {
         use super::Place;
         use super::workers::Standing;
-        let queued = self.calls.values().filter(|state| state.place == Place::Queued).count();
-        assert_eq!(queued, self.queued, "queued calls are counted");
-        for (call, state) in &self.calls {
-            if let Place::Given(worker) = state.place {
+        for (call, place) in self.calls.check() {
+            if let Place::Given(worker) = place {
                 let worker = self.workers.get(&worker).expect("a call lies with a live worker");
-                assert!(worker.given.contains(call), "and that worker has it");
+                assert!(worker.given.contains(&call), "and that worker has it");
             }
         }
         for (id, worker) in &self.workers {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Action, Phase, Place, Scheduler, Verdict};
+use super::{Action, Phase, Scheduler, Verdict};
 use crate::config::CrashPolicy;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
@@ -294,23 +294,23 @@ impl Scheduler {
         let was_idle = begun.is_empty();
         for call in &worker.given {
             if begun.contains(call) {
-                self.resolve(*call, Verdict::Terminated { exit: exit.clone(), began: true });
+                self.resolve(
+                    *call,
+                    Verdict::Terminated { exit: Box::new(exit.clone()), began: true },
+                );
             }
         }
         for call in worker.given.iter().rev() {
-            let Some(state) = self.calls.get_mut(call) else { continue };
             if was_idle && worker.given.front() == Some(call) {
                 // Nothing else of it can have killed the worker.
-                state.fruitless += 1;
-                if state.fruitless >= limits::MAX_FRUITLESS {
-                    let verdict = Verdict::Terminated { exit: exit.clone(), began: false };
+                let n_deaths = self.calls.count_fruitless(*call);
+                if n_deaths.is_some_and(|n_deaths| n_deaths >= limits::MAX_FRUITLESS) {
+                    let verdict =
+                        Verdict::Terminated { exit: Box::new(exit.clone()), began: false };
                     self.resolve(*call, verdict);
-                    continue;
                 }
             }
-            state.place = Place::Queued;
-            self.queue.push_front(*call);
-            self.queued += 1;
+            self.calls.put_front(*call);
         }
         if self.cancels_pending {
             self.resolve_queued(&Verdict::Cancelled);

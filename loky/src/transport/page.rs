@@ -166,24 +166,31 @@ impl Page {
 
     /// Writes a frame of this kind, if its body is not too long. False if it is to go over the stream.
     pub(super) fn write(&self, ticket: Ticket, kind: u8, body: &[u8]) -> bool {
-        let fits = body.len() <= LETTER_BYTES;
-        let letter = if fits {
-            let room = self.room(ticket, body.len());
-            let (words, rest) = body.as_chunks();
-            for (word, bytes) in room.iter().zip(words) {
-                word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
-            }
-            if !rest.is_empty() {
-                let mut last = [0; size_of::<u64>()];
-                last[..rest.len()].copy_from_slice(rest);
-                room[words.len()].store(u64::from_ne_bytes(last), Ordering::Relaxed);
-            }
-            Letter::Here { kind, length: body.len() }
-        } else {
-            Letter::OnStream
-        };
+        if body.len() > LETTER_BYTES {
+            self.write_on_stream(ticket);
+            return false;
+        }
+        let room = self.room(ticket, body.len());
+        let (words, rest) = body.as_chunks();
+        for (word, bytes) in room.iter().zip(words) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; size_of::<u64>()];
+            last[..rest.len()].copy_from_slice(rest);
+            room[words.len()].store(u64::from_ne_bytes(last), Ordering::Relaxed);
+        }
+        self.write_head(ticket, Letter::Here { kind, length: body.len() });
+        true
+    }
+
+    /// Says that the frame goes over the stream.
+    pub(super) fn write_on_stream(&self, ticket: Ticket) {
+        self.write_head(ticket, Letter::OnStream);
+    }
+
+    fn write_head(&self, ticket: Ticket, letter: Letter) {
         self.slot(ticket)[HEAD].store(letter.to_word(), Ordering::Relaxed);
-        fits
     }
 
     /// What is written there.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::socket::Socket;
-use crate::wire::WireError;
-use crate::wire::frame::{self, Decoder, Frame};
+use crate::wire::args::CallArgs;
+use crate::wire::frame::{Decoder, Frame};
+use crate::wire::{WireError, message};
 
 /// What is still to be written to a worker. Writes never block: what does not fit into the channel stays here until there is
 /// room, so two sides that both write cannot block each other.
@@ -23,48 +24,20 @@ pub(crate) struct Outbox {
     spare: Vec<u8>,
 }
 
-/// The frame of a call, for as often as it has to be written.
-#[derive(Debug)]
-pub(crate) enum CallBytes {
-    /// Short enough to be copied.
-    Short(Vec<u8>),
-    Long(Arc<Vec<u8>>),
-}
-
-impl From<Vec<u8>> for CallBytes {
-    fn from(frame: Vec<u8>) -> Self {
-        if frame.len() <= limits::GATHER_BYTES {
-            Self::Short(frame)
-        } else {
-            Self::Long(Arc::new(frame))
-        }
-    }
-}
-
-impl CallBytes {
-    /// What the frame carries: its kind, and its body.
-    pub(crate) fn letter(&self) -> (u8, &[u8]) {
-        match self {
-            Self::Short(frame) => frame::parts(frame),
-            Self::Long(frame) => frame::parts(frame),
-        }
-    }
-}
-
 /// Some of the bytes that are to be written.
 #[derive(Debug)]
 enum Piece {
     /// Frames that were put together, so that many small ones take one system call.
     Gathered(Vec<u8>),
-    /// The rest of a frame, from here on, that is too long to be copied.
-    Shared(Arc<Vec<u8>>, usize),
+    /// The rest of a frame, too long to be copied.
+    Shared(Arc<Vec<u8>>),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Gathered(bytes) => bytes,
-            Self::Shared(frame, from) => &frame[*from..],
+            Self::Shared(args) => args,
         }
     }
 }
@@ -75,17 +48,12 @@ impl Outbox {
     }
 
     /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
-    pub(crate) fn push(&mut self, call: &CallBytes, ticket: Ticket) {
-        let (copied, rest) = match call {
-            CallBytes::Short(frame) => (&frame[..], None),
-            CallBytes::Long(frame) => (&frame[..frame::HEADER_BYTES], Some(frame)),
-        };
+    pub(crate) fn push(&mut self, ticket: Ticket, task: &str, args: &CallArgs) {
         let gathered = self.gathered();
-        let start = gathered.len();
-        gathered.extend_from_slice(copied);
-        frame::set_call(&mut gathered[start..], ticket.0);
-        if let Some(frame) = rest {
-            self.pieces.push_back(Piece::Shared(Arc::clone(frame), frame::HEADER_BYTES));
+        message::begin_call(gathered, ticket, task, args.len());
+        match args {
+            CallArgs::Shared(args) => self.pieces.push_back(Piece::Shared(Arc::clone(args))),
+            CallArgs::Short { .. } | CallArgs::Copied(_) => gathered.extend_from_slice(args),
         }
     }
 

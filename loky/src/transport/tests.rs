@@ -10,11 +10,11 @@ fn what_does_not_fit_waits_and_arrives_whole() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
     let args: Vec<u8> = (0..4_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-    let frame = |args: &[u8]| message::call(Ticket(0), "t", args).into();
-    outbox.push(&frame(&[]), Ticket(6));
-    outbox.push(&frame(&args), Ticket(7));
-    outbox.push(&frame(&[1]), Ticket(8));
-    outbox.push(&frame(&[2]), Ticket(9));
+    let mut push = |ticket, args: &[u8]| outbox.push(Ticket(ticket), "t", &args.to_vec().into());
+    push(6, &[]);
+    push(7, &args);
+    push(8, &[1]);
+    push(9, &[2]);
     outbox.flush().unwrap();
     assert!(outbox.is_waiting(), "four megabytes do not fit into a socket");
 
@@ -46,7 +46,7 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
     assert!(inbox.next_frame().is_none());
     assert!(inbox.is_inside_frame(), "twenty bytes of a header");
     let mut outbox = Outbox::new(ours);
-    outbox.push(&message::call(Ticket(1), "t", &[]).into(), Ticket(1));
+    outbox.push(Ticket(1), "t", &Vec::new().into());
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }
 
@@ -54,11 +54,11 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
 fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
-    outbox.push(&message::call(Ticket(0), "t", &[0; 4_000_000]).into(), Ticket(1));
+    outbox.push(Ticket(1), "t", &vec![0; 4_000_000].into());
     outbox.flush().unwrap();
     assert!(outbox.is_waiting(), "half of it");
     drop(theirs);
     assert!(outbox.flush().is_err());
-    outbox.push(&message::call(Ticket(0), "t", &[]).into(), Ticket(2));
+    outbox.push(Ticket(2), "t", &Vec::new().into());
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }

@@ -29,8 +29,7 @@ pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, call: u64) {
 
 /// Completes the frame that starts at the front of `frame`.
 pub(crate) fn finish(frame: &mut [u8]) {
-    let body = (frame.len() - HEADER_BYTES) as u64;
-    frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
+    finish_before(frame, 0);
 }
 
 /// The kind and the body of a whole frame.
@@ -38,9 +37,10 @@ pub(crate) fn parts(frame: &[u8]) -> (u8, &[u8]) {
     (frame[MARK.len()], &frame[HEADER_BYTES..])
 }
 
-/// Says which call the frame that starts at the front of `frame` is about.
-pub(crate) fn set_call(frame: &mut [u8], call: u64) {
-    frame[8..16].copy_from_slice(&call.to_le_bytes());
+/// Completes the frame that starts at the front of `frame`, but for so many bytes of its body, which follow.
+pub(crate) fn finish_before(frame: &mut [u8], rest_bytes: usize) {
+    let body = (frame.len() - HEADER_BYTES + rest_bytes) as u64;
+    frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
 }
 
 /// A parsed header.

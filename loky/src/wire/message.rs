@@ -55,10 +55,10 @@ pub(crate) enum ToWorker<'a> {
     Call { ticket: Ticket, task: &'a str, args: &'a [u8] },
 }
 
-/// What comes from a worker.
+/// What comes from a worker. Most are results, so what is long of the others lies elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FromWorker {
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// The process is no worker, and says why.
     Refuse(String),
     /// The call was taken back before the worker came to it.
@@ -78,7 +78,7 @@ pub(crate) enum FromWorker {
 /// Why a call has no result although its worker lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CallFailure {
-    Panicked(PanicReport),
+    Panicked(Box<PanicReport>),
     DecodeArgs(String),
     EncodeResult(String),
     UnknownTask,
@@ -114,40 +114,20 @@ impl Setup {
     }
 }
 
-/// A call that is being written: the arguments are appended to it as they are encoded. Its ticket is set in the copy that
-/// goes to a worker.
-#[derive(Debug)]
-pub(crate) struct CallFrame {
-    bytes: Vec<u8>,
-}
-
-impl CallFrame {
-    pub(crate) fn new(task: &str) -> Self {
-        // Enough for most arguments.
-        let mut bytes = Vec::with_capacity(frame::HEADER_BYTES + task.len() + 64);
-        frame::begin(&mut bytes, CALL, 0);
-        put_text(&mut bytes, task);
-        Self { bytes }
-    }
-
-    /// Where the arguments go.
-    pub(crate) fn args(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        frame::finish(&mut self.bytes);
-        self.bytes
-    }
+/// Starts the frame of a call, whose arguments, so many bytes, are to follow.
+pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_bytes: usize) {
+    let start = out.len();
+    frame::begin(out, CALL, ticket.0);
+    put_text(out, task);
+    frame::finish_before(&mut out[start..], args_bytes);
 }
 
 /// A call, ready to be written.
 #[cfg(test)]
 pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
-    let mut frame = CallFrame::new(task);
-    frame.args().extend_from_slice(args);
-    let mut bytes = frame.into_bytes();
-    frame::set_call(&mut bytes, ticket.0);
+    let mut bytes = Vec::new();
+    begin_call(&mut bytes, ticket, task, args.len());
+    bytes.extend_from_slice(args);
     bytes
 }
 
@@ -210,7 +190,7 @@ impl FromWorker {
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
             RESULT => return Ok(Self::Result(ticket, frame.body)),
-            HELLO => Self::Hello(take_hello(&mut reader)?),
+            HELLO => Self::Hello(Box::new(take_hello(&mut reader)?)),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
             SKIPPED => Self::Skipped(ticket),
             OUTGROWN => Self::Outgrown,
@@ -285,12 +265,12 @@ fn put_failure(out: &mut Vec<u8>, failure: &CallFailure) {
 
 fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
     Ok(match reader.u8()? {
-        0 => CallFailure::Panicked(PanicReport {
+        0 => CallFailure::Panicked(Box::new(PanicReport {
             worker_pid: reader.u32()?,
             message: reader.text()?.to_owned(),
             location: reader.optional_text()?,
             backtrace: reader.optional_text()?,
-        }),
+        })),
         1 => CallFailure::DecodeArgs(reader.text()?.to_owned()),
         2 => CallFailure::EncodeResult(reader.text()?.to_owned()),
         3 => CallFailure::UnknownTask,

@@ -23,6 +23,7 @@
 //! Nothing that arrives can panic here, nor get memory for bytes that did not arrive. Tested in `tests.rs` with round
 //! trips, truncations, flipped bytes and random ones.
 
+pub(crate) mod args;
 pub(crate) mod cookie;
 pub(crate) mod frame;
 pub(crate) mod message;

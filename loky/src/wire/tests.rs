@@ -32,13 +32,13 @@ fn from_worker() -> Vec<FromWorker> {
         worker_pid: 7,
     };
     vec![
-        FromWorker::Hello(Hello { version: VERSION, image, fingerprint, table }),
-        FromWorker::Hello(Hello { version: 9, image, fingerprint, table: None }),
+        FromWorker::Hello(Box::new(Hello { version: VERSION, image, fingerprint, table })),
+        FromWorker::Hello(Box::new(Hello { version: 9, image, fingerprint, table: None })),
         FromWorker::Refuse("no".to_owned()),
         FromWorker::Skipped(Ticket(1)),
         FromWorker::Result(Ticket(2), vec![1, 2, 3]),
         FromWorker::Result(Ticket(u64::MAX), Vec::new()),
-        FromWorker::Failed(Ticket(3), CallFailure::Panicked(report)),
+        FromWorker::Failed(Ticket(3), CallFailure::Panicked(Box::new(report))),
         FromWorker::Failed(Ticket(4), CallFailure::DecodeArgs("x".to_owned())),
         FromWorker::Failed(Ticket(5), CallFailure::EncodeResult("y".to_owned())),
         FromWorker::Failed(Ticket(6), CallFailure::UnknownTask),

@@ -82,7 +82,7 @@ fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
             table.signatures().map(|(name, signature)| (name.into(), signature.into())).collect()
         }),
     };
-    end.send(&FromWorker::Hello(hello).to_bytes())
+    end.send(&FromWorker::Hello(Box::new(hello)).to_bytes())
 }
 
 /// Runs one call, and leaves the whole answer in `answer`.
@@ -108,6 +108,6 @@ fn told(failure: Failure) -> CallFailure {
     match failure {
         Failure::DecodeArgs(CodecError(text)) => CallFailure::DecodeArgs(text),
         Failure::EncodeResult(CodecError(text)) => CallFailure::EncodeResult(text),
-        Failure::Panicked(payload) => CallFailure::Panicked(panics::report(payload)),
+        Failure::Panicked(payload) => CallFailure::Panicked(Box::new(panics::report(payload))),
     }
 }

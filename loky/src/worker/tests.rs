@@ -23,7 +23,7 @@ fn said(mut end: Memory) -> Vec<FromWorker> {
 fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec<FromWorker>) {
     let (mut table, page) = slots();
     let mut give = |call| {
-        let ticket = table.take(CallId(call)).unwrap();
+        let ticket = table.take(CallId::nth(call)).unwrap();
         table.publish(ticket);
         ticket
     };
@@ -41,7 +41,7 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
         if revoked == Some(number) {
             assert_eq!(table.skipped(*ticket), Ok(()));
         } else {
-            assert_eq!(table.answered(*ticket).unwrap().0, CallId(number as u64));
+            assert_eq!(table.answered(*ticket).unwrap().0, CallId::nth(number as u64));
         }
     }
     (tickets, said)

@@ -104,7 +104,7 @@ fn one_that_closes_its_channel_is_not_said_to_be_late() {
 #[test]
 fn what_happens_in_a_worker_that_is_to_leave_does_not_matter() {
     let mut pool = initializing();
-    pool.scheduler.cancel(pool.now, CallId(1));
+    pool.scheduler.cancel(pool.now, CallId::nth(1));
     pool.scheduler.resize(pool.now, 1);
     pool.scheduler.shutdown(pool.now, Shutdown::NoWait);
     check(&mut pool, &["1 cancelled", "retire 1"]);

@@ -65,7 +65,7 @@ fn one_that_dies_is_replaced_and_one_that_has_left_is_not() {
     check(&mut pool, &["1 to 2", "retire 1"]);
     pool.exit(WorkerId(1));
     check(&mut pool, &[]);
-    pool.crash(WorkerId(2), &[CallId(1)]);
+    pool.crash(WorkerId(2), &[CallId::nth(1)]);
     check(&mut pool, &["1 terminated, began true in 2", "start 3 as 0"]);
 }
 
@@ -142,7 +142,7 @@ fn what_was_accepted_is_finished_although_all_have_left() {
     pool.exit(WorkerId(3));
     check(&mut pool, &["start 4 as 0"]);
     pool.scheduler.worker_ready(pool.now, WorkerId(4));
-    pool.finish(4, CallId(1), LONG);
+    pool.finish(4, CallId::nth(1), LONG);
     check(&mut pool, &["1 to 4", "retire 4"]);
     pool.exit(WorkerId(4));
     check(&mut pool, &["end"]);
@@ -191,7 +191,7 @@ fn nobody_leaves_while_calls_wait_behind_a_long_one() {
     check(&mut pool, &[]);
     pool.pass(limits::TAKE_BACK / 2);
     check(&mut pool, &["2 back from 1"]);
-    pool.scheduler.call_revoked(pool.now, CallId(2));
+    pool.scheduler.call_revoked(pool.now, CallId::nth(2));
     pool.scheduler.advance(pool.now);
     check(&mut pool, &["2 to 2"]);
 }
@@ -206,9 +206,9 @@ fn one_that_has_done_enough_is_replaced() {
     let mut pool = limited(1, 2);
     pool.submit_many(3);
     check(&mut pool, &["1 to 1"]);
-    pool.finish(1, CallId(1), LONG);
+    pool.finish(1, CallId::nth(1), LONG);
     check(&mut pool, &["2 to 1"]);
-    pool.finish(1, CallId(2), LONG);
+    pool.finish(1, CallId::nth(2), LONG);
     check(&mut pool, &["retire 1"]);
     pool.exit(WorkerId(1));
     check(&mut pool, &["start 2 as 0"]);
@@ -228,13 +228,13 @@ fn it_is_given_no_more_ahead_than_it_may_do() {
     pool.pass(limits::TAKE_BACK);
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
     for call in [4, 3] {
-        pool.scheduler.call_revoked(pool.now, CallId(call));
+        pool.scheduler.call_revoked(pool.now, CallId::nth(call));
     }
-    pool.finish(1, CallId(2), LONG);
+    pool.finish(1, CallId::nth(2), LONG);
     check(&mut pool, &["3 to 1"]);
-    pool.finish(1, CallId(3), LONG);
+    pool.finish(1, CallId::nth(3), LONG);
     check(&mut pool, &["4 to 1"]);
-    pool.finish(1, CallId(4), LONG);
+    pool.finish(1, CallId::nth(4), LONG);
     check(&mut pool, &["retire 1"]);
 }
 
@@ -246,11 +246,11 @@ fn one_that_has_grown_too_much_does_its_call_and_is_replaced() {
     pool.scheduler.worker_outgrown(pool.now, WorkerId(1));
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
     for call in [4, 3] {
-        pool.scheduler.call_revoked(pool.now, CallId(call));
+        pool.scheduler.call_revoked(pool.now, CallId::nth(call));
     }
     pool.scheduler.advance(pool.now);
     check(&mut pool, &[]);
-    pool.finish(1, CallId(2), Duration::ZERO);
+    pool.finish(1, CallId::nth(2), Duration::ZERO);
     check(&mut pool, &["retire 1"]);
     pool.exit(WorkerId(1));
     check(&mut pool, &["start 2 as 0"]);

@@ -7,6 +7,7 @@ mod simulation;
 use std::time::Duration;
 
 use super::*;
+use crate::calls::CallIds;
 use crate::clock;
 use crate::config::CrashPolicy;
 use crate::error::ErrorKind;
@@ -16,7 +17,9 @@ use crate::limits;
 struct Pool {
     scheduler: Scheduler,
     now: Instant,
-    last_call: u64,
+    ids: CallIds,
+    /// All calls that there ever were.
+    calls: Vec<CallId>,
 }
 
 impl Pool {
@@ -25,7 +28,8 @@ impl Pool {
     }
 
     fn with(max_workers: usize, rules: Rules) -> Self {
-        Self { scheduler: Scheduler::new(max_workers, rules), now: clock::now(), last_call: 0 }
+        let scheduler = Scheduler::new(max_workers, rules);
+        Self { scheduler, now: clock::now(), ids: CallIds::default(), calls: Vec::new() }
     }
 
     /// Workers 1 to `max_workers`, ready.
@@ -58,8 +62,8 @@ impl Pool {
     }
 
     fn submit(&mut self) -> CallId {
-        self.last_call += 1;
-        let call = CallId(self.last_call);
+        let call = self.ids.next();
+        self.calls.push(call);
         self.scheduler.submit(call);
         self.scheduler.advance(self.now);
         call
@@ -106,8 +110,8 @@ impl Pool {
 fn shorthand(actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Start { worker, index } => format!("start {} as {index}", worker.0),
-        Action::Dispatch { worker, call } => format!("{} to {}", call.0, worker.0),
-        Action::TakeBack { worker, call } => format!("{} back from {}", call.0, worker.0),
+        Action::Dispatch { worker, call } => format!("{} to {}", call.number, worker.0),
+        Action::TakeBack { worker, call } => format!("{} back from {}", call.number, worker.0),
         Action::Resolve { call, worker, verdict } => {
             let verdict = match verdict {
                 Verdict::Cancelled => "cancelled".to_owned(),
@@ -117,7 +121,7 @@ fn shorthand(actions: &[Action]) -> Vec<String> {
                 Verdict::NotSpawned(_) => "not spawned".to_owned(),
             };
             let place = worker.map(|worker| format!(" in {}", worker.0)).unwrap_or_default();
-            format!("{} {verdict}{place}", call.0)
+            format!("{} {verdict}{place}", call.number)
         }
         Action::Retire { worker, .. } => format!("retire {}", worker.0),
         Action::Kill { worker } => format!("kill {}", worker.0),

@@ -106,8 +106,10 @@ impl World {
         (!all.is_empty()).then(|| self.random.one_of(&all))
     }
 
-    fn any_call(&mut self) -> CallId {
-        CallId(1 + self.random.next() % (self.pool.last_call + 1))
+    /// One that there is or was.
+    fn any_call(&mut self) -> Option<CallId> {
+        let all = &self.pool.calls;
+        (!all.is_empty()).then(|| self.random.one_of(all))
     }
 
     fn perform(&mut self) {
@@ -175,6 +177,7 @@ impl World {
 
     fn leave(&mut self, call: CallId) {
         assert!(self.open.remove(&call), "{call:?} left twice");
+        self.pool.ids.release(call);
     }
 
     fn die(&mut self, id: WorkerId) {
@@ -250,14 +253,14 @@ impl World {
             if self.pool.scheduler.refusal().is_some() {
                 return;
             }
-            self.open.insert(CallId(self.pool.last_call + 1));
-            self.pool.submit();
+            let call = self.pool.submit();
+            self.open.insert(call);
             self.perform();
         }
     }
 
     fn cancel(&mut self) {
-        let call = self.any_call();
+        let Some(call) = self.any_call() else { return };
         if let Some(Place::Given(worker)) = self.pool.scheduler.place(call) {
             self.take_back(worker, call);
         }

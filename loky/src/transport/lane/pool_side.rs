@@ -30,6 +30,11 @@ impl PoolLane {
         self.page.write(ticket, kind, body)
     }
 
+    /// Says that a call is to be sent over the stream.
+    pub(crate) fn write_on_stream(&self, ticket: Ticket) {
+        self.page.write_on_stream(ticket);
+    }
+
     /// Wakes the worker, if it sleeps, for what was given to it.
     pub(crate) fn wake_worker(&self) {
         let sleep = self.page.worker_sleep();
@@ -133,10 +138,5 @@ impl PoolLane {
     #[cfg(test)]
     pub(super) fn page_of_tests(&self) -> &Page {
         &self.page
-    }
-
-    /// Whether both are the same.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.page, &other.page)
     }
 }

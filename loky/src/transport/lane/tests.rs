@@ -45,7 +45,7 @@ fn body(number: u64) -> Vec<u8> {
 impl Pool {
     fn give(&mut self) -> Ticket {
         self.n_given += 1;
-        let ticket = self.slots.take(CallId(self.n_given)).unwrap();
+        let ticket = self.slots.take(CallId::nth(self.n_given)).unwrap();
         assert!(self.lane.write(ticket, (KIND, &body(self.n_given))));
         self.slots.publish(ticket);
         ticket
@@ -62,9 +62,9 @@ impl Pool {
             let Letter::Here { kind: KIND, length } = letter else { panic!("{letter:?}") };
             let mut answer = Vec::new();
             self.lane.read(ticket, length, &mut answer);
-            let (CallId(number), ran) = self.slots.answered(ticket).unwrap();
-            assert_eq!((answer, ran), (body(number), RAN));
-            self.answered.push(number);
+            let (call, ran) = self.slots.answered(ticket).unwrap();
+            assert_eq!((answer, ran), (body(call.number), RAN));
+            self.answered.push(call.number);
         }
     }
 
@@ -124,7 +124,7 @@ fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
 #[test]
 fn what_is_too_long_is_said_to_come_otherwise() {
     let (mut pool, mut lane) = pair();
-    let ticket = pool.slots.take(CallId(1)).unwrap();
+    let ticket = pool.slots.take(CallId::nth(1)).unwrap();
     assert!(!pool.lane.write(ticket, (KIND, &[0; LETTER_BYTES + 1])));
     pool.slots.publish(ticket);
     assert_eq!(lane.wait(), Next::Call(ticket));

@@ -17,7 +17,7 @@ fn give(table: &mut SlotTable, call: CallId) -> Ticket {
     ticket
 }
 
-const CALL: CallId = CallId(7);
+const CALL: CallId = CallId::nth(7);
 const RAN: Duration = Duration::from_micros(3);
 
 #[test]
@@ -43,7 +43,7 @@ fn a_call_that_was_taken_back_is_skipped() {
     let ticket = give(&mut table, CALL);
     assert_eq!(table.revoke(ticket), Ok(true));
     assert_eq!(table.calls().count(), 0);
-    let next = give(&mut table, CallId(8));
+    let next = give(&mut table, CallId::nth(8));
     assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
     assert_eq!(table.skipped(ticket), Err(Contradiction), "not yet");
     assert_eq!(page.claim(ticket), Ok(Claim::Skip));
@@ -56,7 +56,8 @@ fn a_call_that_was_taken_back_is_skipped() {
 #[test]
 fn all_slots_can_be_taken() {
     let (mut table, _page) = pair();
-    let slots: Vec<_> = (0..SLOTS as u64).map(|i| give(&mut table, CallId(i)).slot()).collect();
+    let slots: Vec<_> =
+        (0..SLOTS as u64).map(|i| give(&mut table, CallId::nth(i)).slot()).collect();
     assert_eq!(slots, (0..SLOTS).collect::<Vec<_>>());
     assert_eq!(table.calls().count(), SLOTS);
 }
@@ -66,7 +67,7 @@ fn all_slots_can_be_taken() {
 fn what_the_worker_does_is_seen_in_its_order() {
     let (mut table, page) = pair();
     assert_eq!((table.oldest(), table.step()), (None, Ok(None)));
-    let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId(i))).collect();
+    let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId::nth(i))).collect();
     assert!((0..3).all(|n| table.nth(n) == tickets[n as usize]) && table.nth(9) == tickets[2]);
     assert_eq!(table.revoke(tickets[1]), Ok(true));
     for ticket in &tickets {
@@ -87,15 +88,15 @@ fn what_the_worker_does_is_seen_in_its_order() {
 #[test]
 fn the_dead_are_known_by_what_they_had_begun() {
     let (mut table, page) = pair();
-    let tickets: Vec<_> = (0..4).map(|i| give(&mut table, CallId(i))).collect();
+    let tickets: Vec<_> = (0..4).map(|i| give(&mut table, CallId::nth(i))).collect();
     assert_eq!(table.begun(), Ok(vec![]));
     page.claim(tickets[0]).unwrap();
     page.done(tickets[0], RAN);
     page.claim(tickets[1]).unwrap();
     table.revoke(tickets[3]).unwrap();
-    assert_eq!(table.begun(), Ok(vec![CallId(0), CallId(1)]));
+    assert_eq!(table.begun(), Ok(vec![CallId::nth(0), CallId::nth(1)]));
     page.claim(tickets[2]).unwrap();
-    let all = vec![CallId(0), CallId(1), CallId(2)];
+    let all = vec![CallId::nth(0), CallId::nth(1), CallId::nth(2)];
     assert_eq!(table.begun(), Err(all), "two cannot run at the same time");
 }
 
@@ -119,13 +120,13 @@ fn a_page_that_lies_is_not_believed() {
     for lie in lies {
         for slot in 0..4 {
             let (mut table, page) = pair();
-            let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId(i))).collect();
+            let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId::nth(i))).collect();
             page.claim(tickets[0]).unwrap();
             page.state(Ticket(slot as u64)).store(lie, Ordering::Relaxed);
             if slot == 3 && lie == 0 {
                 continue; // That is the truth.
             }
-            let all = vec![CallId(0), CallId(1), CallId(2)];
+            let all = vec![CallId::nth(0), CallId::nth(1), CallId::nth(2)];
             assert_eq!(table.begun(), Err(all), "{lie:#x} in slot {slot}");
             match slot {
                 0 => assert_eq!(table.answered(tickets[0]), Err(Contradiction)),

@@ -1,0 +1,173 @@
+//! The calls of a pool: where each is, and the order of those that wait for a worker.
+//!
+//! The queue is a list that runs through the calls themselves. So a call is in it exactly while it is queued, and leaves it
+//! from anywhere at the same small cost; one that is cancelled leaves nothing behind.
+
+use super::Place;
+use crate::calls::CallMap;
+use crate::id::{CallId, WorkerId};
+
+/// All calls that have not left.
+#[derive(Debug)]
+pub(super) struct Calls {
+    states: CallMap<State>,
+    /// The ends of the queue.
+    first: u32,
+    last: u32,
+    queued: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    whereabouts: Whereabouts,
+    /// How many workers have died with it at the front, but not begun.
+    fruitless: u32,
+}
+
+/// Where a call is; of a queued one, the places of its neighbours.
+#[derive(Clone, Copy, Debug)]
+enum Whereabouts {
+    Queued { before: u32, after: u32 },
+    Given(WorkerId),
+}
+
+/// No neighbour: the end of the queue. (Not an `Option`, which would take as much again.)
+const NONE: u32 = u32::MAX;
+
+impl Whereabouts {
+    /// Of a call that is about to get its neighbours.
+    const ALONE: Self = Self::Queued { before: NONE, after: NONE };
+}
+
+impl State {
+    fn place(&self) -> Place {
+        match self.whereabouts {
+            Whereabouts::Queued { .. } => Place::Queued,
+            Whereabouts::Given(worker) => Place::Given(worker),
+        }
+    }
+}
+
+impl Calls {
+    pub(super) fn new() -> Self {
+        Self { states: CallMap::default(), first: NONE, last: NONE, queued: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// How many are queued.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Where a call is; `None` if it has left.
+    pub(super) fn place(&self, call: CallId) -> Option<Place> {
+        self.states.get(&call).map(State::place)
+    }
+
+    /// A new call, which comes to the back of the queue.
+    pub(super) fn push_back(&mut self, call: CallId) {
+        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0 });
+        self.join(self.last, call.place);
+        self.join(call.place, NONE);
+        self.queued += 1;
+    }
+
+    /// A call that was given comes to the front of the queue. False if it is gone, or queued.
+    pub(super) fn put_front(&mut self, call: CallId) -> bool {
+        let Some(state) = self.states.get_mut(&call) else { return false };
+        if state.place() == Place::Queued {
+            return false;
+        }
+        state.whereabouts = Whereabouts::ALONE;
+        self.join(call.place, self.first);
+        self.join(NONE, call.place);
+        self.queued += 1;
+        true
+    }
+
+    /// Gives the call at the front of the queue to a worker.
+    pub(super) fn give(&mut self, worker: WorkerId) -> Option<CallId> {
+        let (call, state) = self.states.at_mut(self.first)?;
+        let whereabouts = std::mem::replace(&mut state.whereabouts, Whereabouts::Given(worker));
+        self.unlink(whereabouts);
+        Some(call)
+    }
+
+    /// The call at the front of the queue.
+    pub(super) fn front(&mut self) -> Option<CallId> {
+        self.states.at_mut(self.first).map(|(call, _)| call)
+    }
+
+    /// The call leaves. Where it was comes back.
+    pub(super) fn remove(&mut self, call: CallId) -> Option<Place> {
+        let state = self.states.remove(&call)?;
+        self.unlink(state.whereabouts);
+        Some(state.place())
+    }
+
+    /// One more worker has died with this call at the front: how many those are.
+    pub(super) fn count_fruitless(&mut self, call: CallId) -> Option<u32> {
+        let state = self.states.get_mut(&call)?;
+        state.fruitless += 1;
+        Some(state.fruitless)
+    }
+
+    /// All calls, in the order in which they came.
+    pub(super) fn in_order(&self) -> Vec<CallId> {
+        let mut calls: Vec<_> = self.states.iter().map(|(call, _)| call).collect();
+        calls.sort_unstable();
+        calls
+    }
+
+    /// Takes what was queued out of the queue.
+    fn unlink(&mut self, whereabouts: Whereabouts) {
+        if let Whereabouts::Queued { before, after } = whereabouts {
+            self.join(before, after);
+            self.queued -= 1;
+        }
+    }
+
+    /// Makes two places neighbours, or one of them an end.
+    fn join(&mut self, left: u32, right: u32) {
+        match self.states.at_mut(left) {
+            Some((_, State { whereabouts: Whereabouts::Queued { after, .. }, .. })) => {
+                *after = right
+            }
+            _ => self.first = right,
+        }
+        match self.states.at_mut(right) {
+            Some((_, State { whereabouts: Whereabouts::Queued { before, .. }, .. })) => {
+                *before = left
+            }
+            _ => self.last = left,
+        }
+    }
+
+    /// What must hold between any two events: the queue is what is queued, from both ends. The places of all come back.
+    #[cfg(test)]
+    pub(super) fn check(&mut self) -> Vec<(CallId, Place)> {
+        let mut queue = Vec::new();
+        let (mut before, mut place) = (NONE, self.first);
+        while let Some((call, state)) = self.states.at_mut(place) {
+            let Whereabouts::Queued { before: left, after } = state.whereabouts else {
+                panic!("{call:?} is in the queue, and is not queued");
+            };
+            assert_eq!(left, before, "neighbours know each other");
+            queue.push(call);
+            (before, place) = (place, after);
+        }
+        assert_eq!(self.last, before, "the queue ends with its last call");
+        let all: Vec<_> = self.states.iter().map(|(call, state)| (call, state.place())).collect();
+        let queued = all.iter().filter(|(_, place)| *place == Place::Queued);
+        assert_eq!(queued.count(), queue.len(), "what is queued is in the queue");
+        assert_eq!(self.queued, queue.len(), "queued calls are counted");
+        all
+    }
+}
