@@ -250,7 +250,7 @@ impl Pool {
         let id = CallId(self.last_call.fetch_add(1, Ordering::Relaxed) + 1);
         let driver: Weak<Self> = Arc::downgrade(self);
         let (promise, slot) = Promise::new(task, driver, id);
-        (id, Pending::new(promise, task, call.into_bytes()), slot)
+        (id, Pending::new(promise, task, call.into_parcel()), slot)
     }
 
     /// Returns when all workers are up.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::events::Events;
 use super::link::Link;
 use super::outcome::{Attribution, Ending};
+use crate::codec::Parcel;
 use crate::error::Error;
 use crate::future::Cancelled;
 use crate::future::slot::{Audience, Callback, Promise};
@@ -39,7 +40,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(promise: Promise, task: &'static str, frame: Vec<u8>) -> Self {
+    pub(super) fn new(promise: Promise, task: &'static str, frame: Parcel) -> Self {
         let frame = frame.into();
         Self { promise, task, frame, at: None, parked: 0, polling: None, attended: false }
     }
@@ -51,6 +52,8 @@ pub(super) struct Ended {
     task: &'static str,
     ending: Ending,
     worker_pid: Option<u32>,
+    /// To be dropped without the lock: much memory may go with it.
+    frame: CallBytes,
 }
 
 /// What takes time and is left to the driver, in this order.
@@ -63,7 +66,7 @@ pub(super) enum Job {
     /// Find out what the initializer has returned.
     Judge {
         worker: WorkerId,
-        result: Vec<u8>,
+        result: Parcel,
     },
     Retire {
         worker: WorkerId,
@@ -163,8 +166,10 @@ impl Decided {
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
         let ended = self.ended.into_iter();
         let mut audiences: Vec<Audience> = ended
-            .map(|Ended { promise, task, ending, worker_pid }| {
-                promise.resolve(ending.into_outcome(task), worker_pid)
+            .map(|Ended { promise, task, ending, worker_pid, frame }| {
+                let audience = promise.resolve(ending.into_outcome(task), worker_pid);
+                drop(frame);
+                audience
             })
             .collect();
         let callbacks = audiences.iter_mut().flat_map(Audience::take_callbacks).collect();
@@ -173,7 +178,7 @@ impl Decided {
 }
 
 impl State {
-    pub(super) fn new(scheduler: Scheduler, events: Events, initializer: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(scheduler: Scheduler, events: Events, initializer: Option<Parcel>) -> Self {
         Self {
             scheduler,
             initializer: initializer.map(CallBytes::from),
@@ -218,8 +223,8 @@ impl State {
                 Event::CallFinished { call: call.0, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, task, .. } = pending;
-            self.decided.ended.push(Ended { promise, task, ending, worker_pid });
+            let Pending { promise, task, frame, .. } = pending;
+            self.decided.ended.push(Ended { promise, task, ending, worker_pid, frame });
         }
     }
 

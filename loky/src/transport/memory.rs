@@ -5,7 +5,9 @@ use std::io;
 
 use super::WorkerEnd;
 use super::slots::SlotPage;
-use crate::wire::frame::{Decoder, Frame};
+use crate::codec::{Attachments, Parcel};
+use crate::sys::socket::Batch;
+use crate::wire::frame::{CutOff, Decoder, Frame};
 
 /// A worker's end that was told everything beforehand.
 #[derive(Debug, Default)]
@@ -26,6 +28,11 @@ impl Memory {
         Self { told, said: Decoder::default(), page: Some(page) }
     }
 
+    /// The frame of this number has brought these descriptors.
+    pub(crate) fn attach(&mut self, number: usize, attachments: Result<Attachments, CutOff>) {
+        self.told[number].attachments = attachments;
+    }
+
     /// What the worker has said.
     pub(crate) fn said(mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.said.next_frame()).collect()
@@ -39,6 +46,15 @@ impl WorkerEnd for Memory {
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+    }
+
+    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+        let attachments = frame.attachments.as_slice().iter();
+        let fds = attachments.map(|attachment| attachment.fd().try_clone_to_owned());
+        let batch = Batch { fds: fds.collect::<Result<_, _>>()?, is_cut_off: false };
+        self.said
+            .feed_with(batch, &frame.bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }
 
     fn slots(&mut self) -> io::Result<SlotPage> {

@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread;
 
 use super::WorkerEnd;
+use super::batches::send_next;
 use super::slots::SlotPage;
+use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
 use crate::limits;
+use crate::sys::is_shortage;
 use crate::sys::socket::Socket;
 use crate::wire::WireError;
 use crate::wire::frame::{self, Decoder, Frame};
@@ -23,6 +26,8 @@ pub(crate) struct Outbox {
     written: usize,
     /// Room for the next frames that are put together.
     spare: Vec<u8>,
+    /// Whether it is the system that had no room, rather than the channel.
+    is_held_up: bool,
 }
 
 /// The frame of a call, for as often as it has to be written.
@@ -31,6 +36,8 @@ pub(crate) enum CallBytes {
     /// Short enough to be copied.
     Short(Vec<u8>),
     Long(Arc<Vec<u8>>),
+    /// With what travels beside it.
+    Attached(Arc<Vec<u8>>, Attachments),
 }
 
 impl From<Vec<u8>> for CallBytes {
@@ -43,6 +50,16 @@ impl From<Vec<u8>> for CallBytes {
     }
 }
 
+impl From<Parcel> for CallBytes {
+    fn from(frame: Parcel) -> Self {
+        let Parcel { bytes, attachments } = frame;
+        match attachments.is_empty() {
+            true => bytes.into(),
+            false => Self::Attached(Arc::new(bytes), attachments),
+        }
+    }
+}
+
 /// Some of the bytes that are to be written.
 #[derive(Debug)]
 enum Piece {
@@ -50,20 +67,36 @@ enum Piece {
     Gathered(Vec<u8>),
     /// The rest of a frame, from here on, that is too long to be copied.
     Shared(Arc<Vec<u8>>, usize),
+    /// A frame, or so much of its beginning that all its descriptors can go with it.
+    Attached(Vec<u8>, Attachments),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Gathered(bytes) => bytes,
+            Self::Gathered(bytes) | Self::Attached(bytes, _) => bytes,
             Self::Shared(frame, from) => &frame[*from..],
         }
+    }
+
+    /// Writes what fits now, behind what is written.
+    fn send(&self, socket: &Socket, written: usize) -> io::Result<usize> {
+        let bytes = self.bytes();
+        if let Self::Attached(_, attachments) = self
+            && let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
+                socket.try_send_with(bytes, fds)
+            })
+        {
+            return sent;
+        }
+        socket.try_send(&bytes[written..])
     }
 }
 
 impl Outbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, pieces: VecDeque::new(), written: 0, spare: Vec::new() }
+        let (pieces, spare) = (VecDeque::new(), Vec::new());
+        Self { socket, pieces, written: 0, spare, is_held_up: false }
     }
 
     /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
@@ -71,6 +104,9 @@ impl Outbox {
         let (copied, rest) = match call {
             CallBytes::Short(frame) => (&frame[..], None),
             CallBytes::Long(frame) => (&frame[..frame::HEADER_BYTES], Some(frame)),
+            CallBytes::Attached(frame, attachments) => {
+                return self.push_attached(frame, attachments.clone(), ticket);
+            }
         };
         let gathered = self.gathered();
         let start = gathered.len();
@@ -78,6 +114,16 @@ impl Outbox {
         frame::set_call(&mut gathered[start..], ticket.0);
         if let Some(frame) = rest {
             self.pieces.push_back(Piece::Shared(Arc::clone(frame), frame::HEADER_BYTES));
+        }
+    }
+
+    fn push_attached(&mut self, frame: &Arc<Vec<u8>>, attachments: Attachments, ticket: Ticket) {
+        let copied = frame.len().min(limits::GATHER_BYTES);
+        let mut beginning = frame[..copied].to_vec();
+        frame::set_call(&mut beginning, ticket.0);
+        self.pieces.push_back(Piece::Attached(beginning, attachments));
+        if copied < frame.len() {
+            self.pieces.push_back(Piece::Shared(Arc::clone(frame), copied));
         }
     }
 
@@ -99,23 +145,28 @@ impl Outbox {
     /// The worker takes nothing any more; its end of the channel is closed.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut turn = 0;
+        self.is_held_up = false;
         while let Some(piece) = self.pieces.front()
             && turn < limits::WRITE_TURN_BYTES
         {
-            let bytes = piece.bytes();
-            match self.socket.try_send(&bytes[self.written..]) {
+            let length = piece.bytes().len();
+            match piece.send(&self.socket, self.written) {
                 Ok(sent) => {
                     self.written += sent;
                     turn += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_shortage(&error) => {
+                    self.is_held_up = true;
+                    return Ok(());
+                }
                 Err(error) => {
                     self.pieces.clear();
                     self.written = 0;
                     return Err(error);
                 }
             }
-            if self.written == bytes.len() {
+            if self.written == length {
                 self.written = 0;
                 if let Some(Piece::Gathered(mut bytes)) = self.pieces.pop_front() {
                     bytes.clear();
@@ -129,6 +180,11 @@ impl Outbox {
     /// Whether something waits for room in the channel.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.pieces.is_empty()
+    }
+
+    /// Whether what waits is to be tried again after [`limits::NO_ROOM_PAUSE`], whatever poll(2) says of the channel.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up
     }
 }
 
@@ -172,9 +228,9 @@ impl Inbox {
             self.socket.try_recv(&mut self.buffer)
         };
         match received {
-            Ok(0) => Ok(Progress::Closed),
-            Ok(read) => {
-                self.decoder.feed(&self.buffer[..read])?;
+            Ok((0, _)) => Ok(Progress::Closed),
+            Ok((read, batch)) => {
+                self.decoder.feed_with(batch, &self.buffer[..read])?;
                 Ok(Progress::Open)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Open),
@@ -198,9 +254,8 @@ pub(crate) struct WorkerStream {
     socket: Arc<Socket>,
     decoder: Decoder,
     buffer: Box<[u8]>,
-    /// What came with the first bytes.
-    page: Option<OwnedFd>,
-    /// Whether a descriptor may still come.
+    /// What came with the first frame.
+    page: Option<Attachments>,
     is_new: bool,
 }
 
@@ -209,29 +264,22 @@ impl WorkerStream {
         let buffer = vec![0; limits::READ_BYTES].into_boxed_slice();
         Self { socket, decoder: Decoder::default(), buffer, page: None, is_new: true }
     }
-
-    fn read(&mut self) -> io::Result<usize> {
-        if !self.is_new {
-            return self.socket.recv(&mut self.buffer);
-        }
-        self.is_new = false;
-        let (read, fd) = self.socket.recv_with_fd(&mut self.buffer)?;
-        self.page = fd;
-        Ok(read)
-    }
 }
 
 impl WorkerEnd for WorkerStream {
     fn receive(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.decoder.next_frame() {
+                if std::mem::take(&mut self.is_new) {
+                    self.page = frame.attachments.clone().ok();
+                }
                 return Ok(Some(frame));
             }
-            match self.read()? {
-                0 => return Ok(None),
-                read => self
+            match self.socket.recv(&mut self.buffer)? {
+                (0, _) => return Ok(None),
+                (read, batch) => self
                     .decoder
-                    .feed(&self.buffer[..read])
+                    .feed_with(batch, &self.buffer[..read])
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?,
             }
         }
@@ -241,9 +289,26 @@ impl WorkerEnd for WorkerStream {
         self.socket.send_all(frame)
     }
 
+    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+        let Parcel { bytes, attachments } = frame;
+        let mut written = 0;
+        while let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
+            self.socket.send_with(bytes, fds)
+        }) {
+            match sent {
+                Ok(sent) => written += sent,
+                // Nothing tells when the others have received what is on its way to them.
+                Err(error) if is_shortage(&error) => thread::park_timeout(limits::NO_ROOM_PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
+        self.socket.send_all(&bytes[written..])
+    }
+
     fn slots(&mut self) -> io::Result<SlotPage> {
         // Nothing came, or this process had no descriptor left for it.
         let page = self.page.take().ok_or(io::ErrorKind::NotFound)?;
-        SlotPage::open(&page)
+        let page = page.as_slice().first().ok_or(io::ErrorKind::NotFound)?;
+        SlotPage::open(page.fd())
     }
 }

@@ -1,8 +1,13 @@
 use super::stream::{Inbox, Outbox, Progress, WorkerStream};
 use super::*;
+use crate::codec::Attachments;
 use crate::id::Ticket;
+use crate::limits::BATCH;
 use crate::sys::socket::Socket;
-use crate::wire::message;
+use crate::wire::frame::{self, Frame};
+use crate::wire::message::{self, FromWorker};
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 #[test]
@@ -57,4 +62,66 @@ fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
     assert!(outbox.flush().is_err());
     outbox.push(&message::call(Ticket(0), "t", &[]).into(), Ticket(2));
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
+}
+
+/// A frame of so many bytes with so many descriptors.
+fn parcel(ticket: u64, n_bytes: usize, n_descriptors: usize) -> Parcel {
+    let mut bytes = FromWorker::Result(Ticket(ticket), vec![7; n_bytes].into()).to_bytes();
+    let fd = || OwnedFd::from(File::open("/dev/null").unwrap());
+    let attachments: Attachments = std::iter::repeat_with(fd).take(n_descriptors).collect();
+    frame::set_descriptors(&mut bytes, attachments.count());
+    Parcel { bytes, attachments }
+}
+
+/// How long the frames are, and how many descriptors they have.
+const PARCELS: [(usize, usize); 8] = [
+    (0, 0),
+    (10, 1),
+    (1_000_000, 1),
+    (10, BATCH),
+    (10, BATCH + 1),
+    (0, 3 * BATCH),
+    (1_000_000, 2 * BATCH + 1),
+    (10, 0),
+];
+
+#[test]
+fn descriptors_go_to_a_worker_with_their_frames() {
+    let (ours, theirs) = Socket::pair().unwrap();
+    let mut outbox = Outbox::new(Arc::new(ours));
+    for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
+        outbox.push(&parcel(0, n_bytes, n_descriptors).into(), Ticket(ticket));
+    }
+    let reader = std::thread::spawn(move || {
+        let mut end = WorkerStream::new(Arc::new(theirs));
+        PARCELS.map(|_| end.receive().unwrap().unwrap())
+    });
+    while outbox.is_waiting() {
+        outbox.flush().unwrap();
+    }
+    check(reader.join().unwrap().into());
+}
+
+#[test]
+fn descriptors_come_from_a_worker_with_their_frames() {
+    let (ours, theirs) = Socket::pair().unwrap();
+    let writer = std::thread::spawn(move || {
+        let mut end = WorkerStream::new(Arc::new(theirs));
+        for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
+            end.send_parcel(&parcel(ticket, n_bytes, n_descriptors)).unwrap();
+        }
+    });
+    let mut inbox = Inbox::new(Arc::new(ours));
+    while inbox.receive(true) == Ok(Progress::Open) {}
+    writer.join().unwrap();
+    check(std::iter::from_fn(|| inbox.next_frame()).collect());
+}
+
+#[track_caller]
+fn check(frames: Vec<Frame>) {
+    assert_eq!(frames.len(), PARCELS.len());
+    for ((ticket, frame), (n_bytes, n_descriptors)) in (0..).zip(frames).zip(PARCELS) {
+        assert_eq!((frame.call, frame.body.len()), (ticket, n_bytes));
+        assert_eq!(usize::from(frame.attachments.unwrap().count()), n_descriptors);
+    }
 }

@@ -1,15 +1,16 @@
 //! What a frame means, in each direction.
 
 use super::WireError;
-use super::frame::{self, Frame};
+use super::frame::{self, CutOff, Frame};
 use super::reader::{Reader, put_optional_text, put_text};
+use crate::codec::{Attachments, Parcel};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
 use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -60,7 +61,7 @@ pub(crate) enum FromWorker {
     Refuse(String),
     /// The call was taken back before the worker came to it.
     Skipped(Ticket),
-    Result(Ticket, Vec<u8>),
+    Result(Ticket, Parcel),
     Failed(Ticket, CallFailure),
     /// The worker has begun the initializer.
     Initializing,
@@ -77,6 +78,10 @@ pub(crate) enum CallFailure {
     DecodeArgs(String),
     EncodeResult(String),
     UnknownTask,
+    /// The worker has no room for the descriptors of the arguments.
+    ArgsCutOff,
+    /// This process has no room for the descriptors of the result.
+    ResultCutOff,
 }
 
 fn framed(kind: u8, call: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -112,7 +117,7 @@ impl Setup {
 /// goes to a worker.
 #[derive(Debug)]
 pub(crate) struct CallFrame {
-    bytes: Vec<u8>,
+    parcel: Parcel,
 }
 
 impl CallFrame {
@@ -121,26 +126,31 @@ impl CallFrame {
         let mut bytes = Vec::with_capacity(frame::HEADER_BYTES + task.len() + 64);
         frame::begin(&mut bytes, CALL, 0);
         put_text(&mut bytes, task);
-        Self { bytes }
+        Self { parcel: bytes.into() }
     }
 
     /// Where the arguments go.
-    pub(crate) fn args(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    pub(crate) fn args(&mut self) -> &mut Parcel {
+        &mut self.parcel
     }
 
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        frame::finish(&mut self.bytes);
-        self.bytes
+    pub(crate) fn into_parcel(mut self) -> Parcel {
+        finish(&mut self.parcel);
+        self.parcel
     }
+}
+
+fn finish(frame: &mut Parcel) {
+    frame::finish(&mut frame.bytes);
+    frame::set_descriptors(&mut frame.bytes, frame.attachments.count());
 }
 
 /// A call, ready to be written.
 #[cfg(test)]
 pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
     let mut frame = CallFrame::new(task);
-    frame.args().extend_from_slice(args);
-    let mut bytes = frame.into_bytes();
+    frame.args().bytes.extend_from_slice(args);
+    let mut bytes = frame.into_parcel().bytes;
     frame::set_call(&mut bytes, ticket.0);
     bytes
 }
@@ -180,8 +190,8 @@ impl FromWorker {
             Self::Hello(hello) => framed(HELLO, 0, |out| put_hello(out, hello)),
             Self::Refuse(reason) => framed(REFUSE, 0, |out| put_text(out, reason)),
             Self::Skipped(ticket) => framed(SKIPPED, ticket.0, |_| ()),
-            Self::Result(ticket, bytes) => {
-                framed(RESULT, ticket.0, |out| out.extend_from_slice(bytes))
+            Self::Result(ticket, parcel) => {
+                framed(RESULT, ticket.0, |out| out.extend_from_slice(&parcel.bytes))
             }
             Self::Failed(ticket, failure) => {
                 framed(FAILED, ticket.0, |out| put_failure(out, failure))
@@ -193,15 +203,23 @@ impl FromWorker {
     }
 
     /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
-    pub(crate) fn begin_result(out: &mut Vec<u8>, ticket: Ticket) {
-        frame::begin(out, RESULT, ticket.0);
+    pub(crate) fn begin_result(out: &mut Parcel, ticket: Ticket) {
+        frame::begin(&mut out.bytes, RESULT, ticket.0);
     }
 
     pub(crate) fn parse(frame: Frame) -> Result<Self, WireError> {
         let ticket = Ticket(frame.call);
+        if frame.kind == RESULT {
+            return Ok(match frame.attachments {
+                Ok(attachments) => Self::Result(ticket, Parcel { bytes: frame.body, attachments }),
+                Err(CutOff) => Self::Failed(ticket, CallFailure::ResultCutOff),
+            });
+        }
+        if frame.attachments != Ok(Attachments::new()) {
+            return Err(WireError("descriptors with a message that has no use for them"));
+        }
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
-            RESULT => return Ok(Self::Result(ticket, frame.body)),
             HELLO => Self::Hello(take_hello(&mut reader)?),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
             SKIPPED => Self::Skipped(ticket),
@@ -217,8 +235,8 @@ impl FromWorker {
 }
 
 /// Completes what [`FromWorker::begin_result`] began.
-pub(crate) fn finish_result(frame: &mut [u8]) {
-    frame::finish(frame);
+pub(crate) fn finish_result(frame: &mut Parcel) {
+    finish(frame);
 }
 
 fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
@@ -271,6 +289,8 @@ fn put_failure(out: &mut Vec<u8>, failure: &CallFailure) {
             put_text(out, text);
         }
         CallFailure::UnknownTask => out.push(3),
+        CallFailure::ArgsCutOff => out.push(4),
+        CallFailure::ResultCutOff => out.push(5),
     }
 }
 
@@ -285,6 +305,8 @@ fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
         1 => CallFailure::DecodeArgs(reader.text()?.to_owned()),
         2 => CallFailure::EncodeResult(reader.text()?.to_owned()),
         3 => CallFailure::UnknownTask,
+        4 => CallFailure::ArgsCutOff,
+        5 => CallFailure::ResultCutOff,
         _ => return Err(WireError("a failure of an unknown kind")),
     })
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::clock;
-use crate::codec::CodecError;
+use crate::codec::{Attachments, CodecError, Parcel};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
@@ -12,6 +12,7 @@ use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Run};
 use crate::transport::WorkerEnd;
 use crate::transport::slots::{Claim, Contradiction};
+use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
 use super::memory::MemoryWatch;
@@ -22,10 +23,11 @@ use super::{panics, place};
 /// # Errors
 /// The channel is broken.
 pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
-    let mut answer = Vec::new();
+    let mut answer = Parcel::default();
     let mut slots = None;
     let mut memory = MemoryWatch::new(u64::MAX);
-    while let Some(frame) = end.receive()? {
+    while let Some(mut frame) = end.receive()? {
+        let attachments = std::mem::replace(&mut frame.attachments, Ok(Attachments::new()));
         let message = ToWorker::parse(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         let mut returned_at = None;
@@ -44,8 +46,8 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             }
             ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
                 end.send(&FromWorker::Initializing.to_bytes())?;
-                run(Ticket::INITIALIZER, task, args, &mut answer);
-                end.send(&answer)?;
+                run(Ticket::INITIALIZER, task, args, attachments, &mut answer);
+                end.send_parcel(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
                 let slots = slots.as_ref().ok_or(io::ErrorKind::InvalidData)?;
@@ -56,16 +58,17 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                     continue;
                 }
                 let start = clock::now();
-                run(ticket, task, args, &mut answer);
+                run(ticket, task, args, attachments, &mut answer);
                 let ran = start.elapsed();
                 slots.done(ticket, ran);
-                end.send(&answer)?;
+                end.send_parcel(&answer)?;
                 returned_at = Some(start + ran);
             }
         }
         drop(frame);
-        answer.clear();
-        answer.shrink_to(limits::ANSWER_KEEP_BYTES);
+        answer.attachments = Attachments::new();
+        answer.bytes.clear();
+        answer.bytes.shrink_to(limits::ANSWER_KEEP_BYTES);
         if returned_at.is_some_and(|now| memory.has_outgrown(now)) {
             end.send(&FromWorker::Outgrown.to_bytes())?;
         }
@@ -92,12 +95,21 @@ fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
 }
 
 /// Runs one call, and leaves the whole answer in `answer`.
-fn run(ticket: Ticket, task: &str, args: &[u8], answer: &mut Vec<u8>) {
+fn run(
+    ticket: Ticket,
+    task: &str,
+    args: &[u8],
+    attachments: Result<Attachments, CutOff>,
+    answer: &mut Parcel,
+) {
     let pid = fork_guard::current_pid();
     FromWorker::begin_result(answer, ticket);
-    let ran = match Table::get().by_name(task) {
-        None => Err(CallFailure::UnknownTask),
-        Some(entry) => panics::watched(|| (entry.run)(Run::new(args, answer))).map_err(told),
+    let ran = match (Table::get().by_name(task), attachments) {
+        (None, _) => Err(CallFailure::UnknownTask),
+        (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
+        (Some(entry), Ok(attachments)) => {
+            panics::watched(|| (entry.run)(Run::new(args, attachments, answer))).map_err(told)
+        }
     };
     if fork_guard::current_pid() != pid {
         // A child that the task forked off, and that has come back from it as well: the call is not its.
@@ -105,7 +117,7 @@ fn run(ticket: Ticket, task: &str, args: &[u8], answer: &mut Vec<u8>) {
     }
     match ran {
         Ok(()) => message::finish_result(answer),
-        Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes(),
+        Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
     }
 }
 

@@ -1,14 +1,17 @@
+use std::os::fd::AsFd;
+
 use super::calls::serve;
 use crate::id::{CallId, Fingerprint, Ticket};
 use crate::registry::Table;
 use crate::transport::memory::Memory;
 use crate::transport::slots::SlotPage;
 use crate::transport::slots::table::SlotTable;
+use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 
 fn slots() -> (SlotTable, SlotPage) {
     let (ours, fd) = SlotPage::create().unwrap();
-    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+    (SlotTable::new(ours), SlotPage::open(fd.as_fd()).unwrap())
 }
 
 fn said(mut end: Memory) -> Vec<FromWorker> {
@@ -57,6 +60,20 @@ fn an_unknown_task_and_bad_arguments_are_failures_of_that_call() {
     assert_eq!(said[0], FromWorker::Failed(tickets[0], CallFailure::UnknownTask));
     assert!(matches!(said[1], FromWorker::Failed(_, CallFailure::DecodeArgs(_))));
     assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[2]));
+}
+
+/// The call fails, and the next one does not.
+#[test]
+fn descriptors_that_did_not_fit_are_a_failure_of_that_call() {
+    let (mut table, page) = slots();
+    let tickets = [0, 1].map(|i| table.take(CallId(i)).unwrap());
+    let ping = |ticket| message::call(ticket, "loky.ping", &[]);
+    let told = [setup(VERSION, Table::get().fingerprint()), ping(tickets[0]), ping(tickets[1])];
+    let mut end = Memory::told(&told, page);
+    end.attach(1, Err(CutOff));
+    let said = said(end);
+    assert_eq!(said[1], FromWorker::Failed(tickets[0], CallFailure::ArgsCutOff));
+    assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[1]));
 }
 
 #[test]

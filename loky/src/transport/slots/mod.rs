@@ -43,7 +43,7 @@ pub(crate) mod table;
 mod tests;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -195,7 +195,7 @@ impl SlotPage {
     }
 
     /// The page that a pool has created.
-    pub(crate) fn open(fd: &OwnedFd) -> io::Result<Self> {
+    pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { words: SharedWords::open(fd, Self::WORDS)? })
     }
 

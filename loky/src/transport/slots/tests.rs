@@ -3,10 +3,11 @@
 use super::table::{Progress, SlotTable};
 use super::*;
 use crate::id::CallId;
+use std::os::fd::AsFd;
 
 fn pair() -> (SlotTable, SlotPage) {
     let (ours, fd) = SlotPage::create().unwrap();
-    (SlotTable::new(ours), SlotPage::open(&fd).unwrap())
+    (SlotTable::new(ours), SlotPage::open(fd.as_fd()).unwrap())
 }
 
 const CALL: CallId = CallId(7);
