@@ -4,4 +4,5 @@
 //! - `reusable`: one executor for the whole process, found by whoever asks, and kept warm.
 //! - `initializer`: a costly table, loaded once by each worker.
 //! - `gpu_env`: a GPU for each worker, by a variable of its environment.
+//! - `shared_array`: a large array that all workers read where it is.
 //! - `wordcount`: the main job on real input: counts the words of a folder's text files, in worker processes.

@@ -34,6 +34,8 @@
 //! or so much memory, run an initializer first, and have variables of their own. [`worker_index`] tells a task which of them it
 //! runs in.
 //!
+//! **Large data** that many calls read lies in shared memory: [`shared`] has slices of which only the handle travels.
+//!
 //! **An error** says what happened: [`Error::kind`], and for a dead worker [`Error::worker_exit`], for a panic
 //! [`Error::panic`]; [`Error::execution`] says whether the call may have run. Which calls a dying worker takes with it is the
 //! [`CrashPolicy`]: by default the one that it was running.
@@ -66,7 +68,7 @@
 //!
 //! # Cargo features
 //!
-//! None yet.
+//! - `bytemuck`: types that derive `bytemuck::Pod` can be elements of [shared memory](shared), beside numbers.
 //!
 //! # Related crates
 //!
@@ -95,6 +97,7 @@ mod random;
 mod registry;
 mod role;
 mod scheduler;
+pub mod shared;
 mod spawn;
 mod sys;
 mod task;

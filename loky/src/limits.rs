@@ -6,6 +6,12 @@ use std::time::Duration;
 /// rubbish, not a message.
 pub(crate) const MAX_BODY_BYTES: u64 = 1 << 40;
 
+/// How many descriptors may come with one frame: as many as its header can say. A process may have fewer at a time, mostly.
+pub(crate) const MAX_ATTACHMENTS: usize = u16::MAX as usize;
+
+/// How many descriptors go with one write: the kernel's `SCM_MAX_FD`.
+pub(crate) const BATCH: usize = 253;
+
 /// How much of a claimed body is reserved before its bytes have arrived: a peer gets memory for what it sends, not for
 /// what it announces.
 pub(crate) const BODY_RESERVE_BYTES: usize = 64 * 1024;
@@ -21,6 +27,10 @@ pub(crate) const READ_TURN_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a dead worker's channel is read: more than any socket's buffer holds.
 pub(crate) const LAST_READS: usize = 1 << 16;
+
+/// How long until something is written again that the system had no room for, though the channel had: too many descriptors
+/// that nobody has received yet, or no memory. Nothing tells when that has changed.
+pub(crate) const NO_ROOM_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many bytes are written to one worker in one go, since the pool's lock is held meanwhile.
 pub(crate) const WRITE_TURN_BYTES: usize = 1024 * 1024;

@@ -165,7 +165,7 @@ fn stopped_worker() {
 }
 
 #[track_caller]
-fn stop(pid: u32) {
+pub(crate) fn stop(pid: u32) {
     assert!(kill(pid, libc::SIGSTOP));
     until("it is stopped", SOON, || look(pid).is_some_and(|it| it.state == 'T'));
 }
@@ -388,7 +388,7 @@ fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
 // ---- descriptors ----
 
 /// Sets how many descriptors this process may have. Returns what it was.
-fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
+pub(crate) fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
     limit(libc::RLIMIT_NOFILE, soft)
 }
 
@@ -430,7 +430,7 @@ impl Drop for Scarcity {
 }
 
 #[track_caller]
-fn names_the_limit(error: &Error) {
+pub(crate) fn names_the_limit(error: &Error) {
     assert!(error.is_io() || error.is_spawn(), "{error:?}");
     assert!(error.to_string().contains("`RLIMIT_NOFILE`"), "{error}");
     assert_eq!(error.execution(), Execution::NotStarted, "{error:?}");

@@ -38,6 +38,7 @@ mod regressions;
 mod replaced;
 mod reusable;
 mod reusable_threads;
+mod shared;
 mod shutdown;
 mod slot_page;
 mod spawn;

@@ -14,6 +14,7 @@
 //! | [`explicit`] | the written `Some`: a CBOR tag in front of the value |
 //! | [`float`] | signalling NaNs of 32 bits, which a cast would change |
 //! | [`levels`] | how deep values may be nested |
+//! | [`attachments`] | what travels beside the bytes, left there and found there by the values themselves |
 //! | [`witness`] | the proof that a type can travel, as a value |
 //!
 //! All other values have the very bytes that ciborium alone gives them.
@@ -38,6 +39,7 @@
 //! ciborium byte by byte, and the decoder gets random, cut and mutated bytes.
 
 mod access;
+pub(crate) mod attachments;
 mod deserialize;
 mod explicit;
 mod float;
@@ -54,6 +56,7 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::attachments::{Attachments, Parcel};
 pub use self::witness::{
     Argument, FallibleOutput, Output, Witness, argument, fallible_output, output,
 };

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::CodecError;
+use super::{Attachments, CodecError, Parcel};
 
 /// What can be an argument of a task.
 #[diagnostic::on_unimplemented(
@@ -60,18 +60,33 @@ impl<T> Witness<T> {
         Self { encode: super::encode::<T>, decode: super::decode::<T> }
     }
 
-    pub(crate) fn encode(self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        (self.encode)(value, out)
+    /// Appends `value` to `out`.
+    pub(crate) fn encode(self, value: &T, out: &mut Parcel) -> Result<(), CodecError> {
+        let Parcel { bytes, attachments } = out;
+        attachments.collect(|| (self.encode)(value, bytes))?;
+        if out.has_room() {
+            Ok(())
+        } else {
+            Err(CodecError("shared memory that the value itself does not mention".to_owned()))
+        }
     }
 
     /// Takes one value from the front of `input`.
-    pub(crate) fn decode(self, input: &mut &[u8]) -> Result<T, CodecError> {
-        (self.decode)(input)
+    pub(crate) fn decode(
+        self,
+        input: &mut &[u8],
+        attachments: &Attachments,
+    ) -> Result<T, CodecError> {
+        attachments.offer(|| (self.decode)(input))
     }
 
     /// The one value that `input` holds.
-    pub(crate) fn decode_all(self, mut input: &[u8]) -> Result<T, CodecError> {
-        let value = (self.decode)(&mut input)?;
+    pub(crate) fn decode_all(
+        self,
+        mut input: &[u8],
+        attachments: &Attachments,
+    ) -> Result<T, CodecError> {
+        let value = self.decode(&mut input, attachments)?;
         at_end(input).map(|()| value)
     }
 }

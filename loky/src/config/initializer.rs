@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::codec::Parcel;
 use crate::unwind;
 
 /// What a task may return that serves as [initializer](crate::Builder::initializer): nothing, or a `Result` of nothing, whose
@@ -47,22 +48,22 @@ impl<E: fmt::Display> InitializerOutput for Result<(), E> {
 pub(crate) struct Initializer {
     pub(crate) task: &'static str,
     /// Its arguments, encoded.
-    pub(crate) args: Vec<u8>,
+    pub(crate) args: Parcel,
     /// The result that it has if all went well.
     success: Vec<u8>,
     judge: Arc<Judge>,
 }
 
 /// Why the initializer has failed, if its result says so.
-type Judge = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
+type Judge = dyn Fn(&Parcel) -> Result<(), String> + Send + Sync;
 
 impl Initializer {
     /// `judge` decodes a result that is not `success`, and says why the initializer has failed if it has.
     pub(crate) fn new(
         task: &'static str,
-        args: Vec<u8>,
+        args: Parcel,
         success: Vec<u8>,
-        judge: impl Fn(&[u8]) -> Result<(), String> + Send + Sync + 'static,
+        judge: impl Fn(&Parcel) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         Self { task, args, success, judge: Arc::new(judge) }
     }
@@ -77,7 +78,7 @@ impl Initializer {
     ///
     /// # Errors
     /// Why it does not.
-    pub(crate) fn judge(&self, result: &[u8]) -> Result<(), String> {
+    pub(crate) fn judge(&self, result: &Parcel) -> Result<(), String> {
         unwind::guarded(|| (self.judge)(result))
             .unwrap_or_else(|text| Err(format!("what it returned panicked here: {text}")))
     }

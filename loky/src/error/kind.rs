@@ -65,7 +65,7 @@ kinds! {
     Spawn, is_spawn;
     /// What was started is no worker of this program.
     Handshake, is_handshake;
-    /// The operating system refused something.
+    /// The operating system refused something: memory, or descriptors, of which each piece of shared memory in a call takes one.
     Io, is_io;
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ProcessPoolExecutor, encode_call};
+use crate::codec::Parcel;
 use crate::config::{CrashPolicy, Initializer, InitializerOutput, Settings, Stdio};
 use crate::cpu_count;
 use crate::error::{Error, Result};
@@ -168,21 +169,22 @@ impl<Kind> Builder<Kind> {
     /// ```
     ///
     /// Python's `initializer` and `initargs`. For [`get`](crate::ReusableBuilder::get) two are the same setting if they are the same
-    /// task, and their arguments have the same bytes: so a `HashMap`, whose order is another each time, is never the same.
+    /// task, and their arguments have the same bytes (and the very same shared memory): so a `HashMap`, whose order is another each
+    /// time, is never the same.
     pub fn initializer<T, Args, K>(mut self, task: T, args: Args) -> Self
     where
         T: IntoTask<Args, K>,
         T::Output: InitializerOutput,
     {
         let initializer = task.into_task().and_then(|task| {
-            let args = encode_call(task, &args)?.to_vec();
+            let args = encode_call(task, &args)?.to_parcel();
             let output = task.output();
-            let mut success = Vec::new();
+            let mut success = Parcel::default();
             // If it cannot be told by its bytes it is decoded.
             let _ = output.encode(&T::Output::success(), &mut success);
-            Ok(Initializer::new(task.name(), args, success, move |result| {
+            Ok(Initializer::new(task.name(), args, success.bytes, move |result| {
                 let returned = output
-                    .decode_all(result)
+                    .decode_all(&result.bytes, &result.attachments)
                     .map_err(|error| format!("what it returned cannot be decoded: {error}"))?;
                 returned.into_failure().map_or(Ok(()), Err)
             }))

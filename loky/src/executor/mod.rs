@@ -17,7 +17,7 @@ pub use self::reusable::{
     Reusable, ReusableBuilder, Reuse, get_reusable_executor, reusable_executor,
 };
 
-use crate::codec::Witness;
+use crate::codec::{Parcel, Witness};
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
@@ -274,8 +274,9 @@ thread_local! {
 /// Encodes a call. Whatever serde does wrong is the error.
 pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
     // While the user's code runs, which may submit as well, it is not there.
-    let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
+    let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
     let encoded = task.encode(args, &mut room).map(|()| CallArgs::take_from(&mut room));
+    let mut room = room.bytes;
     room.clear(); // What was appended before an error is rubbish.
     if room.capacity() <= limits::ROOM_KEEP_BYTES {
         let _ = ROOM.try_with(|kept| kept.set(room));

@@ -175,9 +175,9 @@ impl<R: 'static> Future<R> {
     }
 
     fn decode(&self, outcome: Outcome) -> Result<R> {
-        let bytes = outcome?;
+        let payload = outcome?;
         let output = self.output.expect("a call that was not accepted has no result");
-        output.decode_all(&bytes).map_err(|error| {
+        output.decode_all(&payload, payload.attachments()).map_err(|error| {
             let task = self.slot.task();
             let message = format!("the result of `{task}` cannot be decoded: {error}");
             Error::new(ErrorKind::DecodeResult, message)

@@ -1,7 +1,9 @@
-//! The bytes of a result, which futures share.
+//! The bytes of a result, and what came beside them, which futures share.
 
 use std::ops::Deref;
 use std::sync::Arc;
+
+use crate::codec::{Attachments, Parcel};
 
 /// Results up to this length lie in the slot itself, which saves an allocation for each. Two numbers fit.
 const SHORT_BYTES: usize = 22;
@@ -9,8 +11,33 @@ const SHORT_BYTES: usize = 22;
 /// An encoded result. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
-    Short { length: u8, bytes: [u8; SHORT_BYTES] },
+    Short {
+        length: u8,
+        bytes: [u8; SHORT_BYTES],
+    },
     Shared(Arc<Vec<u8>>),
+    /// Descriptors are kept as long as somebody may ask for the result.
+    Attached(Arc<Parcel>),
+}
+
+impl Payload {
+    /// What came beside the bytes.
+    pub(crate) fn attachments(&self) -> &Attachments {
+        static NONE: Attachments = Attachments::new();
+        match self {
+            Self::Short { .. } | Self::Shared(_) => &NONE,
+            Self::Attached(parcel) => &parcel.attachments,
+        }
+    }
+}
+
+impl From<Parcel> for Payload {
+    fn from(parcel: Parcel) -> Self {
+        match parcel.attachments.is_empty() {
+            true => parcel.bytes.into(),
+            false => Self::Attached(Arc::new(parcel)),
+        }
+    }
 }
 
 impl From<Vec<u8>> for Payload {
@@ -33,6 +60,7 @@ impl Deref for Payload {
         match self {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
             Self::Shared(bytes) => bytes,
+            Self::Attached(parcel) => &parcel.bytes,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle, Thread};
 
 use super::slot::{Promise, tell_everybody};
 use super::*;
-use crate::codec::output;
+use crate::codec::{Parcel, output};
 
 const TASK: &str = "krate::task";
 const CALL: CallId = CallId::nth(7);
@@ -83,9 +83,9 @@ fn running() -> (Future<u64>, Arc<Holder>) {
 }
 
 fn value(value: u64) -> Outcome {
-    let mut bytes = Vec::new();
-    output().encode(&value, &mut bytes).unwrap();
-    Ok(bytes.into())
+    let mut parcel = Parcel::default();
+    output().encode(&value, &mut parcel).unwrap();
+    Ok(parcel.into())
 }
 
 fn failure() -> Outcome {

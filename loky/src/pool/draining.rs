@@ -58,10 +58,10 @@ impl Link {
             Some(Step::Answered(ticket)) => ticket,
         };
         let Letter::Here { kind, length } = self.lane.letter(ticket)? else { return Ok(None) };
-        let mut frame = Frame { kind, call: ticket.0, body: Vec::new() };
+        let mut frame = Frame { kind, call: ticket.0, ..Frame::default() };
         self.lane.read(ticket, length, &mut frame.body);
         let ending = match FromWorker::parse(frame) {
-            Ok(FromWorker::Result(_, bytes)) => Ending::Result(bytes),
+            Ok(FromWorker::Result(_, result)) => Ending::Result(result),
             Ok(FromWorker::Failed(_, failure)) => Ending::Failed(failure),
             Ok(_) => return Err(Fault("what lies in its lane is no answer")),
             Err(error) => return Err(Fault(error.0)),

@@ -27,6 +27,7 @@ use crate::sys::reserve::Reserve;
 use crate::sys::tree;
 use crate::transport::stream::Inbox;
 use crate::unwind;
+use crate::wire::frame;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
@@ -109,6 +110,7 @@ impl Driver<'_> {
         }
         self.do_jobs(jobs);
         self.kill_late();
+        self.write_held_up();
         let Ready { readable, writable, captured, perhaps_dead } = self.wait();
         for worker in writable {
             self.write(worker);
@@ -193,9 +195,10 @@ impl Driver<'_> {
         match spawn::launch(&self.pool.settings, index) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
-                let setup = handshake::setup(&self.pool.settings, index).to_bytes();
+                let mut setup = handshake::setup(&self.pool.settings, index).to_bytes();
+                frame::set_descriptors(&mut setup, 1);
                 // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
-                let _ = socket.try_send_with(&setup, page_fd.as_fd());
+                let _ = socket.try_send_with(&setup, &[page_fd.as_fd()]);
                 let captures = [stdout, stderr].map(|fd| fd.map(Capture::new));
                 let peer = Peer::new(process, Arc::clone(&socket), captures);
                 let link = Link::new(clock::now(), peer.pid(), index, socket, page);
@@ -244,7 +247,12 @@ impl Driver<'_> {
                 // thread would be woken by answers that others are about to wait for.)
                 link.readership.read_in_background();
             }
-            plan.insert(*worker, (link.is_to_be_read(), link.outbox.is_waiting()));
+            let is_held_up = link.outbox.is_held_up();
+            if is_held_up {
+                no_later(now + limits::NO_ROOM_PAUSE);
+            }
+            let writes = link.outbox.is_waiting() && !is_held_up;
+            plan.insert(*worker, (link.is_to_be_read(), writes));
             if limits::USES_LANE && !link.slots.is_empty() {
                 no_later(self.looked_after_lanes + limits::LANE_WATCH);
             }
@@ -323,6 +331,16 @@ impl Driver<'_> {
                 state.scheduler.worker_writable(now, worker);
             }
         });
+    }
+
+    /// Tries again to write what the system had no room for.
+    fn write_held_up(&self) {
+        let held_up: Vec<_> = {
+            let state = self.pool.lock();
+            let links = state.links.iter().filter(|(_, link)| link.outbox.is_held_up());
+            links.map(|(worker, _)| *worker).collect()
+        };
+        held_up.into_iter().for_each(|worker| self.write(worker));
     }
 
     /// Reads from a worker once, if it is this thread's turn.

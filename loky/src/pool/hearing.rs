@@ -82,8 +82,8 @@ impl State {
                 return Err(Fault("it runs an initializer that nobody asked for"));
             }
             FromWorker::Initializing => self.scheduler.initializer_began(worker),
-            FromWorker::Result(ticket, bytes) => {
-                self.answered(now, worker, ticket, Ending::Result(bytes))?;
+            FromWorker::Result(ticket, result) => {
+                self.answered(now, worker, ticket, Ending::Result(result))?;
             }
             FromWorker::Failed(ticket, failure) => {
                 self.answered(now, worker, ticket, Ending::Failed(failure))?;

@@ -13,6 +13,7 @@ use super::hearing::Fault;
 use super::outcome::{self, InitializerFailure};
 use super::state::{Job, State};
 use super::{Pool, membership};
+use crate::codec::Parcel;
 use crate::config::Settings;
 use crate::id::{Ticket, WorkerId};
 use crate::wire::message::CallFailure;
@@ -36,7 +37,7 @@ impl State {
         &mut self,
         now: Instant,
         worker: WorkerId,
-        answer: Result<Vec<u8>, CallFailure>,
+        answer: Result<Parcel, CallFailure>,
         settings: &Settings,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
@@ -45,7 +46,7 @@ impl State {
         }
         let initializer = settings.initializer.as_ref();
         match answer {
-            Ok(result) if initializer.is_some_and(|it| it.is_success(&result)) => {
+            Ok(result) if initializer.is_some_and(|it| it.is_success(&result.bytes)) => {
                 self.note_ready(now, worker);
             }
             Ok(result) => self.jobs.push(Job::Judge { worker, result }),
@@ -63,7 +64,7 @@ impl State {
 }
 
 /// Has a result judged that is not the one of success, by the thread that comes back.
-pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Vec<u8>) -> Option<JoinHandle<()>> {
+pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Parcel) -> Option<JoinHandle<()>> {
     let judging = Arc::clone(pool);
     let body = move || {
         membership::become_own_of(judging.id);

@@ -104,9 +104,9 @@ impl Link {
         Ok(ticket)
     }
 
-    /// Writes a call into the lane. False if it is too long for that.
+    /// Writes a call into the lane. False if it is too long for that, or has descriptors.
     fn write(&mut self, ticket: Ticket, task: &str, args: &CallArgs) -> bool {
-        if args.len() > limits::LETTER_BYTES {
+        if args.len() > limits::LETTER_BYTES || !args.attachments().is_empty() {
             self.lane.write_on_stream(ticket);
             return false;
         }

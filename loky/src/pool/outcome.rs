@@ -1,14 +1,18 @@
 //! What a call's end is in words: from the scheduler's verdicts and the workers' failures to errors.
 
+use std::io;
+
+use crate::codec::Parcel;
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
 use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
+use crate::sys::hint;
 use crate::wire::message::CallFailure;
 
 /// How a call has ended, as it is known under the pool's lock; the words are made without it.
 #[derive(Debug)]
 pub(super) enum Ending {
-    Result(Vec<u8>),
+    Result(Parcel),
     Failed(CallFailure),
     Judged(Verdict, Attribution),
 }
@@ -41,6 +45,7 @@ impl Ending {
             Self::Failed(CallFailure::DecodeArgs(_)) => ErrorKind::DecodeArgs,
             Self::Failed(CallFailure::EncodeResult(_)) => ErrorKind::EncodeResult,
             Self::Failed(CallFailure::UnknownTask) => ErrorKind::UnknownTask,
+            Self::Failed(CallFailure::ArgsCutOff | CallFailure::ResultCutOff) => ErrorKind::Io,
             Self::Judged(Verdict::Cancelled, _) => ErrorKind::Cancelled,
             Self::Judged(Verdict::Terminated { .. }, _) => ErrorKind::TerminatedWorker,
             Self::Judged(Verdict::ShutDown, _) => ErrorKind::ShutdownExecutor,
@@ -52,7 +57,7 @@ impl Ending {
     pub(super) fn into_outcome(self, task: &'static str) -> Outcome {
         let kind = self.error_kind();
         let outcome = match self {
-            Self::Result(bytes) => Ok(bytes.into()),
+            Self::Result(parcel) => Ok(parcel.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
             Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
         };
@@ -125,8 +130,21 @@ pub(super) fn initializer_failure(failure: CallFailure) -> InitializerFailure {
             format!("returned a result that cannot be encoded: {text}")
         }
         CallFailure::UnknownTask => "is no task that the worker's program knows".to_owned(),
+        CallFailure::ArgsCutOff => format!(
+            "got shared memory for which the worker has no descriptors left{}",
+            hint(&too_many_descriptors())
+        ),
+        CallFailure::ResultCutOff => format!(
+            "returned shared memory for which this process has no descriptors left{}",
+            hint(&too_many_descriptors())
+        ),
     };
     InitializerFailure { what, panic }
+}
+
+/// What the system would have said, which says no more of it than that something is missing.
+fn too_many_descriptors() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
 }
 
 fn panicked(report: &PanicReport) -> String {
@@ -159,6 +177,22 @@ fn failed(task: &'static str, failure: CallFailure) -> Error {
                  (`use that_crate as _;`)"
             ),
         ),
+        CallFailure::ArgsCutOff => {
+            let error = too_many_descriptors();
+            let limit = hint(&error);
+            let message = format!(
+                "the worker has no descriptors left for the shared memory in the arguments of `{task}`{limit}"
+            );
+            Error::io(ErrorKind::Io, &message, error)
+        }
+        CallFailure::ResultCutOff => {
+            let error = too_many_descriptors();
+            let limit = hint(&error);
+            let message = format!(
+                "this process has no descriptors left for the shared memory in the result of `{task}`{limit}"
+            );
+            Error::io(ErrorKind::Io, &message, error).with_execution(Execution::Finished)
+        }
     };
     error.with_task(task)
 }

@@ -9,6 +9,7 @@ use super::events::Events;
 use super::link::{Link, Source};
 use super::outcome::{Attribution, Ending};
 use crate::calls::{CallIds, CallMap};
+use crate::codec::Parcel;
 use crate::error::Error;
 use crate::future::slot::{Audience, Callback, Promise, Slot};
 use crate::future::{Cancelled, DriverRef};
@@ -77,6 +78,8 @@ pub(super) struct Ended {
     promise: Promise,
     ending: Ending,
     worker_pid: Option<u32>,
+    /// To be dropped without the lock: much memory may go with it.
+    args: CallArgs,
 }
 
 /// What takes time and is left to the driver, in this order.
@@ -89,7 +92,7 @@ pub(super) enum Job {
     /// Find out what the initializer has returned.
     Judge {
         worker: WorkerId,
-        result: Vec<u8>,
+        result: Parcel,
     },
     Retire {
         worker: WorkerId,
@@ -191,12 +194,13 @@ impl Decided {
     /// be run where they belong.
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
         let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
-        for Ended { promise, ending, worker_pid } in self.ended {
+        for Ended { promise, ending, worker_pid, args } in self.ended {
             let outcome = ending.into_outcome(promise.task());
             if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
                 callbacks.extend(audience.take_callbacks());
                 audiences.push(audience);
             }
+            drop(args);
         }
         (callbacks, audiences)
     }
@@ -264,9 +268,9 @@ impl State {
                 Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, sleeper, at, .. } = pending;
+            let Pending { promise, args, sleeper, at, .. } = pending;
             self.wake_sleeper(sleeper, at);
-            self.decided.ended.push(Ended { promise, ending, worker_pid });
+            self.decided.ended.push(Ended { promise, ending, worker_pid, args });
         }
     }
 

@@ -39,12 +39,13 @@ pub(crate) fn wake(word: &AtomicU64) {
 mod tests {
     use super::*;
     use crate::sys::shared_words::SharedWords;
+    use std::os::fd::AsFd;
     use std::sync::atomic::Ordering;
 
     #[test]
     fn another_mapping_wakes_who_sleeps() {
         let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
-        let theirs = SharedWords::open(&fd, 8).unwrap();
+        let theirs = SharedWords::open(fd.as_fd(), 8).unwrap();
         wait(&ours.words()[1], 5, None); // It is not 5.
         ours.words()[1].store(7 << 32 | 5, Ordering::Relaxed);
         wait(&ours.words()[1], 5, Some(Duration::from_millis(1)));

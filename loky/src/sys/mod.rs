@@ -1,9 +1,10 @@
 //! The operating system behind owned, typed values. All unsafe code of the crate that is about the system lies here.
 //!
 //! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two processes share
-//! ([`shared_words`]) and sleep on ([`futex`]), [`child`] processes and what hangs below them ([`tree`]), what a process puts
-//! right in itself when it starts as a worker ([`startup`], [`signals`], [`init_array`]), and what a process knows of itself
-//! ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here knows what the bytes mean.
+//! ([`shared_words`]) and sleep on ([`futex`]), or hand on to one another ([`segment`], filled with plain values: [`pod`]),
+//! [`child`] processes and what hangs below them ([`tree`]), what a process puts right in itself when it starts as a worker
+//! ([`startup`], [`signals`], [`init_array`]), and what a process knows of itself ([`image`], [`memory`], [`cpu`],
+//! [`fork_guard`]). Nothing here knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
 
 pub(crate) mod child;
@@ -14,8 +15,10 @@ pub(crate) mod image;
 pub(crate) mod init_array;
 pub(crate) mod memory;
 pub(crate) mod no_fork;
+pub(crate) mod pod;
 pub(crate) mod poll;
 pub(crate) mod reserve;
+pub(crate) mod segment;
 pub(crate) mod shared_words;
 pub(crate) mod signals;
 pub(crate) mod socket;
@@ -44,7 +47,14 @@ fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM | libc::ENOBUFS)
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::EAGAIN
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::ETOOMANYREFS
+        )
     )
 }
 

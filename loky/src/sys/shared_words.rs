@@ -12,7 +12,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::AtomicU64;
@@ -41,11 +41,11 @@ impl SharedWords {
         let fd = super::above_stdio(rustix::fs::memfd_create(name, flags)?)?;
         rustix::fs::ftruncate(&fd, bytes(words) as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
-        Ok((Self::map(&fd, words)?, fd))
+        Ok((Self::map(fd.as_fd(), words)?, fd))
     }
 
     /// What another process has created with so many words.
-    pub(crate) fn open(fd: &OwnedFd, words: usize) -> io::Result<Self> {
+    pub(crate) fn open(fd: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
         let length = rustix::fs::fstat(fd)?.st_size;
         if u64::try_from(length) != Ok(bytes(words) as u64) {
             return Err(io::Error::new(
@@ -59,18 +59,11 @@ impl SharedWords {
         Self::map(fd, words)
     }
 
-    fn map(fd: &OwnedFd, words: usize) -> io::Result<Self> {
+    fn map(fd: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping, placed by the kernel, overlaps nothing.
         let first = unsafe {
-            rustix::mm::mmap(
-                ptr::null_mut(),
-                bytes(words),
-                protection,
-                MapFlags::SHARED,
-                fd.as_fd(),
-                0,
-            )
+            rustix::mm::mmap(ptr::null_mut(), bytes(words), protection, MapFlags::SHARED, fd, 0)
         }?;
         let first = NonNull::new(first.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { first, words })
@@ -102,7 +95,7 @@ mod tests {
     #[test]
     fn both_sides_see_the_same_words() {
         let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
-        let theirs = SharedWords::open(&fd, 8).unwrap();
+        let theirs = SharedWords::open(fd.as_fd(), 8).unwrap();
         ours.words()[7].store(7, Ordering::Relaxed);
         assert_eq!(theirs.words()[7].load(Ordering::Relaxed), 7);
         assert_eq!(theirs.words().len(), 8);
@@ -112,9 +105,9 @@ mod tests {
     fn what_could_be_cut_off_is_not_mapped() {
         let (_ours, fd) = SharedWords::create("loky-test", 8).unwrap();
         assert!(rustix::fs::ftruncate(&fd, 0).is_err(), "it is sealed");
-        assert!(SharedWords::open(&fd, 9).is_err(), "another size");
+        assert!(SharedWords::open(fd.as_fd(), 9).is_err(), "another size");
         let open = rustix::fs::memfd_create("loky-test", MemfdFlags::CLOEXEC).unwrap();
         rustix::fs::ftruncate(&open, 64).unwrap();
-        assert!(SharedWords::open(&open, 8).is_err(), "without seals");
+        assert!(SharedWords::open(open.as_fd(), 8).is_err(), "without seals");
     }
 }

@@ -5,9 +5,30 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
+
+use crate::limits::BATCH;
+
+/// The room for the descriptors of one write, beside its bytes.
+const BATCH_SPACE: usize = rustix::cmsg_space!(ScmRights(BATCH));
+
+/// The descriptors that came with the bytes of one read. They were sent by one write: a read ends where the bytes of such a write
+/// end, and has its descriptors also if it ends before.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) fds: Vec<OwnedFd>,
+    /// Whether there were more, for which this process has no room. These are the first ones.
+    pub(crate) is_cut_off: bool,
+}
+
+impl Batch {
+    /// Whether there was nothing.
+    pub(crate) fn is_none(&self) -> bool {
+        self.fds.is_empty() && !self.is_cut_off
+    }
+}
 
 /// One end of a pair. Closed on exec, and never one of the standard descriptors.
 #[derive(Debug)]
@@ -46,32 +67,25 @@ impl Socket {
         Ok(rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, bytes, flags))?)
     }
 
-    /// Writes what fits now, and a descriptor with it.
-    pub(crate) fn try_send_with(&self, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let fds = [fd];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    /// Writes what fits now, and these descriptors with it: all of them, if anything is written.
+    pub(crate) fn try_send_with(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.sendmsg(bytes, fds, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+    }
+
+    /// As [`try_send_with`](Self::try_send_with), waiting for room.
+    pub(crate) fn send_with(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.sendmsg(bytes, fds, SendFlags::NOSIGNAL)
+    }
+
+    fn sendmsg(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); BATCH_SPACE];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        if !control.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         Ok(rustix::io::retry_on_intr(|| {
             rustix::net::sendmsg(&self.fd, &[IoSlice::new(bytes)], &mut control, flags)
         })?)
-    }
-
-    /// Reads what is there, waiting for the first byte, and the descriptor that came with it, if any. 0 is the end.
-    pub(crate) fn recv_with_fd(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
-            let flags = RecvFlags::CMSG_CLOEXEC;
-            rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buffer)], &mut control, flags)
-        })?;
-        let fds = control.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        });
-        let fd = fds.flatten().next();
-        Ok((received.bytes, fd))
     }
 
     /// Writes all of it, however long the other side takes.
@@ -86,19 +100,34 @@ impl Socket {
     }
 
     /// Reads what is there, waiting for the first byte. 0 is the end.
-    pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv_with(buffer, RecvFlags::empty())
+    pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<(usize, Batch)> {
+        self.recvmsg(buffer, RecvFlags::CMSG_CLOEXEC)
     }
 
     /// Reads what is there now. `WouldBlock` if nothing is; 0 is the end.
-    pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv_with(buffer, RecvFlags::DONTWAIT)
+    pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<(usize, Batch)> {
+        self.recvmsg(buffer, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
     }
 
-    fn recv_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-        let (read, _) =
-            rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *buffer, flags))?;
-        Ok(read)
+    fn recvmsg(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<(usize, Batch)> {
+        let mut space = [MaybeUninit::uninit(); BATCH_SPACE];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buffer)], &mut control, flags)
+        })?;
+        let is_cut_off = received.flags.contains(ReturnFlags::CTRUNC);
+        let mut batch = Batch { fds: Vec::new(), is_cut_off };
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                for fd in fds {
+                    match super::above_stdio(fd) {
+                        Ok(fd) => batch.fds.push(fd),
+                        Err(_) => batch.is_cut_off = true,
+                    }
+                }
+            }
+        }
+        Ok((received.bytes, batch))
     }
 
     /// Ends both directions: the other side is told of a hang-up.
@@ -140,27 +169,48 @@ mod tests {
         a.send_all(b"abc").unwrap();
         a.finish_sending();
         let mut buffer = [0; 8];
-        assert_eq!(b.recv(&mut buffer).unwrap(), 3);
-        assert_eq!(b.recv(&mut buffer).unwrap(), 0);
+        assert_eq!(b.recv(&mut buffer).unwrap().0, 3);
+        assert_eq!(b.recv(&mut buffer).unwrap().0, 0);
         b.send_all(b"d").unwrap();
-        assert_eq!(a.try_recv(&mut buffer).unwrap(), 1);
+        assert_eq!(a.try_recv(&mut buffer).unwrap().0, 1);
         assert_eq!(a.try_recv(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn a_descriptor_travels_with_bytes() {
+    fn descriptors_travel_with_bytes() {
         let (a, b) = Socket::pair().unwrap();
         let (c, d) = Socket::pair().unwrap();
-        a.try_send_with(b"abc", d.as_fd()).unwrap();
+        a.send_all(b"before").unwrap();
+        assert_eq!(a.try_send_with(b"abc", &[d.as_fd(); BATCH]).unwrap(), 3);
         a.send_all(b"def").unwrap();
-        let mut buffer = [0; 3];
-        let (read, fd) = b.recv_with_fd(&mut buffer).unwrap();
-        assert_eq!((read, &buffer), (3, b"abc"));
-        let copy = Socket::from_fd(fd.unwrap());
-        assert_eq!(copy.inode().unwrap(), d.inode().unwrap());
-        copy.send_all(b"x").unwrap();
-        assert_eq!(c.recv(&mut buffer).unwrap(), 1);
-        assert!(b.recv_with_fd(&mut buffer).unwrap().1.is_none());
+        assert!(
+            a.try_send_with(b"x", &[d.as_fd(); BATCH + 1]).is_err(),
+            "more than the kernel takes"
+        );
+        let mut buffer = [0; 64];
+        let (read, Batch { fds, is_cut_off }) = b.recv(&mut buffer).unwrap();
+        assert_eq!((&buffer[..read], is_cut_off), (&b"beforeabc"[..], false), "up to these bytes");
+        assert_eq!(fds.len(), BATCH);
+        for fd in fds {
+            let copy = Socket::from_fd(fd);
+            assert_eq!(copy.inode().unwrap(), d.inode().unwrap());
+            copy.send_all(b"x").unwrap();
+        }
+        assert_eq!(c.recv(&mut [0; 1000]).unwrap().0, BATCH);
+        let (read, batch) = b.recv(&mut buffer).unwrap();
+        assert!(read == 3 && batch.is_none());
+    }
+
+    #[test]
+    fn descriptors_come_with_the_first_of_their_bytes() {
+        let (a, b) = Socket::pair().unwrap();
+        a.send_with(b"abc", &[a.as_fd()]).unwrap();
+        a.send_with(b"def", &[a.as_fd(), a.as_fd()]).unwrap();
+        let read = |bytes: usize| {
+            let (read, batch) = b.try_recv(&mut [0; 64][..bytes]).unwrap();
+            (read, batch.fds.len())
+        };
+        assert_eq!([read(2), read(64)], [(2, 1), (4, 2)]);
     }
 
     #[test]
@@ -172,8 +222,8 @@ mod tests {
         assert!(b.send_all(b"too late").is_err());
         drop(b);
         let mut buffer = [0; 16];
-        assert_eq!(a.try_recv(&mut buffer).unwrap(), 10);
-        assert!(matches!(a.try_recv(&mut buffer), Ok(0) | Err(_)));
+        assert_eq!(a.try_recv(&mut buffer).unwrap().0, 10);
+        assert!(matches!(a.try_recv(&mut buffer), Ok((0, _)) | Err(_)));
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! The arguments of one call as bytes: put in one after another by the caller, taken out in the same order by the worker.
 
-use crate::codec::{self, CodecError, Witness};
+use crate::codec::{self, Attachments, CodecError, Parcel, Witness};
 
 /// The arguments of one call, one encoded value after the other.
 #[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct EncodedArgs {
-    bytes: Vec<u8>,
+    parcel: Parcel,
 }
 
 impl EncodedArgs {
-    /// To be appended to `bytes`.
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+    /// To be appended to `parcel`.
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Self { parcel }
     }
 
     /// Appends one argument.
@@ -20,11 +20,11 @@ impl EncodedArgs {
     /// # Errors
     /// What serde says.
     pub fn put<T>(&mut self, witness: Witness<T>, value: &T) -> Result<(), CodecError> {
-        witness.encode(value, &mut self.bytes)
+        witness.encode(value, &mut self.parcel)
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub(crate) fn into_parcel(self) -> Parcel {
+        self.parcel
     }
 }
 
@@ -33,11 +33,12 @@ impl EncodedArgs {
 #[derive(Debug)]
 pub struct Arguments<'a> {
     rest: &'a [u8],
+    attachments: Attachments,
 }
 
 impl<'a> Arguments<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+    pub(crate) fn new(bytes: &'a [u8], attachments: Attachments) -> Self {
+        Self { rest: bytes, attachments }
     }
 
     /// Takes the next argument.
@@ -45,10 +46,10 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// What serde says.
     pub fn take<T>(&mut self, witness: Witness<T>) -> Result<T, CodecError> {
-        witness.decode(&mut self.rest)
+        witness.decode(&mut self.rest, &self.attachments)
     }
 
-    /// Nothing may be left when all were taken.
+    /// Nothing may be left when all were taken. What came beside them is the values' own from here on.
     pub(crate) fn finish(self) -> Result<(), CodecError> {
         codec::at_end(self.rest)
     }

@@ -17,7 +17,7 @@ pub use self::arguments::{Arguments, EncodedArgs};
 pub use self::entry::{Item, TaskEntry, TaskOptions, item_of};
 pub use self::run::{Failure, Ran, Run};
 
-use crate::codec::{self, CodecError, Witness, output};
+use crate::codec::{self, CodecError, Parcel, Witness, output};
 
 type Encode<Args> = fn(&Args, &mut EncodedArgs) -> Result<(), CodecError>;
 
@@ -63,10 +63,10 @@ impl<Args, R> Task<Args, R> {
     }
 
     /// Appends the encoded arguments to `out`.
-    pub(crate) fn encode(&self, args: &Args, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    pub(crate) fn encode(&self, args: &Args, out: &mut Parcel) -> Result<(), CodecError> {
         let mut encoded = EncodedArgs::new(std::mem::take(out));
         (self.encode)(args, &mut encoded)?;
-        *out = encoded.into_bytes();
+        *out = encoded.into_parcel();
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Arguments;
-use crate::codec::{CodecError, Witness};
+use crate::codec::{Attachments, CodecError, Parcel, Witness};
 use crate::unwind::PanicPayload;
 
 /// One call to be run: its encoded arguments, and where its encoded result goes.
@@ -11,7 +11,8 @@ use crate::unwind::PanicPayload;
 #[derive(Debug)]
 pub struct Run<'a> {
     args: &'a [u8],
-    result: &'a mut Vec<u8>,
+    attachments: Attachments,
+    result: &'a mut Parcel,
 }
 
 /// What came of running a call. Its result lies where [`Run`] was told to put it.
@@ -31,8 +32,8 @@ pub enum Failure {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(args: &'a [u8], result: &'a mut Vec<u8>) -> Self {
-        Self { args, result }
+    pub(crate) fn new(args: &'a [u8], attachments: Attachments, result: &'a mut Parcel) -> Self {
+        Self { args, attachments, result }
     }
 
     /// Runs `body` on what `decode` takes from the arguments.
@@ -45,10 +46,10 @@ impl<'a> Run<'a> {
         body: impl FnOnce(A) -> R,
         output: Witness<R>,
     ) -> Ran {
-        let Self { args, result } = self;
+        let Self { args, attachments, result } = self;
         // The drop of what was decoded, and of the result, is the user's code too.
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let mut arguments = Arguments::new(args);
+            let mut arguments = Arguments::new(args, attachments);
             let decoded = decode(&mut arguments)
                 .and_then(|decoded| arguments.finish().map(|()| decoded))
                 .map_err(Failure::DecodeArgs)?;

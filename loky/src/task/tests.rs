@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::argument;
+use crate::codec::{Attachments, argument};
 use crate::unwind;
 use std::sync::OnceLock;
 
@@ -9,15 +9,16 @@ fn run<A, R>(
     input: Witness<A>,
     out: Witness<R>,
 ) -> (Ran, Vec<u8>) {
-    let mut result = Vec::new();
-    let ran = Run::new(args, &mut result).task(|args| args.take(input), body, out);
-    (ran, result)
+    let mut result = Parcel::default();
+    let run = Run::new(args, Attachments::new(), &mut result);
+    let ran = run.task(|args| args.take(input), body, out);
+    (ran, result.bytes)
 }
 
 fn encoded<T>(witness: Witness<T>, value: &T) -> Vec<u8> {
     let mut args = EncodedArgs::default();
     args.put(witness, value).unwrap();
-    args.into_bytes()
+    args.into_parcel().bytes
 }
 
 #[test]
@@ -25,7 +26,7 @@ fn a_value_goes_in_and_a_value_comes_out() {
     let args = encoded(argument::<u64>(), &20);
     let (ran, bytes) = run(&args, |x: u64| x + 1, argument(), output());
     ran.unwrap();
-    assert_eq!(output::<u64>().decode_all(&bytes), Ok(21));
+    assert_eq!(output::<u64>().decode_all(&bytes, &Attachments::new()), Ok(21));
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::WorkerEnd;
 use super::page::Page;
 use super::slots::Claim;
+use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
-use crate::wire::frame::{Decoder, Frame};
+use crate::sys::socket::Batch;
+use crate::wire::frame::{CutOff, Decoder, Frame};
 use crate::wire::message::FromWorker;
 
 /// A worker's end that was told everything beforehand.
@@ -29,6 +31,11 @@ impl Memory {
         }
         let told = std::iter::from_fn(|| decoder.next_frame()).collect();
         Self { told, said: Decoder::default(), page: Some(page), opened: None }
+    }
+
+    /// The frame of this number has brought these descriptors.
+    pub(crate) fn attach(&mut self, number: usize, attachments: Result<Attachments, CutOff>) {
+        self.told[number].attachments = attachments;
     }
 
     /// What the worker has said.
@@ -59,14 +66,23 @@ impl WorkerEnd for Memory {
         Ok(claim)
     }
 
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &[u8]) -> io::Result<()> {
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()> {
         if let Some(page) = &self.opened {
             page.done(ticket, ran);
         }
-        self.send(frame)
+        self.send_parcel(frame)
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+    }
+
+    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+        let attachments = frame.attachments.as_slice().iter();
+        let fds = attachments.map(|attachment| attachment.fd().try_clone_to_owned());
+        let batch = Batch { fds: fds.collect::<Result<_, _>>()?, is_cut_off: false };
+        self.said
+            .feed_with(batch, &frame.bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Each worker has a channel of its own: one that dies, hangs or writes rubbish hurts nobody else. It is a [`stream`] socket,
 //! and a [`page`] of memory that both sides have mapped. In the page lie the [`slots`], by which the two sides agree on who has a
-//! call, and the [`lane`], through which short calls and answers go; the stream carries what is long, what is no call, and
-//! descriptors, and its end is the news of a death. The pool's end never blocks when it writes, and when it reads only where it
-//! says so; the worker's end ([`WorkerEnd`], [`worker_end`]) has nothing else to do and does. What the frames mean is not known
-//! here. Tested in `tests.rs`.
+//! call, and the [`lane`], through which short calls and answers go; the stream carries what is long, what has descriptors
+//! ([`batches`]), and what is no call, and its end is the news of a death. The pool's end never blocks when it writes, and when it
+//! reads only where it says so; the worker's end ([`WorkerEnd`], [`worker_end`]) has nothing else to do and does. What the frames
+//! mean is not known here. Tested in `tests.rs`.
 
+mod batches;
 pub(crate) mod lane;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -18,10 +19,10 @@ mod tests;
 pub(crate) mod worker_end;
 
 use std::io;
-
 use std::time::Duration;
 
 use self::slots::Claim;
+use crate::codec::Parcel;
 use crate::id::Ticket;
 use crate::wire::frame::Frame;
 
@@ -36,9 +37,12 @@ pub(crate) trait WorkerEnd {
     /// Whether the call that was received last may run.
     fn claim(&mut self, ticket: Ticket) -> io::Result<Claim>;
 
-    /// Sends the answer of a call that was claimed, and has run for so long: one whole frame.
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &[u8]) -> io::Result<()>;
+    /// Sends the answer of a call that was claimed, and has run for so long: one whole frame, and what travels beside it.
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()>;
 
     /// Sends one whole frame that is no answer of a call.
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
+
+    /// The same with what travels beside it.
+    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()>;
 }

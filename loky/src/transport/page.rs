@@ -18,7 +18,7 @@
 //! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lane::sleep::{PoolSleep, WorkerSleep};
@@ -67,7 +67,7 @@ pub(crate) struct Page {
 pub(crate) enum Letter {
     /// A frame of this kind, whose body lies here.
     Here { kind: u8, length: usize },
-    /// It is too long, and comes over the stream.
+    /// It is too long, or has descriptors, and comes over the stream.
     OnStream,
 }
 
@@ -104,7 +104,7 @@ impl Page {
     }
 
     /// The one that a pool has created.
-    pub(crate) fn open(fd: &OwnedFd) -> io::Result<Self> {
+    pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { words: SharedWords::open(fd, WORDS)?, disturbances: AtomicU64::new(0) })
     }
 
@@ -213,11 +213,12 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn letters_of_any_length_arrive() {
         let (ours, fd) = Page::create().unwrap();
-        let theirs = Page::open(&fd).unwrap();
+        let theirs = Page::open(fd.as_fd()).unwrap();
         let lengths =
             [0, 1, 7, 8, 9, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 5000, LETTER_BYTES];
         for (slot, length) in lengths.into_iter().enumerate() {

@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread;
 
+use super::batches::send_next;
+use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
 use crate::limits;
-use crate::sys::socket::Socket;
+use crate::sys::is_shortage;
+use crate::sys::socket::{Batch, Socket};
 use crate::wire::args::CallArgs;
-use crate::wire::frame::{Decoder, Frame};
+use crate::wire::frame::{self, Decoder, Frame};
 use crate::wire::{WireError, message};
 
 /// What is still to be written to a worker. Writes never block: what does not fit into the channel stays here until there is
@@ -22,6 +25,8 @@ pub(crate) struct Outbox {
     written: usize,
     /// Room for the next frames that are put together.
     spare: Vec<u8>,
+    /// Whether it is the system that had no room, rather than the channel.
+    is_held_up: bool,
 }
 
 /// Some of the bytes that are to be written.
@@ -31,29 +36,65 @@ enum Piece {
     Gathered(Vec<u8>),
     /// The rest of a frame, too long to be copied.
     Shared(Arc<Vec<u8>>),
+    /// A frame, or so much of its beginning that all its descriptors can go with it.
+    Attached(Vec<u8>, Attachments),
+    /// The rest of such a frame: the arguments from here on.
+    Rest(Arc<Parcel>, usize),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Gathered(bytes) => bytes,
+            Self::Gathered(bytes) | Self::Attached(bytes, _) => bytes,
             Self::Shared(args) => args,
+            Self::Rest(args, from) => &args.bytes[*from..],
         }
+    }
+
+    /// Writes what fits now, behind what is written.
+    fn send(&self, socket: &Socket, written: usize) -> io::Result<usize> {
+        let bytes = self.bytes();
+        if let Self::Attached(_, attachments) = self
+            && let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
+                socket.try_send_with(bytes, fds)
+            })
+        {
+            return sent;
+        }
+        socket.try_send(&bytes[written..])
     }
 }
 
 impl Outbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, pieces: VecDeque::new(), written: 0, spare: Vec::new() }
+        let (pieces, spare) = (VecDeque::new(), Vec::new());
+        Self { socket, pieces, written: 0, spare, is_held_up: false }
     }
 
     /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
     pub(crate) fn push(&mut self, ticket: Ticket, task: &str, args: &CallArgs) {
+        if let CallArgs::Attached(args) = args {
+            return self.push_attached(ticket, task, args);
+        }
         let gathered = self.gathered();
         message::begin_call(gathered, ticket, task, args.len());
-        match args {
-            CallArgs::Shared(args) => self.pieces.push_back(Piece::Shared(Arc::clone(args))),
-            CallArgs::Short { .. } | CallArgs::Copied(_) => gathered.extend_from_slice(args),
+        if let CallArgs::Shared(args) = args {
+            self.pieces.push_back(Piece::Shared(Arc::clone(args)));
+        } else {
+            gathered.extend_from_slice(args);
+        }
+    }
+
+    fn push_attached(&mut self, ticket: Ticket, task: &str, args: &Arc<Parcel>) {
+        let Parcel { bytes, attachments } = &**args;
+        let copied = bytes.len().min(limits::GATHER_BYTES);
+        let mut beginning = Vec::new();
+        message::begin_call(&mut beginning, ticket, task, bytes.len());
+        frame::set_descriptors(&mut beginning, attachments.count());
+        beginning.extend_from_slice(&bytes[..copied]);
+        self.pieces.push_back(Piece::Attached(beginning, attachments.clone()));
+        if copied < bytes.len() {
+            self.pieces.push_back(Piece::Rest(Arc::clone(args), copied));
         }
     }
 
@@ -75,23 +116,28 @@ impl Outbox {
     /// The worker takes nothing any more; its end of the channel is closed.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut turn = 0;
+        self.is_held_up = false;
         while let Some(piece) = self.pieces.front()
             && turn < limits::WRITE_TURN_BYTES
         {
-            let bytes = piece.bytes();
-            match self.socket.try_send(&bytes[self.written..]) {
+            let length = piece.bytes().len();
+            match piece.send(&self.socket, self.written) {
                 Ok(sent) => {
                     self.written += sent;
                     turn += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_shortage(&error) => {
+                    self.is_held_up = true;
+                    return Ok(());
+                }
                 Err(error) => {
                     self.pieces.clear();
                     self.written = 0;
                     return Err(error);
                 }
             }
-            if self.written == bytes.len() {
+            if self.written == length {
                 self.written = 0;
                 if let Some(Piece::Gathered(mut bytes)) = self.pieces.pop_front() {
                     bytes.clear();
@@ -105,6 +151,11 @@ impl Outbox {
     /// Whether something waits for room in the channel.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.pieces.is_empty()
+    }
+
+    /// Whether what waits is to be tried again after [`limits::NO_ROOM_PAUSE`], whatever poll(2) says of the channel.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up
     }
 }
 
@@ -148,9 +199,9 @@ impl Inbox {
             self.socket.try_recv(&mut self.buffer)
         };
         match received {
-            Ok(0) => Ok(Progress::Closed),
-            Ok(read) => {
-                self.decoder.feed(&self.buffer[..read])?;
+            Ok((0, _)) => Ok(Progress::Closed),
+            Ok((read, batch)) => {
+                self.decoder.feed_with(batch, &self.buffer[..read])?;
                 Ok(Progress::Open)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Open),
@@ -174,9 +225,8 @@ pub(crate) struct WorkerStream {
     socket: Arc<Socket>,
     decoder: Decoder,
     buffer: Box<[u8]>,
-    /// What came with the first bytes.
-    page: Option<OwnedFd>,
-    /// Whether a descriptor may still come.
+    /// What came with the first frame.
+    page: Option<Attachments>,
     is_new: bool,
 }
 
@@ -186,26 +236,19 @@ impl WorkerStream {
         Self { socket, decoder: Decoder::default(), buffer, page: None, is_new: true }
     }
 
-    fn read(&mut self) -> io::Result<usize> {
-        if !self.is_new {
-            return self.socket.recv(&mut self.buffer);
-        }
-        self.is_new = false;
-        let (read, fd) = self.socket.recv_with_fd(&mut self.buffer)?;
-        self.page = fd;
-        Ok(read)
-    }
-
     /// Waits for the next frame, and puts it into `frame`. False at the end.
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> io::Result<bool> {
         loop {
             if let Some(next) = self.decoder.next_frame() {
                 *frame = next;
+                if std::mem::take(&mut self.is_new) {
+                    self.page = frame.attachments.clone().ok();
+                }
                 return Ok(true);
             }
-            match self.read()? {
-                0 => return Ok(false),
-                read => self.feed(read)?,
+            match self.socket.recv(&mut self.buffer)? {
+                (0, _) => return Ok(false),
+                (read, batch) => self.feed(read, batch)?,
             }
         }
     }
@@ -215,15 +258,18 @@ impl WorkerStream {
         if !self.decoder.has_begun() {
             match self.socket.try_recv(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Ok(0) => return Ok(Some(false)),
-                read => self.feed(read?)?,
+                Ok((0, _)) => return Ok(Some(false)),
+                received => {
+                    let (read, batch) = received?;
+                    self.feed(read, batch)?;
+                }
             }
         }
         self.receive(frame).map(Some)
     }
 
-    fn feed(&mut self, read: usize) -> io::Result<()> {
-        let fed = self.decoder.feed(&self.buffer[..read]);
+    fn feed(&mut self, read: usize, batch: Batch) -> io::Result<()> {
+        let fed = self.decoder.feed_with(batch, &self.buffer[..read]);
         fed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }
 
@@ -232,13 +278,30 @@ impl WorkerStream {
         self.socket.send_all(frame)
     }
 
+    /// The same with what travels beside it.
+    pub(crate) fn send_parcel(&self, frame: &Parcel) -> io::Result<()> {
+        let Parcel { bytes, attachments } = frame;
+        let mut written = 0;
+        while let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
+            self.socket.send_with(bytes, fds)
+        }) {
+            match sent {
+                Ok(sent) => written += sent,
+                // Nothing tells when the others have received what is on its way to them.
+                Err(error) if is_shortage(&error) => thread::park_timeout(limits::NO_ROOM_PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
+        self.socket.send_all(&bytes[written..])
+    }
+
     /// Sends one frame that is short, if there is room for it.
     pub(crate) fn try_send(&self, frame: &[u8]) {
         let _ = self.socket.try_send(frame);
     }
 
-    /// The descriptor that has come with the first bytes.
-    pub(crate) fn take_fd(&mut self) -> Option<OwnedFd> {
+    /// What has come with the first frame.
+    pub(crate) fn take_page(&mut self) -> Option<Attachments> {
         self.page.take()
     }
 }

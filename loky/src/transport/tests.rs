@@ -1,16 +1,27 @@
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
 use super::stream::{Inbox, Outbox, Progress, WorkerStream};
 use super::*;
 use crate::id::Ticket;
+use crate::limits::BATCH;
 use crate::sys::socket::Socket;
-use crate::wire::message;
-use std::sync::Arc;
+use crate::wire::args::CallArgs;
+use crate::wire::frame::Frame;
+use crate::wire::message::{self, FromWorker, ToWorker};
+
+fn call_args(args: Vec<u8>) -> CallArgs {
+    Parcel::from(args).into()
+}
 
 #[test]
 fn what_does_not_fit_waits_and_arrives_whole() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
     let args: Vec<u8> = (0..4_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-    let mut push = |ticket, args: &[u8]| outbox.push(Ticket(ticket), "t", &args.to_vec().into());
+    let mut push =
+        |ticket, args: &[u8]| outbox.push(Ticket(ticket), "t", &call_args(args.to_vec()));
     push(6, &[]);
     push(7, &args);
     push(8, &[1]);
@@ -46,7 +57,7 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
     assert!(inbox.next_frame().is_none());
     assert!(inbox.is_inside_frame(), "twenty bytes of a header");
     let mut outbox = Outbox::new(ours);
-    outbox.push(Ticket(1), "t", &Vec::new().into());
+    outbox.push(Ticket(1), "t", &call_args(Vec::new()));
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }
 
@@ -54,11 +65,86 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
 fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
-    outbox.push(Ticket(1), "t", &vec![0; 4_000_000].into());
+    outbox.push(Ticket(1), "t", &call_args(vec![0; 4_000_000]));
     outbox.flush().unwrap();
     assert!(outbox.is_waiting(), "half of it");
     drop(theirs);
     assert!(outbox.flush().is_err());
-    outbox.push(Ticket(2), "t", &Vec::new().into());
+    outbox.push(Ticket(2), "t", &call_args(Vec::new()));
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
+}
+
+/// So many bytes with so many descriptors.
+fn parcel(n_bytes: usize, n_descriptors: usize) -> Parcel {
+    let fd = || OwnedFd::from(File::open("/dev/null").unwrap());
+    let attachments = std::iter::repeat_with(fd).take(n_descriptors).collect();
+    Parcel { bytes: vec![7; n_bytes], attachments }
+}
+
+/// How long arguments and results are, and how many descriptors they have.
+const PARCELS: [(usize, usize); 8] = [
+    (0, 0),
+    (10, 1),
+    (1_000_000, 1),
+    (10, BATCH),
+    (10, BATCH + 1),
+    (0, 3 * BATCH),
+    (1_000_000, 2 * BATCH + 1),
+    (10, 0),
+];
+
+#[test]
+fn descriptors_go_to_a_worker_with_their_frames() {
+    let (ours, theirs) = Socket::pair().unwrap();
+    let mut outbox = Outbox::new(Arc::new(ours));
+    for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
+        outbox.push(Ticket(ticket), "t", &parcel(n_bytes, n_descriptors).into());
+    }
+    let reader = std::thread::spawn(move || {
+        let mut end = WorkerStream::new(Arc::new(theirs));
+        PARCELS.map(|_| {
+            let mut frame = Frame::default();
+            assert!(end.receive(&mut frame).unwrap());
+            frame
+        })
+    });
+    while outbox.is_waiting() {
+        outbox.flush().unwrap();
+    }
+    let frames = reader.join().unwrap();
+    check(&frames, |frame| match ToWorker::parse(frame) {
+        Ok(ToWorker::Call { task: "t", args, .. }) => args,
+        other => panic!("{other:?}"),
+    });
+}
+
+#[test]
+fn descriptors_come_from_a_worker_with_their_frames() {
+    let (ours, theirs) = Socket::pair().unwrap();
+    let writer = std::thread::spawn(move || {
+        let end = WorkerStream::new(Arc::new(theirs));
+        for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
+            let Parcel { bytes, attachments } = parcel(n_bytes, n_descriptors);
+            let mut frame = Parcel { bytes: Vec::new(), attachments };
+            FromWorker::begin_result(&mut frame, Ticket(ticket));
+            frame.bytes.extend_from_slice(&bytes);
+            message::finish_result(&mut frame);
+            end.send_parcel(&frame).unwrap();
+        }
+    });
+    let mut inbox = Inbox::new(Arc::new(ours));
+    while inbox.receive(true) == Ok(Progress::Open) {}
+    writer.join().unwrap();
+    let frames: Vec<_> = std::iter::from_fn(|| inbox.next_frame()).collect();
+    check(&frames, |frame| &frame.body);
+}
+
+#[track_caller]
+fn check(frames: &[Frame], encoded: impl Fn(&Frame) -> &[u8]) {
+    assert_eq!(frames.len(), PARCELS.len());
+    for ((ticket, frame), (n_bytes, n_descriptors)) in (0..).zip(frames).zip(PARCELS) {
+        assert_eq!((frame.call, encoded(frame)), (ticket, &*vec![7; n_bytes]));
+        let attachments = frame.attachments.as_ref().unwrap();
+        assert_eq!(usize::from(attachments.count()), n_descriptors);
+    }
 }

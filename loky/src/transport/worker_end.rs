@@ -9,6 +9,7 @@ use super::lane::worker_side::{Next, WorkerLane};
 use super::page::{Letter, Page};
 use super::slots::{Claim, Contradiction};
 use super::stream::WorkerStream;
+use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
 use crate::sys::socket::Socket;
 use crate::wire::frame::{self, Frame};
@@ -67,6 +68,7 @@ impl WorkerEnd for WorkerChannel {
             Letter::Here { kind, length } => {
                 frame.kind = kind;
                 frame.call = ticket.0;
+                frame.attachments = Ok(Attachments::new());
                 frame.body.clear();
                 lane.read(ticket, length, &mut frame.body);
                 Ok(true)
@@ -76,7 +78,9 @@ impl WorkerEnd for WorkerChannel {
 
     fn open_page(&mut self, uses_lane: bool) -> io::Result<()> {
         // Nothing came, or this process had no descriptor left for it.
-        let page = Page::open(&self.stream.take_fd().ok_or(io::ErrorKind::NotFound)?)?;
+        let came = self.stream.take_page().ok_or(io::ErrorKind::NotFound)?;
+        let page = came.as_slice().first().ok_or(io::ErrorKind::NotFound)?;
+        let page = Page::open(page.fd())?;
         self.way = if uses_lane { Way::Lane(WorkerLane::new(page)) } else { Way::Stream(page) };
         Ok(())
     }
@@ -95,21 +99,26 @@ impl WorkerEnd for WorkerChannel {
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &[u8]) -> io::Result<()> {
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()> {
         match &mut self.way {
             Way::Closed => {}
             Way::Stream(page) => page.done(ticket, ran),
             Way::Lane(lane) => {
-                let letter = frame::parts(frame);
+                let is_letter = frame.attachments.is_empty();
+                let letter = is_letter.then(|| frame::parts(&frame.bytes));
                 if lane.answer(ticket, ran, letter, knock(&self.stream)) {
                     return Ok(());
                 }
             }
         }
-        self.stream.send(frame)
+        self.stream.send_parcel(frame)
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.stream.send(frame)
+    }
+
+    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+        self.stream.send_parcel(frame)
     }
 }

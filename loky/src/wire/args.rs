@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::codec::{Attachments, Parcel};
 use crate::limits;
 
 /// Arguments up to this length take no allocation. Two numbers fit.
@@ -19,13 +20,19 @@ pub(crate) enum CallArgs {
     Copied(Box<[u8]>),
     /// So long that what is written shares them.
     Shared(Arc<Vec<u8>>),
+    /// With what travels beside them.
+    Attached(Arc<Parcel>),
 }
 
 const _: () = assert!(size_of::<CallArgs>() == 24, "as long as a `Vec`");
 
 impl CallArgs {
     /// Takes all that is in `room`, which stays what it is, as far as that costs no copy of what is long.
-    pub(crate) fn take_from(room: &mut Vec<u8>) -> Self {
+    pub(crate) fn take_from(room: &mut Parcel) -> Self {
+        if !room.attachments.is_empty() {
+            return Self::Attached(Arc::new(std::mem::take(room)));
+        }
+        let room = &mut room.bytes;
         if room.len() > limits::GATHER_BYTES {
             return Self::Shared(Arc::new(std::mem::take(room)));
         }
@@ -40,11 +47,25 @@ impl CallArgs {
         room.clear();
         args
     }
+
+    /// What travels beside them.
+    pub(crate) fn attachments(&self) -> &Attachments {
+        static NONE: Attachments = Attachments::new();
+        match self {
+            Self::Short { .. } | Self::Copied(_) | Self::Shared(_) => &NONE,
+            Self::Attached(args) => &args.attachments,
+        }
+    }
+
+    /// The same as they were encoded.
+    pub(crate) fn to_parcel(&self) -> Parcel {
+        Parcel { bytes: self.to_vec(), attachments: self.attachments().clone() }
+    }
 }
 
-impl From<Vec<u8>> for CallArgs {
-    fn from(mut bytes: Vec<u8>) -> Self {
-        Self::take_from(&mut bytes)
+impl From<Parcel> for CallArgs {
+    fn from(mut args: Parcel) -> Self {
+        Self::take_from(&mut args)
     }
 }
 
@@ -56,6 +77,7 @@ impl Deref for CallArgs {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
             Self::Copied(bytes) => bytes,
             Self::Shared(bytes) => bytes,
+            Self::Attached(args) => &args.bytes,
         }
     }
 }
@@ -66,13 +88,25 @@ mod tests {
 
     #[test]
     fn bytes_of_any_length_stay_as_they_are() {
-        let mut room = Vec::new();
+        let mut room = Parcel::default();
         let lengths = [0, 1, SHORT_BYTES, SHORT_BYTES + 1, limits::GATHER_BYTES];
         for length in lengths.into_iter().chain([limits::GATHER_BYTES + 1]) {
             let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
-            room.extend_from_slice(&bytes);
-            assert_eq!(*CallArgs::take_from(&mut room), bytes);
-            assert!(room.is_empty(), "nothing is left for the next call");
+            room.bytes.extend_from_slice(&bytes);
+            let args = CallArgs::take_from(&mut room);
+            assert_eq!((&*args, args.attachments().is_empty()), (&*bytes, true));
+            assert!(room.bytes.is_empty(), "nothing is left for the next call");
         }
+    }
+
+    #[test]
+    fn what_travels_beside_them_stays_with_them() {
+        let fd = std::fs::File::open("/dev/null").unwrap().into();
+        let parcel = Parcel { bytes: vec![1, 2], attachments: [fd].into_iter().collect() };
+        let mut room = parcel.clone();
+        let args = CallArgs::take_from(&mut room);
+        assert_eq!((&*args, args.attachments()), (&[1, 2][..], &parcel.attachments));
+        assert_eq!(args.to_parcel(), parcel);
+        assert_eq!(room, Parcel::default(), "nothing is left for the next call");
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use super::WireError;
-use crate::limits;
+use crate::codec::Attachments;
+use crate::limits::{self, BATCH};
+use crate::sys::socket::Batch;
 
 /// The length of a header.
 pub(crate) const HEADER_BYTES: usize = 24;
@@ -11,13 +13,24 @@ pub(crate) const HEADER_BYTES: usize = 24;
 /// The first four bytes of every frame. Output that strays into a channel does not begin so.
 const MARK: [u8; 4] = *b"\xf5lky";
 
-/// One unit: what kind it is of, which call it is about (its ticket; 0 if none), and its body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One unit: what kind it is of, which call it is about (its ticket; 0 if none), its body, and what came beside that.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) call: u64,
     pub(crate) body: Vec<u8>,
+    pub(crate) attachments: Result<Attachments, CutOff>,
 }
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { kind: 0, call: 0, body: Vec::new(), attachments: Ok(Attachments::new()) }
+    }
+}
+
+/// Not all descriptors of a frame have arrived: this process has no room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutOff;
 
 /// Starts a frame in `out`; the body is to be appended, then [`finish`] called.
 pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, call: u64) {
@@ -43,12 +56,18 @@ pub(crate) fn finish_before(frame: &mut [u8], rest_bytes: usize) {
     frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
 }
 
+/// Says how many descriptors come with the frame that starts at the front of `frame`.
+pub(crate) fn set_descriptors(frame: &mut [u8], n_descriptors: u16) {
+    frame[6..8].copy_from_slice(&n_descriptors.to_le_bytes());
+}
+
 /// A parsed header.
 #[derive(Clone, Copy, Debug)]
 struct Header {
     kind: u8,
     call: u64,
     body_bytes: u64,
+    n_descriptors: u16,
 }
 
 impl Header {
@@ -58,10 +77,12 @@ impl Header {
             eight.copy_from_slice(&bytes[at..at + 8]);
             u64::from_le_bytes(eight)
         };
-        if bytes[..4] != MARK || bytes[5..8] != [0; 3] {
+        if bytes[..4] != MARK || bytes[5] != 0 {
             return Err(WireError("bytes that begin no message"));
         }
-        let header = Self { kind: bytes[4], call: number(8), body_bytes: number(16) };
+        let n_descriptors = u16::from_le_bytes([bytes[6], bytes[7]]);
+        let (call, body_bytes) = (number(8), number(16));
+        let header = Self { kind: bytes[4], call, body_bytes, n_descriptors };
         if header.body_bytes > limits::MAX_BODY_BYTES {
             return Err(WireError("a message that is longer than any may be"));
         }
@@ -69,14 +90,35 @@ impl Header {
     }
 }
 
+/// How many descriptors come with each write of so many in all.
+fn batches(n_descriptors: u16) -> impl ExactSizeIterator<Item = usize> {
+    let n = usize::from(n_descriptors);
+    (0..n.div_ceil(BATCH)).map(move |batch| BATCH.min(n - batch * BATCH))
+}
+
 /// Puts frames together from pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     header: [u8; HEADER_BYTES],
     header_filled: usize,
-    /// The frame whose body is being filled, and how long that is to be.
-    current: Option<(Frame, u64)>,
+    current: Option<Unfinished>,
+    /// What has come for frames that are not complete: mostly nothing.
+    #[expect(clippy::box_collection, reason = "decoders are passed around, and few ever have any")]
+    batches: Option<Box<VecDeque<Batch>>>,
     complete: VecDeque<Frame>,
+}
+
+/// A frame whose body is being filled.
+#[derive(Debug)]
+struct Unfinished {
+    header: Header,
+    body: Vec<u8>,
+}
+
+impl Unfinished {
+    fn missing_bytes(&self) -> u64 {
+        self.header.body_bytes - self.body.len() as u64
+    }
 }
 
 impl Decoder {
@@ -85,16 +127,35 @@ impl Decoder {
         while !piece.is_empty() {
             piece = match &mut self.current {
                 None => self.feed_header(piece)?,
-                Some((frame, body_bytes)) => {
-                    let missing = *body_bytes - frame.body.len() as u64;
-                    let taken = piece.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
-                    frame.body.extend_from_slice(&piece[..taken]);
-                    &piece[taken..]
+                Some(current) => {
+                    let missing = usize::try_from(current.missing_bytes()).unwrap_or(usize::MAX);
+                    let (taken, rest) = piece.split_at(piece.len().min(missing));
+                    current.body.extend_from_slice(taken);
+                    rest
                 }
             };
-            self.complete_current();
+            self.complete_current()?;
         }
-        Ok(())
+        self.check_batches()
+    }
+
+    /// As [`feed`](Self::feed), with the descriptors that came with one of these bytes.
+    pub(crate) fn feed_with(&mut self, batch: Batch, piece: &[u8]) -> Result<(), WireError> {
+        if !batch.is_none() {
+            self.batches.get_or_insert_default().push_back(batch);
+        }
+        self.feed(piece)
+    }
+
+    /// Nothing may be here that is not for the frame which has begun.
+    fn check_batches(&self) -> Result<(), WireError> {
+        let Some(here) = &self.batches else { return Ok(()) };
+        let due = match &self.current {
+            Some(current) => batches(current.header.n_descriptors).len(),
+            // It is not known how many there will be. With each byte at most one of them comes.
+            None => self.header_filled,
+        };
+        if here.len() > due { Err(UNASKED) } else { Ok(()) }
     }
 
     fn feed_header<'a>(&mut self, piece: &'a [u8]) -> Result<&'a [u8], WireError> {
@@ -103,21 +164,46 @@ impl Decoder {
         self.header_filled += taken;
         if self.header_filled == HEADER_BYTES {
             self.header_filled = 0;
-            let Header { kind, call, body_bytes } = Header::parse(&self.header)?;
-            let reserve =
-                limits::BODY_RESERVE_BYTES.min(usize::try_from(body_bytes).unwrap_or(usize::MAX));
-            let frame = Frame { kind, call, body: Vec::with_capacity(reserve) };
-            self.current = Some((frame, body_bytes));
+            let header = Header::parse(&self.header)?;
+            let body_bytes = usize::try_from(header.body_bytes).unwrap_or(usize::MAX);
+            let body = Vec::with_capacity(limits::BODY_RESERVE_BYTES.min(body_bytes));
+            self.current = Some(Unfinished { header, body });
         }
         Ok(&piece[taken..])
     }
 
-    fn complete_current(&mut self) {
-        if let Some((frame, _)) =
-            self.current.take_if(|(frame, body_bytes)| frame.body.len() as u64 == *body_bytes)
+    fn complete_current(&mut self) -> Result<(), WireError> {
+        if let Some(Unfinished { header, body }) =
+            self.current.take_if(|current| current.missing_bytes() == 0)
         {
-            self.complete.push_back(frame);
+            let Header { kind, call, n_descriptors, .. } = header;
+            let attachments = match n_descriptors {
+                0 => Ok(Attachments::new()),
+                n => self.take_batches(n)?,
+            };
+            self.complete.push_back(Frame { kind, call, body, attachments });
         }
+        Ok(())
+    }
+
+    /// What has come for a frame that is complete: all of it, since it came with the frame's bytes.
+    fn take_batches(
+        &mut self,
+        n_descriptors: u16,
+    ) -> Result<Result<Attachments, CutOff>, WireError> {
+        let mut descriptors = Vec::new();
+        let mut is_cut_off = false;
+        for due in batches(n_descriptors) {
+            let batch = self.batches.as_mut().and_then(|batches| batches.pop_front());
+            let Batch { fds, is_cut_off: is_short } = batch.ok_or(MISSING)?;
+            is_cut_off |= is_short;
+            // What was cut off may have been too many, but then nobody gets them.
+            if fds.len() != due && !is_short {
+                return Err(if fds.len() < due { MISSING } else { UNASKED });
+            }
+            descriptors.extend(fds);
+        }
+        Ok(if is_cut_off { Err(CutOff) } else { Ok(descriptors.into_iter().collect()) })
     }
 
     /// The next complete frame.
@@ -135,3 +221,7 @@ impl Decoder {
         self.header_filled > 0 || self.current.is_some()
     }
 }
+
+const MISSING: WireError = WireError("a message without the descriptors that it announces");
+
+const UNASKED: WireError = WireError("descriptors that no message announces");

@@ -1,15 +1,16 @@
 //! What a frame means, in each direction.
 
 use super::WireError;
-use super::frame::{self, Frame};
+use super::frame::{self, CutOff, Frame};
 use super::reader::{Reader, put_optional_text, put_text};
+use crate::codec::{Attachments, Parcel};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
 use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -63,7 +64,7 @@ pub(crate) enum FromWorker {
     Refuse(String),
     /// The call was taken back before the worker came to it.
     Skipped(Ticket),
-    Result(Ticket, Vec<u8>),
+    Result(Ticket, Parcel),
     Failed(Ticket, CallFailure),
     /// The worker has begun the initializer.
     Initializing,
@@ -82,6 +83,10 @@ pub(crate) enum CallFailure {
     DecodeArgs(String),
     EncodeResult(String),
     UnknownTask,
+    /// The worker has no room for the descriptors of the arguments.
+    ArgsCutOff,
+    /// This process has no room for the descriptors of the result.
+    ResultCutOff,
 }
 
 fn framed(kind: u8, call: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -167,8 +172,8 @@ impl FromWorker {
             Self::Hello(hello) => framed(HELLO, 0, |out| put_hello(out, hello)),
             Self::Refuse(reason) => framed(REFUSE, 0, |out| put_text(out, reason)),
             Self::Skipped(ticket) => framed(SKIPPED, ticket.0, |_| ()),
-            Self::Result(ticket, bytes) => {
-                framed(RESULT, ticket.0, |out| out.extend_from_slice(bytes))
+            Self::Result(ticket, parcel) => {
+                framed(RESULT, ticket.0, |out| out.extend_from_slice(&parcel.bytes))
             }
             Self::Failed(ticket, failure) => {
                 framed(FAILED, ticket.0, |out| put_failure(out, failure))
@@ -181,15 +186,23 @@ impl FromWorker {
     }
 
     /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
-    pub(crate) fn begin_result(out: &mut Vec<u8>, ticket: Ticket) {
-        frame::begin(out, RESULT, ticket.0);
+    pub(crate) fn begin_result(out: &mut Parcel, ticket: Ticket) {
+        frame::begin(&mut out.bytes, RESULT, ticket.0);
     }
 
     pub(crate) fn parse(frame: Frame) -> Result<Self, WireError> {
         let ticket = Ticket(frame.call);
+        if frame.kind == RESULT {
+            return Ok(match frame.attachments {
+                Ok(attachments) => Self::Result(ticket, Parcel { bytes: frame.body, attachments }),
+                Err(CutOff) => Self::Failed(ticket, CallFailure::ResultCutOff),
+            });
+        }
+        if frame.attachments != Ok(Attachments::new()) {
+            return Err(WireError("descriptors with a message that has no use for them"));
+        }
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
-            RESULT => return Ok(Self::Result(ticket, frame.body)),
             HELLO => Self::Hello(Box::new(take_hello(&mut reader)?)),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
             SKIPPED => Self::Skipped(ticket),
@@ -206,8 +219,9 @@ impl FromWorker {
 }
 
 /// Completes what [`FromWorker::begin_result`] began.
-pub(crate) fn finish_result(frame: &mut [u8]) {
-    frame::finish(frame);
+pub(crate) fn finish_result(frame: &mut Parcel) {
+    frame::finish(&mut frame.bytes);
+    frame::set_descriptors(&mut frame.bytes, frame.attachments.count());
 }
 
 fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
@@ -260,6 +274,8 @@ fn put_failure(out: &mut Vec<u8>, failure: &CallFailure) {
             put_text(out, text);
         }
         CallFailure::UnknownTask => out.push(3),
+        CallFailure::ArgsCutOff => out.push(4),
+        CallFailure::ResultCutOff => out.push(5),
     }
 }
 
@@ -274,6 +290,8 @@ fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
         1 => CallFailure::DecodeArgs(reader.text()?.to_owned()),
         2 => CallFailure::EncodeResult(reader.text()?.to_owned()),
         3 => CallFailure::UnknownTask,
+        4 => CallFailure::ArgsCutOff,
+        5 => CallFailure::ResultCutOff,
         _ => return Err(WireError("a failure of an unknown kind")),
     })
 }

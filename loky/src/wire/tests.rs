@@ -1,12 +1,15 @@
-use super::frame::{Decoder, Frame};
+use super::frame::{self, CutOff, Decoder, Frame};
 use super::message::{
     self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION, finish_result,
 };
 use super::*;
+use crate::codec::{Attachments, Parcel};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
+use crate::limits::BATCH;
 use crate::random::Random;
 use crate::sys::image::Image;
+use crate::sys::socket::Batch;
 
 /// Puts `bytes` together from pieces, and says whether they are frames.
 fn decode(bytes: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Frame>, WireError> {
@@ -36,12 +39,14 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Hello(Box::new(Hello { version: 9, image, fingerprint, table: None })),
         FromWorker::Refuse("no".to_owned()),
         FromWorker::Skipped(Ticket(1)),
-        FromWorker::Result(Ticket(2), vec![1, 2, 3]),
-        FromWorker::Result(Ticket(u64::MAX), Vec::new()),
+        FromWorker::Result(Ticket(2), vec![1, 2, 3].into()),
+        FromWorker::Result(Ticket(u64::MAX), Parcel::default()),
         FromWorker::Failed(Ticket(3), CallFailure::Panicked(Box::new(report))),
         FromWorker::Failed(Ticket(4), CallFailure::DecodeArgs("x".to_owned())),
         FromWorker::Failed(Ticket(5), CallFailure::EncodeResult("y".to_owned())),
         FromWorker::Failed(Ticket(6), CallFailure::UnknownTask),
+        FromWorker::Failed(Ticket(7), CallFailure::ArgsCutOff),
+        FromWorker::Failed(Ticket(8), CallFailure::ResultCutOff),
         FromWorker::Outgrown,
         FromWorker::Lingering,
         FromWorker::Initializing,
@@ -76,11 +81,11 @@ fn every_message_comes_back_from_pieces_of_any_size() {
 
 #[test]
 fn a_result_can_be_written_in_place() {
-    let mut bytes = Vec::new();
-    FromWorker::begin_result(&mut bytes, Ticket(2));
-    bytes.extend_from_slice(&[1, 2, 3]);
-    finish_result(&mut bytes);
-    assert_eq!(bytes, FromWorker::Result(Ticket(2), vec![1, 2, 3]).to_bytes());
+    let mut frame = Parcel::default();
+    FromWorker::begin_result(&mut frame, Ticket(2));
+    frame.bytes.extend_from_slice(&[1, 2, 3]);
+    finish_result(&mut frame);
+    assert_eq!(frame.bytes, FromWorker::Result(Ticket(2), vec![1, 2, 3].into()).to_bytes());
 }
 
 #[test]
@@ -104,18 +109,115 @@ fn what_is_no_message_is_an_error() {
     long[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
     assert_eq!(decode(&long, || 24), Err(WireError("a message that is longer than any may be")));
 
-    let unknown = Frame { kind: 99, call: 0, body: Vec::new() };
+    let unknown =
+        Frame { kind: 99, call: 0, body: Vec::new(), attachments: Ok(Attachments::new()) };
     assert!(FromWorker::parse(unknown.clone()).is_err() && ToWorker::parse(&unknown).is_err());
 }
 
 #[test]
 fn an_announced_body_gets_memory_only_for_what_arrives() {
-    let mut header = FromWorker::Result(Ticket(1), Vec::new()).to_bytes();
+    let mut header = FromWorker::Result(Ticket(1), Parcel::default()).to_bytes();
     header[16..24].copy_from_slice(&(crate::limits::MAX_BODY_BYTES).to_le_bytes());
     let mut decoder = Decoder::default();
     decoder.feed(&header).unwrap(); // A terabyte: it would not come back from an attempt to reserve it.
     decoder.feed(&[0; 1000]).unwrap();
     assert!(decoder.is_inside_frame() && decoder.next_frame().is_none());
+}
+
+/// So many descriptors, of which there may have been more.
+fn batch(n_descriptors: usize, is_cut_off: bool) -> Batch {
+    let fd = || std::fs::File::open("/dev/null").unwrap().into();
+    Batch { fds: std::iter::repeat_with(fd).take(n_descriptors).collect(), is_cut_off }
+}
+
+/// What becomes of a result that announces so many descriptors and of a plain one behind it, when these come with its bytes.
+#[track_caller]
+fn with_batches(announced: u16, batches: &[(usize, bool)]) -> Result<Vec<FromWorker>, WireError> {
+    let mut bytes = FromWorker::Result(Ticket(1), vec![1; 2].into()).to_bytes();
+    frame::set_descriptors(&mut bytes, announced);
+    let next = FromWorker::Result(Ticket(2), vec![2; 2].into()).to_bytes();
+    let mut decoder = Decoder::default();
+    decoder.feed_with(batch(0, false), &FromWorker::Skipped(Ticket(3)).to_bytes()[..20])?;
+    let mut rest = &FromWorker::Skipped(Ticket(3)).to_bytes()[20..];
+    for (n_descriptors, is_cut_off) in batches {
+        // With the end of the message before it, the first one.
+        let piece = [rest, &bytes[..1]].concat();
+        decoder.feed_with(batch(*n_descriptors, *is_cut_off), &piece)?;
+        bytes.remove(0);
+        rest = &[];
+    }
+    decoder.feed(rest)?;
+    decoder.feed(&[bytes, next].concat())?;
+    let frames = std::iter::from_fn(|| decoder.next_frame());
+    frames.map(FromWorker::parse).collect()
+}
+
+#[test]
+fn descriptors_come_with_the_frame_that_announces_them() {
+    for (announced, batches) in [
+        (0, &[][..]),
+        (1, &[(1, false)]),
+        (253, &[(253, false)]),
+        (300, &[(253, false), (47, false)]),
+    ] {
+        let said = with_batches(announced, batches).unwrap();
+        let [_, FromWorker::Result(_, first), FromWorker::Result(_, second)] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!(first.attachments.count(), announced);
+        assert!(second.attachments.is_empty());
+    }
+}
+
+#[test]
+fn descriptors_that_the_kernel_dropped_are_missed_by_their_own_frame() {
+    let cut = |announced, batches| {
+        let said = with_batches(announced, batches).unwrap();
+        assert_eq!(said[1], FromWorker::Failed(Ticket(1), CallFailure::ResultCutOff));
+        assert_eq!(said[2], FromWorker::Result(Ticket(2), vec![2; 2].into()));
+    };
+    cut(1, &[(0, true)]);
+    cut(5, &[(3, true)]);
+    cut(300, &[(253, false), (46, true)]);
+    cut(300, &[(100, true), (47, false)]);
+}
+
+#[test]
+fn descriptors_that_are_not_announced_or_do_not_come_are_faults() {
+    for (announced, batches) in [
+        (0, &[(1, false)][..]),
+        (1, &[]),
+        (1, &[(2, false)]),
+        (2, &[(1, false)]),
+        (2, &[(1, false), (1, false)]),
+        (300, &[(253, false)]),
+        (300, &[(253, false), (46, false)]),
+        (300, &[(253, false), (47, false), (1, false)]),
+    ] {
+        let error = with_batches(announced, batches).unwrap_err();
+        assert!(error.0.contains("descriptors"), "{announced} {batches:?}: {error}");
+    }
+    let useless = Frame {
+        kind: 19,
+        call: 1,
+        body: Vec::new(),
+        attachments: Ok(batch(1, false).fds.into_iter().collect()),
+    };
+    assert!(FromWorker::parse(useless.clone()).is_err());
+    assert!(FromWorker::parse(Frame { attachments: Err(CutOff), ..useless }).is_err());
+}
+
+/// Where nothing is announced, they do not pile up.
+#[test]
+fn descriptors_without_a_frame_are_a_fault_at_once() {
+    let mut decoder = Decoder::default();
+    let bytes = FromWorker::Result(Ticket(1), vec![0; 100].into()).to_bytes();
+    decoder.feed(&bytes[..50]).unwrap();
+    assert!(decoder.feed_with(batch(BATCH, false), &bytes[50..51]).is_err());
+    let mut decoder = Decoder::default();
+    assert!(
+        decoder.feed_with(batch(1, false), &FromWorker::Skipped(Ticket(1)).to_bytes()).is_err()
+    );
 }
 
 /// Random bytes, truncations and flipped bytes: whatever comes, it is frames or an error, and a frame is a message or an
@@ -161,7 +263,7 @@ fn fuzz_the_messages() {
     for _ in 0..100_000 {
         let body = (0..random.below(80)).map(|_| (random.next() % 5).to_le_bytes()[0]).collect();
         let kind = [1, 2, 17, 18, 19, 20, 21][random.below(7)];
-        let frame = Frame { kind, call: random.next(), body };
+        let frame = Frame { kind, call: random.next(), body, attachments: Ok(Attachments::new()) };
         let _ = ToWorker::parse(&frame);
         let _ = FromWorker::parse(frame);
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::clock;
-use crate::codec::CodecError;
+use crate::codec::{Attachments, CodecError, Parcel};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
@@ -12,7 +12,7 @@ use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Run};
 use crate::transport::WorkerEnd;
 use crate::transport::slots::Claim;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{CutOff, Frame};
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
 use super::memory::MemoryWatch;
@@ -24,9 +24,10 @@ use super::{panics, place};
 /// The channel is broken.
 pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
     let mut frame = Frame::default();
-    let mut answer = Vec::new();
+    let mut answer = Parcel::default();
     let mut memory = MemoryWatch::new(u64::MAX);
     while end.receive(&mut frame)? {
+        let attachments = std::mem::replace(&mut frame.attachments, Ok(Attachments::new()));
         let message = ToWorker::parse(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         let mut returned_at = None;
@@ -42,21 +43,22 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             }
             ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
                 end.send(&FromWorker::Initializing.to_bytes())?;
-                run(Ticket::INITIALIZER, task, args, &mut answer);
-                end.send(&answer)?;
+                run(Ticket::INITIALIZER, task, args, attachments, &mut answer);
+                end.send_parcel(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
                 if end.claim(ticket)? == Claim::Skip {
                     continue;
                 }
                 let start = clock::now();
-                run(ticket, task, args, &mut answer);
+                run(ticket, task, args, attachments, &mut answer);
                 let ran = start.elapsed();
                 end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
             }
         }
-        for bytes in [&mut frame.body, &mut answer] {
+        answer.attachments = Attachments::new();
+        for bytes in [&mut frame.body, &mut answer.bytes] {
             bytes.clear();
             bytes.shrink_to(limits::ANSWER_KEEP_BYTES);
         }
@@ -86,12 +88,21 @@ fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
 }
 
 /// Runs one call, and leaves the whole answer in `answer`.
-fn run(ticket: Ticket, task: &str, args: &[u8], answer: &mut Vec<u8>) {
+fn run(
+    ticket: Ticket,
+    task: &str,
+    args: &[u8],
+    attachments: Result<Attachments, CutOff>,
+    answer: &mut Parcel,
+) {
     let pid = fork_guard::current_pid();
     FromWorker::begin_result(answer, ticket);
-    let ran = match Table::get().by_name(task) {
-        None => Err(CallFailure::UnknownTask),
-        Some(entry) => panics::watched(|| (entry.run)(Run::new(args, answer))).map_err(told),
+    let ran = match (Table::get().by_name(task), attachments) {
+        (None, _) => Err(CallFailure::UnknownTask),
+        (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
+        (Some(entry), Ok(attachments)) => {
+            panics::watched(|| (entry.run)(Run::new(args, attachments, answer))).map_err(told)
+        }
     };
     if fork_guard::current_pid() != pid {
         // A child that the task forked off, and that has come back from it as well: the call is not its.
@@ -99,7 +110,7 @@ fn run(ticket: Ticket, task: &str, args: &[u8], answer: &mut Vec<u8>) {
     }
     match ran {
         Ok(()) => message::finish_result(answer),
-        Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes(),
+        Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
     }
 }
 

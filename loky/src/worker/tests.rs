@@ -1,3 +1,4 @@
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::calls::serve;
@@ -6,11 +7,12 @@ use crate::registry::Table;
 use crate::transport::memory::Memory;
 use crate::transport::page::Page;
 use crate::transport::slots::table::SlotTable;
+use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 
 fn slots() -> (SlotTable, Page) {
     let (ours, fd) = Page::create().unwrap();
-    (SlotTable::new(Arc::new(ours)), Page::open(&fd).unwrap())
+    (SlotTable::new(Arc::new(ours)), Page::open(fd.as_fd()).unwrap())
 }
 
 fn said(mut end: Memory) -> Vec<FromWorker> {
@@ -64,6 +66,24 @@ fn an_unknown_task_and_bad_arguments_are_failures_of_that_call() {
     assert_eq!(said[0], FromWorker::Failed(tickets[0], CallFailure::UnknownTask));
     assert!(matches!(said[1], FromWorker::Failed(_, CallFailure::DecodeArgs(_))));
     assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[2]));
+}
+
+/// The call fails, and the next one does not.
+#[test]
+fn descriptors_that_did_not_fit_are_a_failure_of_that_call() {
+    let (mut table, page) = slots();
+    let tickets = [0, 1].map(|i| {
+        let ticket = table.take(CallId::nth(i)).unwrap();
+        table.publish(ticket);
+        ticket
+    });
+    let ping = |ticket| message::call(ticket, "loky.ping", &[]);
+    let told = [setup(VERSION, Table::get().fingerprint()), ping(tickets[0]), ping(tickets[1])];
+    let mut end = Memory::told(&told, page);
+    end.attach(1, Err(CutOff));
+    let said = said(end);
+    assert_eq!(said[1], FromWorker::Failed(tickets[0], CallFailure::ArgsCutOff));
+    assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[1]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Both sides of a lane, in two threads of this process.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -33,7 +34,7 @@ fn pair() -> (Pool, WorkerLane) {
     let slots = SlotTable::new(Arc::clone(&ours));
     let lane = PoolLane::new(ours);
     let pool = Pool { lane, slots, n_given: 0, answered: Vec::new(), n_skipped: 0 };
-    (pool, WorkerLane::new(Page::open(&fd).unwrap()))
+    (pool, WorkerLane::new(Page::open(fd.as_fd()).unwrap()))
 }
 
 /// What a call with this number says.
@@ -89,7 +90,7 @@ fn echo(mut lane: WorkerLane) {
         let mut body = Vec::new();
         lane.read(ticket, length, &mut body);
         if lane.claim(ticket, || panic!("nobody polls")).unwrap() == Claim::Run {
-            assert!(lane.answer(ticket, RAN, (kind, &body), || panic!("nobody polls")));
+            assert!(lane.answer(ticket, RAN, Some((kind, &body)), || panic!("nobody polls")));
         }
     }
 }
@@ -122,17 +123,22 @@ fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
 }
 
 #[test]
-fn what_is_too_long_is_said_to_come_otherwise() {
+fn what_does_not_fit_is_said_to_come_otherwise() {
+    let too_long = (KIND, &[0; LETTER_BYTES + 1][..]);
     let (mut pool, mut lane) = pair();
-    let ticket = pool.slots.take(CallId::nth(1)).unwrap();
-    assert!(!pool.lane.write(ticket, (KIND, &[0; LETTER_BYTES + 1])));
-    pool.slots.publish(ticket);
-    assert_eq!(lane.wait(), Next::Call(ticket));
-    assert_eq!(lane.letter(ticket), Ok(Letter::OnStream));
-    assert_eq!(lane.claim(ticket, || ()), Ok(Claim::Run));
-    assert!(!lane.answer(ticket, RAN, (KIND, &[0; LETTER_BYTES + 1]), || ()));
-    assert_eq!(pool.slots.step(), Ok(Some(Step::Answered(ticket))));
-    assert_eq!(pool.lane.letter(ticket), Ok(Letter::OnStream));
+    for answer in [Some(too_long), None] {
+        let ticket = pool.slots.take(CallId::nth(1)).unwrap();
+        assert!(!pool.lane.write(ticket, too_long));
+        pool.slots.publish(ticket);
+        assert_eq!(lane.wait(), Next::Call(ticket));
+        assert_eq!(lane.letter(ticket), Ok(Letter::OnStream));
+        assert_eq!(lane.claim(ticket, || ()), Ok(Claim::Run));
+        pool.lane.write(ticket, (KIND, &[]));
+        assert!(!lane.answer(ticket, RAN, answer, || ()));
+        assert_eq!(pool.slots.step(), Ok(Some(Step::Answered(ticket))));
+        assert_eq!(pool.lane.letter(ticket), Ok(Letter::OnStream));
+        pool.slots.answered(ticket).unwrap();
+    }
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn a_reader_in_poll_is_knocked_for_once() {
     for (ticket, expected) in tickets.into_iter().zip([0, 1, 1]) {
         let knock = || knocks.set(knocks.get() + 1);
         lane.claim(ticket, knock).unwrap();
-        lane.answer(ticket, RAN, (KIND, &[]), knock);
+        lane.answer(ticket, RAN, Some((KIND, &[])), knock);
         assert_eq!(knocks.get(), expected);
     }
     assert!(!pool.lane.may_poll(tickets[2]), "it is there");

@@ -100,20 +100,27 @@ impl WorkerLane {
         Ok(claim)
     }
 
-    /// The next call has run for so long, and this is its answer. False if that is too long to lie here: it is to be sent over
-    /// the stream then. `knock` sends bytes over the stream that say no more than that there is something in the lane.
+    /// The next call has run for so long, and this is its answer, if that can lie here. False if it is to be sent over the stream,
+    /// which it is also if it is too long. `knock` sends bytes over the stream that say no more than that there is something in the
+    /// lane.
     pub(crate) fn answer(
         &mut self,
         ticket: Ticket,
         ran: Duration,
-        (kind, body): (u8, &[u8]),
+        letter: Option<(u8, &[u8])>,
         knock: impl Fn(),
     ) -> bool {
-        let fits = self.page.write(ticket, kind, body);
+        let is_here = match letter {
+            Some((kind, body)) => self.page.write(ticket, kind, body),
+            None => {
+                self.page.write_on_stream(ticket);
+                false
+            }
+        };
         self.page.done(ticket, ran);
         self.next += 1;
         self.tell(knock);
-        fits
+        is_here
     }
 
     /// Wakes the reader if it sleeps and what it wants is done.

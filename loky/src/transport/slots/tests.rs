@@ -1,5 +1,6 @@
 //! The protocol, by hand and modelled with loom; and pages that lie.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::table::{Progress, SlotTable, Step};
@@ -8,7 +9,7 @@ use crate::id::CallId;
 
 fn pair() -> (SlotTable, Page) {
     let (ours, fd) = Page::create().unwrap();
-    (SlotTable::new(Arc::new(ours)), Page::open(&fd).unwrap())
+    (SlotTable::new(Arc::new(ours)), Page::open(fd.as_fd()).unwrap())
 }
 
 fn give(table: &mut SlotTable, call: CallId) -> Ticket {

@@ -1,0 +1,49 @@
+//! What serde sees of shared memory: which of the call's attachments it is, how long, and of what.
+
+use std::any::type_name;
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Error as _, Serialize, Serializer};
+
+use super::{Pod, SharedSlice};
+use crate::codec::attachments::{attach, attached};
+use crate::sys::hint;
+use crate::sys::segment::Segment;
+
+/// Stands for shared memory among the bytes of a value.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename = "SharedSlice")]
+struct Reference<'a> {
+    attachment: u32,
+    bytes: u64,
+    /// The type of the elements.
+    of: Cow<'a, str>,
+}
+
+impl<T: Pod> Serialize for SharedSlice<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let attachment = attach(self.segment().fd()).map_err(S::Error::custom)?;
+        let (bytes, of) = (size_of_val(&**self) as u64, type_name::<T>().into());
+        Reference { attachment, bytes, of }.serialize(serializer)
+    }
+}
+
+impl<'de, T: Pod> Deserialize<'de> for SharedSlice<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Reference { attachment, bytes, of } = Reference::deserialize(deserializer)?;
+        let wanted = type_name::<T>();
+        if of != wanted {
+            return Err(D::Error::custom(format!("shared memory of `{of}`, not of `{wanted}`")));
+        }
+        let length = usize::try_from(bytes).ok().filter(|bytes| bytes % size_of::<T>() == 0);
+        let Some(length) = length else {
+            return Err(D::Error::custom(format!("{bytes} bytes of shared memory of `{wanted}`")));
+        };
+        let fd = attached(attachment).map_err(D::Error::custom)?;
+        let segment = Segment::open(fd, length);
+        let segment =
+            segment.map_err(|error| D::Error::custom(format!("{error}{}", hint(&error))))?;
+        Ok(Self::from_segment(segment))
+    }
+}
