@@ -268,6 +268,11 @@ impl WorkerStream {
         self.receive(frame).map(Some)
     }
 
+    /// Takes a frame back, which is the next one again.
+    pub(crate) fn put_back(&mut self, frame: Frame) {
+        self.decoder.put_back(frame);
+    }
+
     fn feed(&mut self, read: usize, batch: Batch) -> io::Result<()> {
         let fed = self.decoder.feed_with(batch, &self.buffer[..read]);
         fed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))

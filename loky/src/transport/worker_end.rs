@@ -42,6 +42,24 @@ fn lie(_: Contradiction) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the page says what cannot be")
 }
 
+/// Takes what lies on the stream, if that is no call.
+fn receive_order(
+    lane: &mut WorkerLane,
+    stream: &mut WorkerStream,
+    frame: &mut Frame,
+) -> io::Result<Option<bool>> {
+    lane.take_order();
+    let received = stream.try_receive(frame)?;
+    if received == Some(true) && frame.call != Ticket::INITIALIZER.0 {
+        // A call that was given since the worker has looked for one: its turn is when its letter's is, and there may be others
+        // before it in the lane. What was ordered comes behind it, if anything was.
+        stream.put_back(std::mem::take(frame));
+        lane.put_order_back();
+        return Ok(None);
+    }
+    Ok(received)
+}
+
 /// Tells who waits for the stream that there is something in the lane.
 fn knock(stream: &WorkerStream) -> impl Fn() {
     // If the stream is full there is something to be read in it, at which whoever waits for it has woken.
@@ -56,8 +74,7 @@ impl WorkerEnd for WorkerChannel {
                 Next::Call(ticket) => break ticket,
                 Next::Nothing => {}
                 Next::Order => {
-                    lane.take_order();
-                    if let Some(has_more) = self.stream.try_receive(frame)? {
+                    if let Some(has_more) = receive_order(lane, &mut self.stream, frame)? {
                         return Ok(has_more);
                     }
                 }
@@ -120,5 +137,59 @@ impl WorkerEnd for WorkerChannel {
 
     fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
         self.stream.send_parcel(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::CallId;
+    use crate::transport::lane::pool_side::PoolLane;
+    use crate::transport::slots::table::SlotTable;
+    use crate::wire::message::{self, Setup};
+    use std::os::fd::AsFd;
+
+    /// A worker's end that has opened its page, and what the pool has.
+    fn pair() -> (WorkerChannel, Socket, PoolLane, SlotTable) {
+        let (ours, theirs) = Socket::pair().unwrap();
+        let (page, fd) = Page::create().unwrap();
+        let mut setup = Setup::default().to_bytes();
+        frame::set_descriptors(&mut setup, 1);
+        ours.try_send_with(&setup, &[fd.as_fd()]).unwrap();
+        let mut end = WorkerChannel::new(Arc::new(theirs));
+        assert!(end.receive(&mut Frame::default()).unwrap());
+        end.open_page(true).unwrap();
+        let page = Arc::new(page);
+        (end, ours, PoolLane::new(Arc::clone(&page)), SlotTable::new(page))
+    }
+
+    #[test]
+    fn a_call_on_the_stream_that_comes_as_an_order_is_due_waits_for_its_turn() {
+        let (mut end, socket, lane, mut slots) = pair();
+        let first = slots.take(CallId::nth(1)).unwrap();
+        let bytes = message::call(first, "first", &[]);
+        assert!(lane.write(first, frame::parts(&bytes)));
+        slots.publish(first);
+        let second = slots.take(CallId::nth(2)).unwrap();
+        lane.write_on_stream(second);
+        slots.publish(second);
+        socket.send_all(&message::call(second, "second", &[])).unwrap();
+        socket.finish_sending();
+        lane.order();
+
+        // As if it had looked for calls before there were any.
+        let mut frame = Frame::default();
+        let Way::Lane(theirs) = &mut end.way else { panic!("it was opened") };
+        assert_eq!(receive_order(theirs, &mut end.stream, &mut frame).unwrap(), None);
+        for ticket in [first, second] {
+            assert!(end.receive(&mut frame).unwrap());
+            assert_eq!(frame.call, ticket.0);
+            assert_eq!(end.claim(ticket).unwrap(), Claim::Run);
+            let mut answer = Parcel::default();
+            FromWorker::begin_result(&mut answer, ticket);
+            message::finish_result(&mut answer);
+            end.answer(ticket, Duration::ZERO, &answer).unwrap();
+        }
+        assert!(!end.receive(&mut frame).unwrap(), "what was ordered");
     }
 }

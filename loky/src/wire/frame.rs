@@ -211,6 +211,11 @@ impl Decoder {
         self.complete.pop_front()
     }
 
+    /// Takes a frame back, which is the next one again.
+    pub(crate) fn put_back(&mut self, frame: Frame) {
+        self.complete.push_front(frame);
+    }
+
     /// Whether there is a frame, or the beginning of one.
     pub(crate) fn has_begun(&self) -> bool {
         self.is_inside_frame() || !self.complete.is_empty()

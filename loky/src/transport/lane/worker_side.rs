@@ -75,6 +75,11 @@ impl WorkerLane {
         self.orders = self.page.orders().load(Ordering::Acquire);
     }
 
+    /// What the worker has found is no order: it looks again when it has nothing else to do.
+    pub(crate) fn put_order_back(&mut self) {
+        self.orders = self.orders.wrapping_sub(1);
+    }
+
     /// The letter of the next call, if that can be claimed.
     pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, Contradiction> {
         self.page.check_given(ticket)?;
