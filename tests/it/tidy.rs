@@ -211,7 +211,7 @@ fn the_readme_and_ci_run_the_same_commands() {
     let ci = read(".ci/run");
     let test = "cargo test --workspace --all-features";
     let main_job = "cargo run --release --example wordcount";
-    let bench = "cargo bench -p loky-benches";
+    let bench = "cargo bench";
     let is_line = |text: &str, command: &str| text.lines().any(|line| line.trim() == command);
     for command in [test, main_job, bench] {
         assert!(is_line(&readme, command), "README.md lacks `{command}`");
