@@ -14,6 +14,7 @@ mod callers;
 mod hogs;
 mod memory;
 mod options;
+pub mod peers;
 mod placement;
 mod raw_stream;
 mod report;
