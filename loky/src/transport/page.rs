@@ -200,13 +200,16 @@ impl Page {
 
     /// Appends the body of a letter that is here and so long.
     pub(super) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
-        let end = out.len() + length;
-        let words = length.div_ceil(size_of::<u64>());
-        out.reserve(words * size_of::<u64>());
-        for word in &self.room(ticket, length)[..words] {
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        let start = out.len();
+        out.resize(start + length, 0);
+        let (words, rest) = out[start..].as_chunks_mut();
+        let mut room = self.room(ticket, length).iter().map(|word| word.load(Ordering::Relaxed));
+        for (bytes, word) in words.iter_mut().zip(&mut room) {
+            *bytes = word.to_ne_bytes();
         }
-        out.truncate(end);
+        if let Some(last) = room.next() {
+            rest.copy_from_slice(&last.to_ne_bytes()[..rest.len()]);
+        }
     }
 }
 
