@@ -47,7 +47,7 @@ impl Sources {
         iter::once(&mut self.first).chain(&mut self.others).filter_map(|(worker, source)| {
             match source {
                 Source::Lane => None,
-                Source::Stream(inbox) => Some((*worker, inbox)),
+                Source::Stream(inbox) => Some((*worker, &mut **inbox)),
             }
         })
     }
