@@ -1,6 +1,6 @@
 //! The table of the budget: what loky takes, beside what it is built on, in one run.
 //!
-//! `cargo bench -p loky-benches [-- [--quick] [--placement NAME | --all-placements] [ROW…]]`
+//! `cargo bench [-- [--quick] [--placement NAME] [ROW…]]`
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
@@ -9,9 +9,9 @@ mod rows;
 use std::process::ExitCode;
 use std::{env, thread};
 
-use loky_benches::{Options, Result, heading, line, was_helper};
+use loky_benches::{Options, Result, Tally, heading, line, was_helper};
 
-use crate::rows::ROWS;
+use crate::rows::{ROWS, Row};
 
 loky::main! {
     fn main() -> ExitCode {
@@ -34,12 +34,16 @@ fn run(options: &Options) -> Result<()> {
         "{n_cpus} CPUs. A ratio is subject / reference, of blocks measured by turns; the median decides.\n"
     );
     println!("{}", heading());
+    let mut tally = Tally::default();
     for placement in &options.placements {
         let place = placement.enter()?;
-        for row in ROWS.iter().filter(|row| options.asks_for(row.name)) {
+        let is_due = |row: &&Row| options.asks_for(row.name) && row.belongs_to(*placement);
+        for row in ROWS.iter().filter(is_due) {
             let blocks = (row.measure)(&options.effort, &place)?;
             println!("{}", line(*placement, row.name, &blocks, &row.budget));
+            tally.count(row.budget.verdict(&blocks));
         }
     }
+    println!("\n{tally}");
     Ok(())
 }

@@ -10,6 +10,8 @@ use crate::Result;
 pub enum Unit {
     /// Microseconds for one call: less is better.
     Micros,
+    /// Memory in KiB: less is better.
+    KibiBytes,
     /// Calls in a second: more is better.
     PerSecond,
 }
@@ -86,7 +88,7 @@ impl Blocks {
     #[must_use]
     pub fn best_ratio(&self) -> f64 {
         let best = match self.unit {
-            Unit::Micros => f64::min,
+            Unit::Micros | Unit::KibiBytes => f64::min,
             Unit::PerSecond => f64::max,
         };
         self.ratios().reduce(best).unwrap_or(f64::NAN)
@@ -118,7 +120,7 @@ impl Blocks {
 }
 
 /// The middle one; of an even number, the mean of the two in the middle.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match (values.len() / 2, values.len() % 2) {

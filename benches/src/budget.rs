@@ -32,7 +32,7 @@ impl Budget {
     pub fn verdict(&self, blocks: &Blocks) -> Verdict {
         let median = blocks.median_ratio();
         let is_within = |limit: f64| match blocks.unit() {
-            Unit::Micros => median <= limit,
+            Unit::Micros | Unit::KibiBytes => median <= limit,
             Unit::PerSecond => median >= limit,
         };
         match (self.now.map(is_within), self.later.map(is_within)) {
@@ -48,7 +48,7 @@ impl Budget {
     #[must_use]
     pub fn to_text(&self, unit: Unit) -> String {
         let sign = match unit {
-            Unit::Micros => '≤',
+            Unit::Micros | Unit::KibiBytes => '≤',
             Unit::PerSecond => '≥',
         };
         match (self.now, self.later) {

@@ -5,14 +5,16 @@
 //! the best and the median of the blocks' ratios are held against a [`Budget`]. The references are the bare channel to
 //! another process ([`EchoProcess`]) and a pool of threads ([`ThreadPool`]).
 //!
-//! The rows of the table are in `budget/`; run them with `cargo bench -p loky-benches`, which also takes the names of rows
-//! (parts of them will do), `--quick`, `--placement NAME` and `--all-placements`.
+//! The rows of the table are in `budget/`; run them with `cargo bench`, which also takes, after `--`, the names of rows (parts
+//! of them will do), `--quick` and `--placement NAME`. `README.md` in this folder has the rest.
 
 mod blocks;
 mod budget;
 mod callers;
 mod hogs;
+mod memory;
 mod options;
+pub mod peers;
 mod placement;
 mod raw_stream;
 mod report;
@@ -21,10 +23,11 @@ mod thread_pool;
 pub use blocks::{Blocks, Unit, interleave};
 pub use budget::{Budget, Verdict};
 pub use callers::{calls_per_second, p50};
+pub use memory::Memory;
 pub use options::{Effort, Options};
 pub use placement::{Place, Placement};
 pub use raw_stream::{EchoProcess, MESSAGE_BYTES, batched, ping_pong};
-pub use report::{heading, line};
+pub use report::{Tally, heading, line};
 pub use thread_pool::ThreadPool;
 
 /// What goes wrong in a bench, which then ends.

@@ -6,8 +6,7 @@ use crate::Result;
 use crate::placement::Placement;
 
 /// How one uses it.
-const USAGE: &str =
-    "options: [--quick] [--placement unpinned|same-core|two-cores|hogs] [--all-placements] [ROW…]";
+const USAGE: &str = "options: [--quick] [--placement unpinned|same-core|two-cores|hogs] [ROW…]";
 
 /// What to measure, and how long.
 #[derive(Clone, Debug)]
@@ -35,6 +34,8 @@ pub struct Effort {
     pub n_mapped: usize,
     /// See `n_mapped`.
     pub map_time: Duration,
+    /// Blocks of a row of one large argument.
+    pub large_blocks: usize,
 }
 
 impl Effort {
@@ -45,7 +46,8 @@ impl Effort {
         long_blocks: 7,
         n_collected: 100_000,
         n_mapped: 1_000_000,
-        map_time: Duration::from_secs(2),
+        map_time: Duration::from_millis(500),
+        large_blocks: 5,
     };
 
     /// A first look.
@@ -56,6 +58,7 @@ impl Effort {
         n_collected: 10_000,
         n_mapped: 100_000,
         map_time: Duration::from_millis(100),
+        large_blocks: 1, // One of less would fit into caches, and into memory that is not fresh.
     };
 }
 
@@ -66,13 +69,12 @@ impl Options {
     /// An argument is unknown.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut options =
-            Self { effort: Effort::FULL, placements: vec![Placement::Unpinned], rows: Vec::new() };
+            Self { effort: Effort::FULL, placements: Placement::ALL.to_vec(), rows: Vec::new() };
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--bench" => {} // cargo says this to every bench.
                 "--quick" => options.effort = Effort::QUICK,
-                "--all-placements" => options.placements = Placement::ALL.to_vec(),
                 "--placement" => {
                     let name = args.next().unwrap_or_default();
                     let found = Placement::ALL.into_iter().find(|it| it.name() == name);
@@ -105,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_everything_unpinned() {
+    fn nothing_is_everything_everywhere() {
         let options = parse("--bench").expect("no options");
         assert_eq!(options.effort, Effort::FULL);
-        assert_eq!(options.placements, [Placement::Unpinned]);
+        assert_eq!(options.placements, Placement::ALL);
         assert!(options.asks_for("round trip"));
     }
 
@@ -118,7 +120,6 @@ mod tests {
         assert_eq!(options.effort, Effort::QUICK);
         assert_eq!(options.placements, [Placement::SameCore]);
         assert!(options.asks_for("round trip") && !options.asks_for("four callers"));
-        assert_eq!(parse("--all-placements").expect("an option").placements, Placement::ALL);
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl EchoProcess {
         Ok(Self { child, sockets: vec![first, second] })
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The sockets to it.
     #[must_use]
     pub fn sockets(&self) -> &[UnixStream] {

@@ -1,7 +1,9 @@
 //! The table: a row for each thing measured, in columns of fixed width, so that rows can be shown as they come.
 
+use std::fmt;
+
 use crate::blocks::{Blocks, Unit};
-use crate::budget::Budget;
+use crate::budget::{Budget, Verdict};
 use crate::placement::Placement;
 
 /// The first line of the table.
@@ -46,6 +48,34 @@ fn unsteadiness(blocks: &Blocks) -> Option<String> {
     Some(format!("unsteady: subject {subject}, reference {reference}"))
 }
 
+/// How many rows met their budget, counted as they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    met: usize,
+    missed: usize,
+    not_yet: usize,
+    without: usize,
+}
+
+impl Tally {
+    /// Counts one.
+    pub fn count(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Met | Verdict::MetEarly => &mut self.met,
+            Verdict::Missed => &mut self.missed,
+            Verdict::NotYet => &mut self.not_yet,
+            Verdict::None => &mut self.without,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { met, missed, not_yet, without } = self;
+        write!(f, "{met} met, {missed} missed, {not_yet} not yet, {without} without a budget")
+    }
+}
+
 fn columns(cells: [&str; 8]) -> String {
     let [placement, row, subject, reference, best, median, budget, verdict] = cells;
     format!(
@@ -56,7 +86,9 @@ fn columns(cells: [&str; 8]) -> String {
 /// A number with its unit, three digits of it or more.
 fn quantity(unit: Unit, value: f64) -> String {
     match unit {
-        Unit::Micros => format!("{value:.1} µs"),
+        Unit::Micros if value < 1e4 => format!("{value:.1} µs"),
+        Unit::Micros => format!("{:.1} ms", value / 1e3),
+        Unit::KibiBytes => format!("{value:.0} KiB"),
         Unit::PerSecond if value < 1e6 => format!("{:.1} k/s", value / 1e3),
         Unit::PerSecond => format!("{:.2} M/s", value / 1e6),
     }
@@ -83,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_are_counted() {
+        let mut tally = Tally::default();
+        for verdict in [Verdict::Met, Verdict::MetEarly, Verdict::Missed, Verdict::NotYet] {
+            tally.count(verdict);
+        }
+        assert_eq!(tally.to_string(), "2 met, 1 missed, 1 not yet, 0 without a budget");
+    }
+
+    #[test]
     fn remarks_follow() {
         let mut subjects = [2.0, 1.0, 1.0, 1.0, 1.0].into_iter();
         let next = || Ok(subjects.next().expect("a block"));
@@ -95,7 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_change_their_unit() {
+    fn large_numbers_change_their_unit() {
+        assert_eq!(quantity(Unit::Micros, 9_999.0), "9999.0 µs");
+        assert_eq!(quantity(Unit::Micros, 12_345.0), "12.3 ms");
+        assert_eq!(quantity(Unit::KibiBytes, 1_164.0), "1164 KiB");
         assert_eq!(quantity(Unit::PerSecond, 12_345.0), "12.3 k/s");
         assert_eq!(quantity(Unit::PerSecond, 12_345_678.0), "12.35 M/s");
     }

@@ -33,6 +33,8 @@ impl Kept {
         let steps = once(Step::Wait(gate.clone())).chain(passes(BEHIND));
         let calls = burst(&executor, &record, steps);
         until_running(&calls[0]);
+        // It has begun for the library before it has begun to note that.
+        until("the first call notes that it runs", LONG, || record.numbers() == [0]);
         Self { executor, gate, record, calls }
     }
 

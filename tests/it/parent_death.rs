@@ -242,6 +242,23 @@ fn a_program_that_is_killed_while_workers_start_leaves_none() {
     });
 }
 
+/// Between any two steps of either side: so again and again, each time a little later.
+#[test]
+fn a_program_that_is_killed_at_full_speed_leaves_no_workers() {
+    isolated(|| {
+        for number in 0..20 {
+            let mut orphans = Orphans::start("full speed");
+            orphans.expect_lines(&["ready"]);
+            orphans.expect_processes(1 + 2);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_micros(137) * number {
+                std::hint::spin_loop();
+            }
+            orphans.kill();
+        }
+    });
+}
+
 /// A program that ends by itself while calls run.
 #[track_caller]
 fn check_end(mode: &str, code: i32, stderr: &str) {

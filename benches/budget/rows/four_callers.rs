@@ -6,14 +6,13 @@
 //! other.
 
 use loky_benches::{
-    Blocks, Budget, EchoProcess, Effort, Place, Result, Unit, calls_per_second, interleave,
-    ping_pong,
+    Blocks, EchoProcess, Effort, Place, Result, Unit, calls_per_second, interleave, ping_pong,
 };
 
 use super::{Row, executor, noop};
 
 /// The row.
-pub(crate) const ROW: Row = Row { name: "four callers", budget: Budget::NONE, measure };
+pub(crate) const ROW: Row = Row::new("four callers", measure);
 
 const N_CALLERS: usize = 4;
 

@@ -10,8 +10,11 @@ use loky_benches::{Blocks, Budget, Effort, Place, Result, Unit, interleave};
 use super::{Row, noop};
 
 /// The row.
-pub(crate) const ROW: Row =
-    Row { name: "get reusable executor", budget: Budget::now(1.0), measure };
+pub(crate) const ROW: Row = Row {
+    budget: Budget::now(1.0),
+    has_sides: false,
+    ..Row::new("get reusable executor", measure)
+};
 
 /// How many there are between two looks at the clock.
 const IN_A_ROW: u32 = 1000;

@@ -11,7 +11,8 @@ use loky_benches::{Blocks, Budget, Effort, Place, Result, Unit, interleave};
 use super::{Row, executor, noop};
 
 /// The row.
-pub(crate) const ROW: Row = Row { name: "1M queued, drained", budget: Budget::now(1.5), measure };
+pub(crate) const ROW: Row =
+    Row { budget: Budget::now(1.5), has_sides: false, ..Row::new("1M queued, drained", measure) };
 
 /// What the name says.
 const ALL: usize = 1_000_000;

@@ -14,7 +14,7 @@ use super::{Row, executor, noop};
 
 /// The row.
 pub(crate) const ROW: Row =
-    Row { name: "map of 1M no-ops", budget: Budget::NONE.later(0.4), measure };
+    Row { budget: Budget::NONE.later(0.4), ..Row::new("map of 1M no-ops", measure) };
 
 /// What the name says.
 const ALL: usize = 1_000_000;

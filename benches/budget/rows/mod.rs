@@ -2,14 +2,16 @@
 
 mod four_callers;
 mod get_again;
+mod large;
 mod many_queued;
 mod map;
+mod memory;
 mod round_trip;
 mod start;
 mod submit_then_collect;
 
 use loky::ProcessPoolExecutor;
-use loky_benches::{Blocks, Budget, Effort, Place, Result};
+use loky_benches::{Blocks, Budget, Effort, Place, Placement, Result};
 
 /// Something that is measured beside its reference.
 pub(crate) struct Row {
@@ -17,8 +19,23 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What its ratio is allowed to be.
     pub(crate) budget: Budget,
+    /// Whether it is about two sides of which each can be put on a CPU. A row that is not is measured unpinned only: what one
+    /// thread does by itself, the start of processes, memory.
+    pub(crate) has_sides: bool,
     /// Measures it.
     pub(crate) measure: fn(&Effort, &Place) -> Result<Blocks>,
+}
+
+impl Row {
+    /// A row with two sides and no budget.
+    const fn new(name: &'static str, measure: fn(&Effort, &Place) -> Result<Blocks>) -> Self {
+        Self { name, budget: Budget::NONE, has_sides: true, measure }
+    }
+
+    /// Whether it is to be measured there.
+    pub(crate) fn belongs_to(&self, placement: Placement) -> bool {
+        self.has_sides || placement == Placement::Unpinned
+    }
 }
 
 /// All rows, in the order of the table.
@@ -29,9 +46,14 @@ pub(crate) const ROWS: &[Row] = &[
     many_queued::ROW,
     map::ROW,
     four_callers::ROW,
+    large::BYTES_IN,
+    large::NUMBERS_IN,
+    large::ECHO,
     get_again::ROW,
     start::COLD,
     start::HUNDRED,
+    memory::IDLE_WORKER,
+    memory::ENDLESS_MAP,
 ];
 
 /// The task of every row: what remains is what a call costs.

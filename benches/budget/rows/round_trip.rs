@@ -10,17 +10,13 @@ use super::{Row, executor, noop};
 
 /// The row that the budget speaks of.
 pub(crate) const WITH_ONE_WORKER: Row = Row {
-    name: "round trip",
     budget: Budget::now(1.5).later(0.7),
-    measure: |effort, place| measure(1, effort, place),
+    ..Row::new("round trip", |effort, place| measure(1, effort, place))
 };
 
 /// The same with a second worker, which has nothing to do: what it costs to have a choice.
-pub(crate) const WITH_TWO_WORKERS: Row = Row {
-    name: "round trip, 2 workers",
-    budget: Budget::NONE,
-    measure: |effort, place| measure(2, effort, place),
-};
+pub(crate) const WITH_TWO_WORKERS: Row =
+    Row::new("round trip, 2 workers", |effort, place| measure(2, effort, place));
 
 fn measure(n_workers: usize, effort: &Effort, place: &Place) -> Result<Blocks> {
     let executor = executor(n_workers, place)?;

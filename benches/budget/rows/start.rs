@@ -14,21 +14,21 @@ use super::{Row, noop};
 
 /// One pool after another, of two workers: from its making to the result of its first call, beside one process.
 pub(crate) const COLD: Row = Row {
-    name: "cold start, 2 workers",
-    budget: Budget::NONE.later(1.5),
-    measure: |effort, _| {
+    budget: Budget::now(1.5),
+    has_sides: false,
+    ..Row::new("cold start, 2 workers", |effort, _| {
         interleave(
             Unit::Micros,
             effort.blocks,
             || median_of(effort, first_result),
             || median_of(effort, || first_bytes(1)),
         )
-    },
+    })
 };
 
 /// All the workers of a large pool, beside as many processes.
 pub(crate) const HUNDRED: Row =
-    Row { name: "start of 100 workers", budget: Budget::NONE.later(1.2), measure: hundred };
+    Row { budget: Budget::now(1.2), has_sides: false, ..Row::new("start of 100 workers", hundred) };
 
 fn hundred(effort: &Effort, _place: &Place) -> Result<Blocks> {
     let all_up = || {

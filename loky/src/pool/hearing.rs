@@ -173,7 +173,7 @@ impl State {
     /// The pool's thread has read from the stream of a worker.
     pub(super) fn give_stream_back(&mut self, now: Instant, worker: WorkerId, inbox: Inbox) {
         if !limits::USES_LANE {
-            return self.give_back(now, worker, Source::Stream(inbox), None);
+            return self.give_back(now, worker, Source::Stream(Box::new(inbox)), None);
         }
         if let Some(link) = self.links.get_mut(&worker) {
             link.stream = Some(inbox);

@@ -62,7 +62,7 @@ impl Link {
         let inbox = Inbox::new(Arc::clone(&socket));
         let (source, stream) = match limits::USES_LANE {
             true => (Source::Lane, Some(inbox)),
-            false => (Source::Stream(inbox), None),
+            false => (Source::Stream(Box::new(inbox)), None),
         };
         Self {
             pid,
@@ -163,14 +163,14 @@ impl Link {
 pub(super) enum Source {
     /// From the lane, which anybody can look at: he who has this is the one who sleeps there.
     Lane,
-    Stream(Inbox),
+    Stream(Box<Inbox>),
 }
 
 impl From<Source> for Option<Inbox> {
     fn from(source: Source) -> Self {
         match source {
             Source::Lane => None,
-            Source::Stream(inbox) => Some(inbox),
+            Source::Stream(inbox) => Some(*inbox),
         }
     }
 }

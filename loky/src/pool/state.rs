@@ -140,6 +140,8 @@ pub(super) struct State {
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
+    /// Room for the workers that were given calls.
+    written: Vec<WorkerId>,
     /// Room for what is taken out of the lanes.
     pub(super) drained: Vec<(WorkerId, Drained)>,
     /// Descriptors of waiters, for the next ones.
@@ -227,6 +229,7 @@ impl State {
             last_start_error: None,
             parked: 0,
             attended: 0,
+            written: Vec::new(),
             drained: Vec::new(),
             wakes: Vec::new(),
             counts: Counts::default(),
@@ -300,7 +303,7 @@ impl State {
     /// Performs the scheduler's actions. Calls come to be queued again by that, which brings about others.
     pub(super) fn act(&mut self, now: Instant) {
         self.note_break();
-        let mut written = Vec::new();
+        let mut written = std::mem::take(&mut self.written);
         loop {
             let mut has_taken_back = false;
             while let Some(action) = self.scheduler.poll_action() {
@@ -327,10 +330,11 @@ impl State {
                 self.write(worker);
             }
             if !has_taken_back {
-                return;
+                break;
             }
             self.scheduler.advance(now);
         }
+        self.written = written;
     }
 
     /// Ends a worker: its watch does it when the channel is shut, at which who reads from it comes back too. That does not wait

@@ -1,5 +1,6 @@
 //! Threads that wait for a result: they read from the worker that has the call. See [`readership`](super::readership).
 
+use std::iter;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
@@ -29,12 +30,31 @@ enum Arrival {
 
 /// The right to read from workers.
 struct Reading {
-    /// The worker that has the call.
-    worker: WorkerId,
-    /// That worker first; then others that nobody has read from for a while, since they might run out of calls
-    /// while this thread waits.
-    sources: Vec<(WorkerId, Source)>,
+    sources: Sources,
     rest: Rest,
+}
+
+/// What is read from.
+struct Sources {
+    /// The worker that has the call.
+    first: (WorkerId, Source),
+    /// Others that nobody has read from for a while: or they might run out of calls while this thread waits.
+    others: Vec<(WorkerId, Source)>,
+}
+
+impl Sources {
+    fn inboxes(&mut self) -> impl Iterator<Item = (WorkerId, &mut Inbox)> {
+        iter::once(&mut self.first).chain(&mut self.others).filter_map(|(worker, source)| {
+            match source {
+                Source::Lane => None,
+                Source::Stream(inbox) => Some((*worker, &mut **inbox)),
+            }
+        })
+    }
+
+    fn into_all(self) -> impl Iterator<Item = (WorkerId, Source)> {
+        iter::once(self.first).chain(self.others)
+    }
 }
 
 /// Where a reader waits.
@@ -99,7 +119,8 @@ impl Pool {
 
     /// Reads once for a call. True if the deadline has passed.
     fn read_for(&self, call: CallId, reading: Reading, deadline: Option<Instant>) -> bool {
-        let Reading { worker, mut sources, rest } = reading;
+        let Reading { mut sources, rest } = reading;
+        let worker = sources.first.0;
         let received = rest.wait(&mut sources, deadline);
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         self.with_state(|state, now| {
@@ -115,7 +136,7 @@ impl Pool {
             if let Rest::InPoll { wake, .. } = rest {
                 state.wakes.push(wake);
             }
-            for (worker, source) in sources {
+            for (worker, source) in sources.into_all() {
                 state.give_back(now, worker, source, (!is_late).then_some(call));
             }
             is_late
@@ -133,14 +154,13 @@ impl State {
             && !link.is_dead
             && let Some(source) = link.readership.take_as_waiter()
         {
-            let mut sources = vec![(worker, source)];
-            sources.extend(self.neglected(now));
-            let must_poll = has_deadline || sources.len() > 1;
+            let sources = Sources { first: (worker, source), others: self.neglected(now) };
+            let must_poll = has_deadline || !sources.others.is_empty();
             if let Some(rest) = self.rest(worker, ticket, must_poll) {
                 self.note_sleeper(call, &rest);
-                return Arrival::Read(Reading { worker, sources, rest });
+                return Arrival::Read(Reading { sources, rest });
             }
-            for (worker, source) in sources {
+            for (worker, source) in sources.into_all() {
                 self.give_back(now, worker, source, None);
             }
         }
@@ -187,11 +207,7 @@ impl State {
 
 impl Rest {
     /// Waits for something to happen, and reads what has come over the streams.
-    fn wait(
-        &self,
-        sources: &mut [(WorkerId, Source)],
-        deadline: Option<Instant>,
-    ) -> Vec<(WorkerId, Received)> {
+    fn wait(&self, sources: &mut Sources, deadline: Option<Instant>) -> Vec<(WorkerId, Received)> {
         let is_busy = match self {
             Self::OnLane { lane, wanted, seen, spins } => {
                 lane.wait(*wanted, *seen, deadline, *spins);
@@ -212,18 +228,8 @@ impl Rest {
     }
 }
 
-fn inboxes(sources: &mut [(WorkerId, Source)]) -> impl Iterator<Item = (WorkerId, &mut Inbox)> {
-    sources.iter_mut().filter_map(|(worker, source)| match source {
-        Source::Lane => None,
-        Source::Stream(inbox) => Some((*worker, inbox)),
-    })
-}
-
-fn receive(
-    sources: &mut [(WorkerId, Source)],
-    waits: bool,
-) -> impl Iterator<Item = (WorkerId, Received)> {
-    inboxes(sources).map(move |(worker, inbox)| (worker, link::receive(inbox, waits)))
+fn receive(sources: &mut Sources, waits: bool) -> impl Iterator<Item = (WorkerId, Received)> {
+    sources.inboxes().map(move |(worker, inbox)| (worker, link::receive(inbox, waits)))
 }
 
 fn new_wake() -> Option<Arc<Wake>> {
@@ -232,11 +238,11 @@ fn new_wake() -> Option<Arc<Wake>> {
 
 /// Waits until there is something to read, until it is woken, or until `deadline`; and reads.
 fn poll(
-    sources: &mut [(WorkerId, Source)],
+    sources: &mut Sources,
     wake: &Wake,
     deadline: Option<Instant>,
 ) -> Vec<(WorkerId, Received)> {
-    let sockets: Vec<_> = inboxes(sources).map(|(_, inbox)| Arc::clone(inbox.socket())).collect();
+    let sockets: Vec<_> = sources.inboxes().map(|(_, inbox)| Arc::clone(inbox.socket())).collect();
     let mut set = PollSet::default();
     let woken = set.add(wake.as_fd(), true, false);
     let channels: Vec<_> =
@@ -248,7 +254,9 @@ fn poll(
     } else if set.readable(woken) {
         wake.clear();
     }
-    let readable =
-        inboxes(sources).zip(channels).filter(|(_, channel)| !has_polled || set.readable(*channel));
+    let readable = sources
+        .inboxes()
+        .zip(channels)
+        .filter(|(_, channel)| !has_polled || set.readable(*channel));
     readable.map(|((worker, inbox), _)| (worker, link::receive(inbox, false))).collect()
 }

@@ -21,6 +21,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::lane::patience::Patience;
 use super::lane::sleep::{PoolSleep, WorkerSleep};
 use super::slots::Contradiction;
 use crate::id::Ticket;
@@ -60,6 +61,8 @@ pub(crate) struct Page {
     /// How often the pool's reader was told to look at something else. No worker has a part in that, so it does not lie in what is
     /// shared.
     disturbances: AtomicU64,
+    /// Its reader's, which is the pool's own as well.
+    patience: Patience,
 }
 
 /// What a letter's head says.
@@ -98,14 +101,15 @@ impl Page {
     /// A new one, and the descriptor that goes to the worker.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let (words, fd) = SharedWords::create(NAME, WORDS)?;
-        let page = Self { words, disturbances: AtomicU64::new(0) };
+        let page = Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() };
         page.pool_sleep().wake_up();
         Ok((page, fd))
     }
 
     /// The one that a pool has created.
     pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self { words: SharedWords::open(fd, WORDS)?, disturbances: AtomicU64::new(0) })
+        let words = SharedWords::open(fd, WORDS)?;
+        Ok(Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() })
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -145,6 +149,11 @@ impl Page {
     /// See the field.
     pub(super) fn disturbances(&self) -> &AtomicU64 {
         &self.disturbances
+    }
+
+    /// See the field.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     pub(super) fn worker_sleep(&self) -> WorkerSleep<'_, AtomicU64> {
@@ -200,13 +209,16 @@ impl Page {
 
     /// Appends the body of a letter that is here and so long.
     pub(super) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
-        let end = out.len() + length;
-        let words = length.div_ceil(size_of::<u64>());
-        out.reserve(words * size_of::<u64>());
-        for word in &self.room(ticket, length)[..words] {
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        let start = out.len();
+        out.resize(start + length, 0);
+        let (words, rest) = out[start..].as_chunks_mut();
+        let mut room = self.room(ticket, length).iter().map(|word| word.load(Ordering::Relaxed));
+        for (bytes, word) in words.iter_mut().zip(&mut room) {
+            *bytes = word.to_ne_bytes();
         }
-        out.truncate(end);
+        if let Some(last) = room.next() {
+            rest.copy_from_slice(&last.to_ne_bytes()[..rest.len()]);
+        }
     }
 }
 

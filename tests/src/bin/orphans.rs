@@ -24,6 +24,9 @@ loky::main! {
             "far below" => executor.submit(tasks::block_below, (2, timeout)),
             _ => executor.submit(tasks::block, ()),
         };
+        if mode == "full speed" {
+            full_speed(&executor);
+        }
         let is_idle = matches!(mode.as_str(), "start" | "idle");
         let calls: Vec<_> = (0..2).filter(|_| !is_idle).map(|_| submit()).collect();
         let is_running = || calls.iter().all(loky::Future::running);
@@ -37,5 +40,18 @@ loky::main! {
         loop {
             std::thread::park();
         }
+    }
+}
+
+/// Makes calls for ever: one by one, so that both sides sleep and are woken all the time, and many at once.
+fn full_speed(executor: &loky::ProcessPoolExecutor) -> ! {
+    println!("ready");
+    loop {
+        for number in 0..100 {
+            assert_eq!(executor.submit(tasks::add, (number, 1)).result().unwrap(), number + 1);
+        }
+        let calls: Vec<_> =
+            (0..500).map(|number| executor.submit(tasks::add, (number, 1))).collect();
+        assert!(calls.iter().all(|call| call.result().is_ok()));
     }
 }

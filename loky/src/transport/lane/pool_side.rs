@@ -114,13 +114,23 @@ impl PoolLane {
         sleep.wake_up();
     }
 
-    /// True if the call was answered meanwhile.
+    /// Looks for the answer for a moment, if that has been worth while of late. True if it has come.
     fn spin(&self, wanted: Ticket) -> bool {
-        /// Looks between two readings of the clock.
-        const LOOKS: u32 = 64;
         if self.page.worker_cpu().load(Ordering::Relaxed) == cpu::current() {
             return false; // It cannot run before this thread sleeps.
         }
+        let patience = self.page.patience();
+        if !patience.is_enough() {
+            return false;
+        }
+        let has_found = self.look(wanted);
+        patience.note(has_found);
+        has_found
+    }
+
+    fn look(&self, wanted: Ticket) -> bool {
+        /// Looks between two readings of the clock.
+        const LOOKS: u32 = 64;
         let end = clock::now() + limits::SPIN;
         loop {
             for _ in 0..LOOKS {

@@ -1,0 +1,98 @@
+//! loky beside other ways to run functions in processes, each in a program of its own, measured by turns in one run.
+//!
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml [-- [--python PATH] [--out FILE]]`
+//!
+//! Writes `benches/results/peers.tsv`, of which `cargo run -p loky-benches --bin speed` makes the README's table and picture.
+//! Python's pools are compared where the given Python (by default `python3`) has loky: see `requirements.txt`.
+
+mod ipc;
+mod machine;
+mod measure;
+mod program;
+mod spawned;
+mod workers;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use loky_benches::Result;
+use loky_benches::peers::{Measure, Results, table};
+
+use crate::measure::serve;
+use crate::program::Program;
+
+/// How often each program is asked for each measure.
+const N_BLOCKS: usize = 7;
+
+loky::main! {
+    fn main() -> ExitCode {
+        // Does not return where procspawn has started this process, as `loky::main!` does not where loky has.
+        procspawn::init();
+        match run(&env::args().skip(1).collect::<Vec<_>>()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let by_default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/peers.tsv");
+    match args[..] {
+        ["--serve", "loky"] => serve::<workers::Workers>(),
+        ["--serve", "procspawn"] => serve::<spawned::Spawned>(),
+        ["--serve", "ipc-channel"] => serve::<ipc::Process>(),
+        ["--ipc-worker", server] => ipc::work(server),
+        [] => compare("python3", &by_default),
+        ["--python", python] => compare(python, &by_default),
+        ["--out", out] => compare("python3", &PathBuf::from(out)),
+        ["--python", python, "--out", out] => compare(python, &PathBuf::from(out)),
+        _ => Err("options: [--python PATH] [--out FILE]".into()),
+    }
+}
+
+fn compare(python: &str, out: &Path) -> Result<()> {
+    let load_before = machine::load()?;
+    let mut programs = start(python)?;
+    let versions = programs.iter().map(Program::describe).collect();
+    let mut blocks: Vec<(Measure, String, Vec<f64>)> = Vec::new();
+    for measure in Measure::ALL {
+        blocks.extend(programs.iter().map(|it| (measure, it.name().to_owned(), Vec::new())));
+    }
+    for block in 0..N_BLOCKS {
+        eprintln!("block {} of {N_BLOCKS}", block + 1);
+        for (measure, name, values) in &mut blocks {
+            let program = programs.iter_mut().find(|it| it.name() == name);
+            values.extend(program.expect("it was started").ask(*measure)?);
+        }
+    }
+    let mut results = Results::new(machine::describe(&load_before, N_BLOCKS)?, versions);
+    for (measure, name, values) in blocks.iter().filter(|(_, _, values)| !values.is_empty()) {
+        results.add(*measure, name, values);
+    }
+    fs::write(out, results.to_text())?;
+    println!("{}written: {}", table(&results), out.display());
+    Ok(())
+}
+
+/// Starts what can be compared here.
+fn start(python: &str) -> Result<Vec<Program>> {
+    let mut programs = Vec::new();
+    for name in ["loky", "procspawn", "ipc-channel"] {
+        programs.push(Program::in_rust(name)?);
+    }
+    if !program::has_loky(python) {
+        eprintln!(
+            "NOT COMPARED: Python's pools. `{python}` has no loky: install `requirements.txt` somewhere, and say where by --python"
+        );
+        return Ok(programs);
+    }
+    for name in ["loky", "concurrent.futures", "multiprocessing.Pool"] {
+        programs.push(Program::in_python(python, name)?);
+    }
+    Ok(programs)
+}
