@@ -197,12 +197,13 @@ impl Decided {
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
         let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
         for Ended { promise, ending, worker_pid, args } in self.ended {
+            // Who has the outcome finds nothing of the arguments left, least of all their descriptors.
+            drop(args);
             let outcome = ending.into_outcome(promise.task());
             if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
                 callbacks.extend(audience.take_callbacks());
                 audiences.push(audience);
             }
-            drop(args);
         }
         (callbacks, audiences)
     }
