@@ -19,6 +19,7 @@ mod initializer;
 mod initializer_failures;
 mod kill_storm;
 mod ledger;
+mod long_answers;
 mod many;
 mod map;
 mod map_adapters;

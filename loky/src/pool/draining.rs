@@ -12,7 +12,7 @@ use super::state::State;
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::transport::page::Letter;
-use crate::transport::slots::table::Step;
+use crate::transport::slots::table::{Progress, Step};
 use crate::wire::frame::Frame;
 use crate::wire::message::FromWorker;
 
@@ -33,8 +33,10 @@ pub(super) enum Drained {
 impl Link {
     /// The oldest call of the worker, if it is answered over the stream: then nothing comes through the lane before that has been
     /// read.
-    fn is_answered_on_stream(&self, oldest: Ticket) -> bool {
-        self.lane.is_settled(oldest) && self.lane.letter(oldest) == Ok(Letter::OnStream)
+    fn is_answered_on_stream(&mut self, oldest: Ticket) -> bool {
+        // Not one that was taken back and skipped: its letter is still the one that the pool has written.
+        self.slots.progress(oldest) == Ok(Progress::Finished)
+            && self.lane.letter(oldest) == Ok(Letter::OnStream)
     }
 
     /// The oldest call of the worker whose answer, or end, may come through the lane.
@@ -42,7 +44,8 @@ impl Link {
         if !limits::USES_LANE || !self.is_open {
             return None;
         }
-        self.slots.oldest().filter(|oldest| !self.is_answered_on_stream(*oldest))
+        let oldest = self.slots.oldest()?;
+        (!self.is_answered_on_stream(oldest)).then_some(oldest)
     }
 
     /// Whether something lies in the lane.
@@ -73,7 +76,8 @@ impl Link {
 
     fn drain(&mut self, mut arrived: impl FnMut(Drained)) {
         let mut bytes = 0;
-        while bytes < limits::DRAIN_BYTES {
+        // Of a dead worker all: what is not taken out before it is buried counts as lost.
+        while bytes < limits::DRAIN_BYTES || self.is_dead {
             match self.take_from_lane() {
                 Ok(None) => return,
                 Ok(Some((drained, length))) => {
@@ -146,7 +150,7 @@ impl State {
         let later = self.scheduler.calls_within(limits::SPIN);
         let ahead = ticket.map(|ticket| ticket.sequence().saturating_sub(oldest.sequence()));
         let after = ahead.map_or(u64::MAX, |ahead| ahead.saturating_add(later));
-        Some(link.slots.nth(after.min(refill)))
+        link.slots.nth(after.min(refill))
     }
 
     /// The pool's thread is about to sleep in poll. False if it reads from this worker and something lies in the lane already.

@@ -352,6 +352,8 @@ impl Driver<'_> {
         let Some(mut inbox) = inbox else { return };
         let received = link::receive(&mut inbox, false);
         self.pool.with_state(|state, now| {
+            // What was answered before this may lie in the lane.
+            state.drain(now);
             state.hear(now, worker, received, &self.pool.settings);
             state.give_stream_back(now, worker, inbox);
         });

@@ -189,6 +189,10 @@ impl State {
             return;
         }
         let Some(link) = self.links.get_mut(&worker) else { return };
+        if limits::USES_LANE && link.awaited().is_none() {
+            // The next answer comes over the stream, to the pool's thread. It passes on what comes behind that.
+            return;
+        }
         let calls: Vec<_> = link.slots.calls().collect();
         let pending = || calls.iter().filter_map(|call| self.calls.get(call));
         if let Some(parked) = pending().find(|pending| pending.parked > 0) {

@@ -338,8 +338,8 @@ impl State {
         self.written = written;
     }
 
-    /// Ends a worker: its watch does it when the channel is shut, at which who reads from it comes back too. That does not wait
-    /// for the driver, which may be in a waker of the user.
+    /// Ends a worker: its watch does it when the channel is shut, at which who reads from the stream comes back too (and who sleeps
+    /// on the lane when it is found dead). That does not wait for the driver, which may be in a waker of the user.
     fn kill(&mut self, worker: WorkerId) {
         if let Some(link) = self.links.get(&worker) {
             link.socket.hang_up();

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! * Each side counts for itself how far it is ([`pool_side`], [`worker_side`]); nothing that says where to read or to write is
-//!   believed from the other side's memory. There are as many places in the sequence as slots, so neither is ever full.
+//!   believed from the other side's memory. There are as many places in the sequence as slots, and what the worker has not come to
+//!   has a slot each, so it is never full.
 //! * A worker takes its calls in the order in which they were given, so their answers come in that order.
 //! * What is too long for a letter ([`limits::LETTER_BYTES`](crate::limits::LETTER_BYTES)), or has descriptors beside it, goes over
 //!   the stream: the slot is used all the same, and its letter says so. Everything that is no call or answer goes over the stream as well. The pool's thread

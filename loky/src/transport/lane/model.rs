@@ -228,8 +228,7 @@ fn model_who_is_disturbed_comes_back() {
             let (lane, disturbances) = (Arc::clone(&lane), Arc::clone(&disturbances));
             move || {
                 Word::store(&*disturbances, 1);
-                fence::fence();
-                PoolSleep(&lane.pool).wake_up();
+                PoolSleep(&lane.pool).rouse();
                 lane.pool_futex.wake();
             }
         });

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::fence::fence;
 use super::sleep::{IN_POLL, ON_FUTEX};
 use crate::clock;
 use crate::id::Ticket;
@@ -84,9 +83,8 @@ impl PoolLane {
     /// Has the reader come back from [`wait`](Self::wait), whatever the worker does.
     pub(crate) fn disturb(&self) {
         self.page.disturbances().fetch_add(1, Ordering::AcqRel);
-        fence();
         let sleep = self.page.pool_sleep();
-        sleep.wake_up();
+        sleep.rouse();
         futex::wake(sleep.0);
     }
 

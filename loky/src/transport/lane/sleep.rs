@@ -104,6 +104,18 @@ impl<W: Word> PoolSleep<'_, W> {
         self.0.store(u64::from(AWAKE));
     }
 
+    /// It was made known that a reader is not to sleep on the futex: it is woken after this.
+    ///
+    /// By now another one may be there, in poll, which is woken in another way, and goes on to want what it wants.
+    pub(crate) fn rouse(&self) {
+        fence();
+        let word = self.0.load();
+        if low(word) != IN_POLL {
+            // If it is another one by now the reader has woken up, or has seen what was made known.
+            self.0.swap_if(word, u64::from(AWAKE));
+        }
+    }
+
     /// The worker has made known that it is through with all calls up to this number: whom it is to wake.
     #[must_use]
     pub(crate) fn to_be_woken(&self, finished: u64) -> Option<Bed> {

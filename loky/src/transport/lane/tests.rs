@@ -180,3 +180,17 @@ fn an_order_of_calls_that_was_written_over_is_written_again() {
     pool.lane.shake_worker();
     assert_eq!(lane.next(), Next::Call(ticket));
 }
+
+/// Whoever disturbs does so with no lock held, and may come when another reader is there, in another bed.
+#[test]
+fn a_reader_in_poll_is_knocked_for_also_when_somebody_else_was_disturbed() {
+    let (mut pool, mut lane) = pair();
+    let ticket = pool.give();
+    assert!(pool.lane.may_poll(ticket));
+    pool.lane.disturb();
+    let knocks = std::cell::Cell::new(0);
+    let knock = || knocks.set(knocks.get() + 1);
+    lane.claim(ticket, knock).unwrap();
+    lane.answer(ticket, RAN, Some((KIND, &[])), knock);
+    assert_eq!(knocks.get(), 1);
+}

@@ -1,5 +1,6 @@
 //! What the pool knows of the slots that it shares with one worker: its own record, with which the page must agree.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,10 +47,9 @@ pub(crate) struct SlotTable {
     taken: u64,
     /// How many calls the worker was given.
     sequence: u64,
-    /// The tickets of the last of them, by their number.
-    order: [Ticket; SLOTS],
-    /// The number of the oldest that is not free, or one that comes before it.
-    oldest: u64,
+    /// The tickets of the last of them, from the oldest on that may not be free. What goes over the stream can be free while
+    /// older ones are not, so these can be more than there are slots.
+    order: VecDeque<Ticket>,
 }
 
 const _: () = assert!(SLOTS == u64::BITS as usize, "a bit for each slot");
@@ -58,8 +58,7 @@ impl SlotTable {
     pub(crate) fn new(page: Arc<Page>) -> Self {
         let record = |slot| (Ticket::new(slot, 0), Record::Free);
         let records = std::array::from_fn(record);
-        let order = [Ticket::new(0, 0); SLOTS];
-        Self { page, records, taken: 0, sequence: 0, order, oldest: 1 }
+        Self { page, records, taken: 0, sequence: 0, order: VecDeque::with_capacity(SLOTS) }
     }
 
     /// Whether the worker has nothing that it has not answered.
@@ -95,7 +94,7 @@ impl SlotTable {
         self.sequence += 1;
         (*last, *record) = (ticket, Record::Given(call, false));
         self.taken |= 1 << slot;
-        self.order[place(self.sequence)] = ticket;
+        self.order.push_back(ticket);
         Ok(ticket)
     }
 
@@ -107,27 +106,27 @@ impl SlotTable {
 
     /// Writes once more in which order the calls come, in case that somebody else has written there.
     pub(crate) fn publish_order(&self) {
-        for number in self.oldest..=self.sequence {
-            let ticket = self.order[place(number)];
-            self.page.sequence(number).store(ticket.0, Ordering::Release);
+        // More than these have no place there, and the worker is past them.
+        for ticket in self.order.iter().rev().take(SLOTS) {
+            self.page.sequence(ticket.sequence()).store(ticket.0, Ordering::Release);
         }
     }
 
     /// The oldest of what lies with the worker.
     pub(crate) fn oldest(&mut self) -> Option<Ticket> {
-        while self.oldest <= self.sequence {
-            let ticket = self.order[place(self.oldest)];
+        while let Some(ticket) = self.order.front().copied() {
             if self.record(ticket).is_ok_and(|record| record != Record::Free) {
                 return Some(ticket);
             }
-            self.oldest += 1;
+            self.order.pop_front();
         }
         None
     }
 
-    /// The ticket of the call that was given to the worker so many after the oldest, or of the last one.
-    pub(crate) fn nth(&self, after: u64) -> Ticket {
-        self.order[place(self.oldest.saturating_add(after).min(self.sequence))]
+    /// The ticket of the call that was given to the worker so many after the [`oldest`](Self::oldest), or of the last one.
+    pub(crate) fn nth(&self, after: u64) -> Option<Ticket> {
+        let last = self.order.len().checked_sub(1)?;
+        self.order.get(usize::try_from(after).map_or(last, |after| after.min(last))).copied()
     }
 
     /// What the worker has done with the oldest, if anything. What it has skipped is free with that.
@@ -231,9 +230,4 @@ impl SlotTable {
             }
         })
     }
-}
-
-/// Where the ticket of the call with this number stands.
-fn place(number: u64) -> usize {
-    usize::try_from(number % SLOTS as u64).expect("less than the slots")
 }
