@@ -490,6 +490,9 @@ impl State {
 
     /// Somebody is to be told of the call's outcome who does not wait for it.
     pub(super) fn attend(&mut self, call: CallId) {
+        if self.attended == 0 {
+            self.wake_patient_readers();
+        }
         let Some(pending) = self.calls.get_mut(&call) else { return };
         self.attended += usize::from(!pending.attended);
         pending.attended = true;
@@ -497,6 +500,17 @@ impl State {
             && let Some(link) = self.links.get_mut(&worker)
         {
             self.decided.wakes_driver |= link.readership.read_in_background();
+        }
+    }
+
+    /// Has those who sleep on lanes, perhaps for later answers than the next, look at what they are to wait for.
+    fn wake_patient_readers(&mut self) {
+        let links = self.links.values().filter(|link| limits::USES_LANE && !link.slots.is_empty());
+        for link in links {
+            self.decided.wakes_driver |= link.readership.is_background();
+            if link.readership.is_waiter() {
+                self.decided.waiters.push(Waking::OnLane(link.lane.clone()));
+            }
         }
     }
 

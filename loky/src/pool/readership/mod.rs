@@ -136,6 +136,10 @@ impl<T> Readership<T> {
         self.reader == Reader::Background
     }
 
+    pub(super) fn is_waiter(&self) -> bool {
+        self.reader == Reader::Waiter
+    }
+
     /// Since when nobody reads, if nobody does.
     pub(super) fn unread_since(&self) -> Option<Instant> {
         (self.reader == Reader::Nobody).then_some(self.unread_since)
