@@ -7,6 +7,7 @@ mod many_queued;
 mod map;
 mod memory;
 mod round_trip;
+mod shared;
 mod start;
 mod submit_then_collect;
 
@@ -49,6 +50,8 @@ pub(crate) const ROWS: &[Row] = &[
     large::BYTES_IN,
     large::NUMBERS_IN,
     large::ECHO,
+    shared::PASSED,
+    shared::READ,
     get_again::ROW,
     start::COLD,
     start::HUNDRED,

@@ -10,7 +10,7 @@ use super::{Row, executor, noop};
 
 /// The row that the budget speaks of.
 pub(crate) const WITH_ONE_WORKER: Row = Row {
-    budget: Budget::now(1.5).later(0.7),
+    budget: Budget::now(0.7),
     ..Row::new("round trip", |effort, place| measure(1, effort, place))
 };
 
