@@ -9,7 +9,8 @@ pub mod v1 {
 
     pub use crate::__register as register;
     pub use crate::codec::{
-        Argument, CodecError, FallibleOutput, Output, Witness, argument, fallible_output, output,
+        Argument, BySerde, CodecError, FallibleOutput, Form, Output, Witness, argument,
+        fallible_output, output,
     };
     pub use crate::entry::{Entered, enter, enter_before_main};
     pub use crate::registry::ByTask;

@@ -3,6 +3,7 @@
 loky::enable_test_support!();
 
 mod as_completed;
+mod bulk;
 mod callbacks;
 mod cancel;
 mod churn;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 /// The modules of `loky/src` by layer, as ARCHITECTURE.md shows them. A module may use modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["id", "limits", "clock", "unwind"],
-    &["error", "calls"],
+    &["error", "calls", "sys"],
     &["observer", "codec"],
     &["config"],
-    &["sys", "scheduler"],
+    &["scheduler"],
     &["future", "task", "cpu_count"],
     &["registry", "wire", "shared"],
     &["transport"],

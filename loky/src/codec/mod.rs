@@ -16,8 +16,9 @@
 //! | [`levels`] | how deep values may be nested |
 //! | [`attachments`] | what travels beside the bytes, left there and found there by the values themselves |
 //! | [`witness`] | the proof that a type can travel, as a value |
+//! | [`bulk`] | what is not CBOR: a vector of numbers that is a whole argument or result, as it lies in memory |
 //!
-//! All other values have the very bytes that ciborium alone gives them.
+//! All other values that serde writes have the very bytes that ciborium alone gives them.
 //!
 //! What it must never do: give back another value than the one that went in (what it cannot carry is an error, and at
 //! the sender if the sender can know it); and, whatever the bytes are, panic, overflow the stack, or allocate by a
@@ -40,6 +41,7 @@
 
 mod access;
 pub(crate) mod attachments;
+mod bulk;
 mod deserialize;
 mod explicit;
 mod float;
@@ -57,6 +59,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::attachments::{Attachments, Parcel};
+pub use self::bulk::{BySerde, Form};
 pub use self::witness::{
     Argument, FallibleOutput, Output, Witness, argument, fallible_output, output,
 };

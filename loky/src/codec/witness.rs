@@ -60,6 +60,23 @@ impl<T> Witness<T> {
         Self { encode: super::encode::<T>, decode: super::decode::<T> }
     }
 
+    /// In a way that needs no help from serde.
+    pub(super) const fn of(
+        encode: fn(&T, &mut Vec<u8>) -> Result<(), CodecError>,
+        decode: fn(&mut &[u8]) -> Result<T, CodecError>,
+    ) -> Self {
+        Self { encode, decode }
+    }
+
+    /// The better way, if there is one for values of this type.
+    #[must_use]
+    pub const fn or_rather(self, bulk: Option<Self>) -> Self {
+        match bulk {
+            Some(bulk) => bulk,
+            None => self,
+        }
+    }
+
     /// Appends `value` to `out`.
     pub(crate) fn encode(self, value: &T, out: &mut Parcel) -> Result<(), CodecError> {
         let Parcel { bytes, attachments } = out;

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;

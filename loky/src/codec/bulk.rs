@@ -1,0 +1,205 @@
+//! Vectors of numbers as they lie in memory: copied, instead of number by number through serde.
+//!
+//! ```text
+//!        0      1        2      3   4                8                16
+//!  value │ mark │ letter │ bytes │ 0 │ element bytes │ element count  │ elements …
+//!                └─ of a number ─┘     head: little-endian; elements: in this machine's order
+//! ```
+//!
+//! Whether a type travels so is seen where its witness is made: it is a `Vec` of what is [`Numeric`], itself and not as a
+//! part of another. [`Form`] knows. Two programs that do not agree get an error, as the head says what the numbers are, and
+//! no CBOR begins with the mark.
+//!
+//! What it must never do: change a bit, or allocate for more elements than there are bytes. Tested beside the code, and in
+//! calls by the package `tests`.
+
+use std::any::type_name;
+use std::marker::PhantomData;
+
+use super::{CodecError, Witness};
+use crate::sys::pod::{self, Number, Numeric};
+
+/// Asked by the macro how values of `T` travel, through a constant of that name in either of two places: the type's own
+/// goes before the trait's, and there is one only for vectors of numbers.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Form<T>(PhantomData<T>);
+
+impl<T: Numeric> Form<Vec<T>> {
+    /// As they lie in memory.
+    pub const __LOKY_BULK: Option<Witness<Vec<T>>> =
+        Some(Witness::of(|values, out| encode(values, out), decode));
+}
+
+/// All that does not travel in bulk. It asks nothing of the type: what serde asks of it is said elsewhere, once.
+#[doc(hidden)]
+pub trait BySerde<T> {
+    /// Not as they lie in memory.
+    const __LOKY_BULK: Option<Witness<T>> = None;
+}
+
+impl<T> BySerde<T> for Form<T> {}
+
+/// No CBOR begins so.
+const MARK: u8 = 0xfe;
+
+/// The first half of the head: what the elements are.
+fn kind<T: Numeric>() -> [u8; 8] {
+    let Number { letter, bytes } = T::NUMBER;
+    // Of larger elements the lower half is enough to tell them apart.
+    let [a, b, c, d] = (size_of::<T>() as u32).to_le_bytes();
+    [MARK, letter, bytes, 0, a, b, c, d]
+}
+
+fn encode<T: Numeric>(values: &[T], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let head = [kind::<T>(), (values.len() as u64).to_le_bytes()];
+    let elements = pod::bytes_of(values);
+    // At once: to grow twice would copy what is there, which is long if there were such arguments before.
+    out.reserve(size_of_val(&head) + elements.len());
+    out.extend_from_slice(head.as_flattened());
+    out.extend_from_slice(elements);
+    Ok(())
+}
+
+fn decode<T: Numeric>(input: &mut &[u8]) -> Result<Vec<T>, CodecError> {
+    let (found, rest) = input.split_first_chunk().ok_or_else(too_early)?;
+    if *found != kind::<T>() {
+        return Err(CodecError(format!("no vector of `{}`", type_name::<T>())));
+    }
+    let (count, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
+    let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| too_early())?;
+    let length = count.checked_mul(size_of::<T>()).ok_or_else(too_early)?;
+    let (elements, rest) = rest.split_at_checked(length).ok_or_else(too_early)?;
+    *input = rest;
+    Ok(pod::from_bytes(elements, count))
+}
+
+/// Serde's words for it.
+fn too_early() -> CodecError {
+    CodecError("the bytes end too early".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+
+    use crate::codec::argument;
+
+    /// How values of the type that is named travel, as the macro asks for it.
+    macro_rules! witness {
+        ($of:ty) => {
+            argument::<$of>().or_rather(Form::<$of>::__LOKY_BULK)
+        };
+    }
+
+    fn encoded<T: Numeric>(values: &[T]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(values, &mut bytes).expect("is encoded");
+        bytes
+    }
+
+    /// There and back, bit by bit, at every alignment; with another one behind it; and not if any of it is missing.
+    #[track_caller]
+    fn check<T: Numeric + Debug>(some: [T; 3]) {
+        for length in [0, 1, 2, 3, 1000] {
+            let values: Vec<T> = some.into_iter().cycle().take(length).collect();
+            let bytes = encoded(&values);
+            for shift in 0..16 {
+                let shifted = [vec![0; shift], bytes.clone(), encoded(&some)].concat();
+                let mut rest = &shifted[shift..];
+                for expected in [&values, &some.to_vec()] {
+                    let decoded = decode::<T>(&mut rest).expect("is decoded");
+                    assert_eq!(pod::bytes_of(&decoded), pod::bytes_of(expected));
+                }
+                assert!(rest.is_empty());
+            }
+            for end in (0..bytes.len()).rev().take(40).chain(0..16) {
+                let error = decode::<T>(&mut &bytes[..end]).expect_err("it is cut");
+                assert_eq!(error, too_early());
+            }
+        }
+    }
+
+    #[test]
+    fn all_numbers_go_there_and_back() {
+        macro_rules! whole {
+            ($($number:ty)*) => { $(check::<$number>([0, <$number>::MIN, <$number>::MAX]);)* };
+        }
+        whole!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
+        check([-0.0, f32::from_bits(0x7fa0_0001), f32::from_bits(0xffc0_1234)]);
+        check([f64::MIN_POSITIVE, f64::from_bits(0x7ff0_0000_0000_0001), -f64::NAN]);
+        check([[[1_u16; 2]; 40], [[2; 2]; 40], [[3; 2]; 40]]);
+    }
+
+    #[test]
+    fn nothing_any_number_of_times() {
+        let bytes = encoded(&[[0_u64; 0]; 5]);
+        assert_eq!(bytes.len(), 16);
+        assert_eq!(decode::<[u64; 0]>(&mut &bytes[..]), Ok(vec![[]; 5]));
+    }
+
+    #[test]
+    fn a_number_of_elements_that_is_only_claimed() {
+        for count in [2, 3, 1 << 32, u64::MAX / 8, u64::MAX / 8 + 2, 1 << 61 | 1, u64::MAX] {
+            let mut bytes = encoded(&[7_u64]);
+            bytes[8..16].copy_from_slice(&count.to_le_bytes());
+            assert_eq!(decode::<u64>(&mut &bytes[..]), Err(too_early()), "{count}");
+        }
+    }
+
+    #[test]
+    fn other_elements_are_refused() {
+        let refused = |of: &str| CodecError(format!("no vector of `{of}`"));
+        let bytes = encoded(&[1_u32, 2, 3, 4]);
+        assert_eq!(decode::<i32>(&mut &bytes[..]), Err(refused("i32")));
+        assert_eq!(decode::<f32>(&mut &bytes[..]), Err(refused("f32")));
+        assert_eq!(decode::<u64>(&mut &bytes[..]), Err(refused("u64")));
+        assert_eq!(decode::<[u32; 2]>(&mut &bytes[..]), Err(refused("[u32; 2]")));
+        assert_eq!(decode::<u8>(&mut &b"\x81\x01 no mark"[..]), Err(refused("u8")));
+        crate::codec::decode::<Vec<u32>>(&mut &bytes[..]).expect_err("it is no CBOR");
+        crate::codec::decode::<ciborium::Value>(&mut &bytes[..]).expect_err("it is no CBOR");
+    }
+
+    #[test]
+    fn any_bytes_do_no_harm() {
+        let mut random = crate::random::Random::new(7);
+        let bytes = encoded(&[[1_u16, 2, 3]; 9]);
+        for _ in 0..10_000 {
+            let mut bytes = bytes.clone();
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+            bytes.truncate(random.below(bytes.len() + 1));
+            if let Ok(values) = decode::<[u16; 3]>(&mut &bytes[..]) {
+                assert!(size_of_val(&values[..]) + 16 <= bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_type_alone_decides() {
+        type Samples = Vec<f64>;
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct Own(u8);
+
+        const fn is_bulk<T>(form: Option<Witness<T>>) -> bool {
+            form.is_some()
+        }
+        assert!(is_bulk(Form::<Vec<u8>>::__LOKY_BULK));
+        assert!(is_bulk(Form::<Samples>::__LOKY_BULK));
+        assert!(is_bulk(Form::<Vec<[[i8; 2]; 3]>>::__LOKY_BULK));
+        assert!(!is_bulk(Form::<Vec<bool>>::__LOKY_BULK));
+        assert!(!is_bulk(Form::<Vec<Own>>::__LOKY_BULK));
+        assert!(!is_bulk(Form::<Option<Vec<u8>>>::__LOKY_BULK));
+        assert!(!is_bulk(Form::<Vec<Vec<u8>>>::__LOKY_BULK));
+        assert!(!is_bulk(Form::<Vec<std::rc::Rc<u8>>>::__LOKY_BULK), "it asks for nothing");
+
+        let mut parcel = crate::codec::Parcel::default();
+        witness!(Samples).encode(&vec![1.5], &mut parcel).expect("is encoded");
+        witness!(Vec<Own>).encode(&vec![Own(1)], &mut parcel).expect("is encoded");
+        assert_eq!(parcel.bytes, [&encoded(&[1.5])[..], &[0x81, 1]].concat());
+        let (mut rest, attachments) = (&parcel.bytes[..], &parcel.attachments);
+        assert_eq!(witness!(Samples).decode(&mut rest, attachments), Ok(vec![1.5]));
+        assert_eq!(witness!(Vec<Own>).decode_all(rest, attachments), Ok(vec![Own(1)]));
+    }
+}
