@@ -17,6 +17,7 @@ use std::any::type_name;
 use std::marker::PhantomData;
 
 use super::{CodecError, Witness};
+use crate::sys::huge_pages;
 use crate::sys::pod::{self, Number, Numeric};
 
 /// Asked by the macro how values of `T` travel, through a constant of that name in either of two places: the type's own
@@ -56,6 +57,7 @@ fn encode<T: Numeric>(values: &[T], out: &mut Vec<u8>) -> Result<(), CodecError>
     let elements = pod::bytes_of(values);
     // At once: to grow twice would copy what is there, which is long if there were such arguments before.
     out.reserve(size_of_val(&head) + elements.len());
+    huge_pages::prefer(out);
     out.extend_from_slice(head.as_flattened());
     out.extend_from_slice(elements);
     Ok(())

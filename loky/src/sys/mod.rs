@@ -1,16 +1,18 @@
 //! The operating system behind owned, typed values. All unsafe code of the crate that is about the system lies here.
 //!
-//! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two processes share
-//! ([`shared_words`]) and sleep on ([`futex`]), or hand on to one another ([`segment`], filled with plain values: [`pod`]),
-//! [`child`] processes and what hangs below them ([`tree`]), what a process puts right in itself when it starts as a worker
-//! ([`startup`], [`signals`], [`init_array`]), and what a process knows of itself ([`image`], [`memory`], [`cpu`],
-//! [`fork_guard`]). Nothing here knows what the bytes mean.
+//! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two
+//! processes share ([`shared_words`]) and sleep on ([`futex`]), or hand on to one another ([`segment`], filled with
+//! plain values: [`pod`]), large memory of one's own ([`huge_pages`]), [`child`] processes and what hangs below them
+//! ([`tree`]), what a process puts right in itself when it starts as a worker ([`startup`], [`signals`],
+//! [`init_array`]), and what a process knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here
+//! knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
 
 pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod fork_guard;
 pub(crate) mod futex;
+pub(crate) mod huge_pages;
 pub(crate) mod image;
 pub(crate) mod init_array;
 pub(crate) mod memory;

@@ -7,6 +7,8 @@
 
 use std::{ptr, slice};
 
+use super::huge_pages;
+
 /// Plain old data: numbers, and arrays of them. Any bytes are a value of it, and it has no others.
 ///
 /// What can be an element of a `SharedSlice`. The library's own: it cannot be implemented
@@ -97,6 +99,7 @@ pub(crate) fn bytes_of<T: Pod>(values: &[T]) -> &[u8] {
 pub(crate) fn from_bytes<T: Pod>(bytes: &[u8], count: usize) -> Vec<T> {
     assert_eq!(count.checked_mul(size_of::<T>()), Some(bytes.len()), "as many bytes as values");
     let mut values = Vec::<T>::with_capacity(count);
+    huge_pages::prefer(&mut values);
     // SAFETY: there is room for `count` values, which are so many bytes, in memory that nobody else has.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), values.as_mut_ptr().cast(), bytes.len()) };
     // SAFETY: so many were just filled, and any bytes are a `Pod`.
