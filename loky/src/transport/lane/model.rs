@@ -167,53 +167,48 @@ fn bounded(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// One call after the other: neither side sleeps on.
-#[test]
-fn model_calls_one_by_one() {
-    bounded(|| {
+/// A worker that takes two calls, beside what the pool does.
+fn beside_a_worker(pool: fn(&Lane)) {
+    bounded(move || {
         let lane = Lane::new();
         let worker = loom::thread::spawn({
             let lane = Arc::clone(&lane);
             move || lane.work(2)
         });
+        pool(&lane);
+        worker.join().unwrap();
+    });
+}
+
+/// One call after the other: neither side sleeps on.
+#[test]
+fn model_calls_one_by_one() {
+    beside_a_worker(|lane| {
         for number in 1..=2 {
             lane.give(number);
             lane.wait(number);
         }
-        worker.join().unwrap();
     });
 }
 
 /// Two calls at once; who waits for the second one is woken for it, if not for the first.
 #[test]
 fn model_who_wants_the_last_is_woken_for_it() {
-    bounded(|| {
-        let lane = Lane::new();
-        let worker = loom::thread::spawn({
-            let lane = Arc::clone(&lane);
-            move || lane.work(2)
-        });
+    beside_a_worker(|lane| {
         lane.give(1);
         lane.give(2);
         lane.wait(2);
-        worker.join().unwrap();
     });
 }
 
 /// The lane goes from a reader in poll to one on the futex, as the background hands over to a waiter.
 #[test]
 fn model_one_reader_after_another_in_another_bed() {
-    bounded(|| {
-        let lane = Lane::new();
-        let worker = loom::thread::spawn({
-            let lane = Arc::clone(&lane);
-            move || lane.work(2)
-        });
+    beside_a_worker(|lane| {
         lane.give(1);
         lane.poll(1);
         lane.give(2);
         lane.wait(2);
-        worker.join().unwrap();
     });
 }
 
