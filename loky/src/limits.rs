@@ -53,6 +53,22 @@ pub(crate) const DEPTHS: [(Duration, usize); 4] = [
     (Duration::from_millis(1), 2),
 ];
 
+/// How long the calls of a chunk take together: so much longer than to give and to fetch one that this does not matter, and so
+/// much shorter than people notice that it does not matter who waits for it.
+pub(crate) const CHUNK_TIME: Duration = Duration::from_micros(50);
+
+/// The most calls of a chunk.
+pub(crate) const CHUNK_CALLS: usize = 256;
+
+/// The size of chunks whatever the calls take: for the suite, as [`FORCED_DEPTH`].
+pub(crate) const FORCED_CHUNK: Option<usize> = if cfg!(loky_force_prefetch = "one") {
+    Some(1)
+} else if cfg!(loky_force_prefetch = "max") {
+    Some(CHUNK_CALLS)
+} else {
+    None
+};
+
 /// The depth whatever the calls take: for the suite, which is run with each.
 pub(crate) const FORCED_DEPTH: Option<usize> = if cfg!(loky_force_prefetch = "one") {
     Some(2)
@@ -129,6 +145,10 @@ pub(crate) const CAPTURE_BYTES: usize = 8 * 1024;
 /// How many calls a `map` keeps in flight for each worker at least, unless it is told otherwise: one that runs, and enough
 /// behind it that a worker never waits for the consumer.
 pub(crate) const MAP_CALLS_PER_WORKER: usize = 4;
+
+/// How many chunks a `map` keeps in flight for each worker where calls are so short that they are given in chunks: one that
+/// runs, one behind it, and one that the consumer has or fills.
+pub(crate) const MAP_CHUNKS_PER_WORKER: usize = 3;
 
 /// How long a `map` takes items without pause while something waits for that: the calls of a chunk whose size it chose
 /// itself, or results that could be yielded. Longer than it takes to encode so many small arguments, and too short to be

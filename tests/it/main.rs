@@ -6,6 +6,7 @@ mod as_completed;
 mod bulk;
 mod callbacks;
 mod cancel;
+mod chunks;
 mod churn;
 mod cpu_count;
 mod crash_matrix;

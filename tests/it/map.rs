@@ -177,7 +177,8 @@ fn nothing_happens_before_the_first_item_is_asked_for() {
 #[test]
 fn an_endless_iterable_is_taken_a_little_ahead() {
     isolated(|| {
-        const MOST_AHEAD: usize = 300;
+        // Three chunks for each worker.
+        const MOST_AHEAD: usize = 2 * 3 * 256;
         let executor = executor(2);
         let taken = AtomicUsize::new(0);
         let items = (0..).inspect(|_| increase(&taken));

@@ -11,7 +11,7 @@ use loky_tests::{Event, Random, Record, isolated};
 use serde::{Deserialize, Serialize};
 
 use crate::crash_matrix::{Deed, busy};
-use crate::step::{Step, burst, passes, starts_of, warm};
+use crate::step::{Step, burst, passes, starts_of, step, warm};
 use crate::submit::LONG;
 
 /// How many calls a worker has in its queue at most: so many may die with it.
@@ -204,6 +204,44 @@ fn a_worker_that_scribbles_all_the_time_harms_its_own_calls_only() {
     isolated(|| {
         for fill in (0..5).map(Fill::Random) {
             check(&format!("{fill:?}"), Scribble { fill, then: Then::GoOn });
+        }
+    });
+}
+
+/// Those that travel with it are its worker's calls as any, however many they are.
+#[test]
+fn a_worker_that_scribbles_in_a_chunk_harms_its_own_calls_only() {
+    isolated(|| {
+        let fills = (0..5).flat_map(|seed| [Fill::Random(seed), Fill::Shuffled(seed)]);
+        for (number, fill) in fills.chain([Fill::Zeros, Fill::Ones]).enumerate() {
+            let executor = warm(3);
+            let (neighbour, go_on) = busy(&executor);
+            let items = |n_items| (0..n_items).map(|number| (number, None, Step::Pass));
+            assert!(executor.map(step, items(2000)).all(|outcome| outcome.is_ok()));
+            let record = Record::new();
+            let then = if number % 2 == 0 { Then::Return } else { Then::Die };
+            let scribble = once(Step::Scribble(Scribble { fill, then }));
+            let steps = (0..).zip(passes(500).chain(scribble).chain(passes(1500)));
+            let steps = steps.map(|(number, it)| (number, Some(record.clone()), it));
+            let outcomes: Vec<_> = executor.map(step, steps).collect();
+            let starts = record.counts(outcomes.len());
+            assert_eq!(outcomes.len(), 2001, "{fill:?}");
+            for (number, outcome) in outcomes.iter().enumerate() {
+                match outcome {
+                    Ok(answer) => assert_eq!((*answer, starts[number]), (number as u64, 1)),
+                    Err(error) => {
+                        assert!(error.is_terminated_worker(), "{fill:?}: {number}: {error:?}");
+                        let is_started = error.execution() == Execution::Started;
+                        assert!(starts[number] <= usize::from(is_started), "{fill:?}: {number}");
+                    }
+                }
+            }
+            assert!(!neighbour.done(), "{fill:?}");
+            go_on.set();
+            assert_eq!(neighbour.result().ok(), neighbour.worker_pid(), "{fill:?}");
+            assert!(executor.map(step, items(2000)).filter(Result::is_err).count() < 2000);
+            executor.prewarm().unwrap();
+            assert!(executor.map(step, items(2000)).all(|outcome| outcome.is_ok()), "{fill:?}");
         }
     });
 }

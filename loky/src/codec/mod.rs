@@ -15,6 +15,7 @@
 //! | [`float`] | signalling NaNs of 32 bits, which a cast would change |
 //! | [`levels`] | how deep values may be nested |
 //! | [`attachments`] | what travels beside the bytes, left there and found there by the values themselves |
+//! | [`entries`] | several encoded values in a row, to be taken apart without decoding them |
 //! | [`witness`] | the proof that a type can travel, as a value |
 //! | [`bulk`] | what is not CBOR: a vector of numbers that is a whole argument or result, as it lies in memory |
 //!
@@ -43,6 +44,7 @@ mod access;
 pub(crate) mod attachments;
 mod bulk;
 mod deserialize;
+pub(crate) mod entries;
 mod explicit;
 mod float;
 mod levels;

@@ -21,6 +21,7 @@ use crate::codec::{Parcel, Witness};
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
+use crate::future::chunk::Part;
 use crate::limits;
 use crate::observer::Stats;
 use crate::pool::Pool;
@@ -148,19 +149,25 @@ impl ProcessPoolExecutor {
         self.submit_encoded(task.name(), task.output(), encode_call(task, args))
     }
 
-    /// Submits calls of one task together. One that could not be encoded is a failed future in its place.
+    /// Submits calls and chunks of one task together. One that could not be encoded is a failed one in its place.
     pub(crate) fn submit_all<R: 'static>(
         &self,
         task: &'static str,
         output: Witness<R>,
         calls: Vec<EncodedCall>,
-    ) -> Vec<Future<R>> {
+    ) -> Vec<Part<R>> {
         let are_whole = calls.iter().all(Result::is_ok);
         if !are_whole {
-            return calls.into_iter().map(|call| self.submit_encoded(task, output, call)).collect();
+            let alone = |call| match call {
+                Err(error) => vec![Future::failed(task, error).into()],
+                Ok(call) => self.submit_all(task, output, vec![Ok(call)]),
+            };
+            return calls.into_iter().flat_map(alone).collect();
         }
-        let slots = self.pool().submit_all(task, calls.into_iter().flatten().collect());
-        slots.into_iter().map(|slot| Future::new(slot, output)).collect()
+        let calls: Vec<_> = calls.into_iter().flatten().collect();
+        let counts: Vec<_> = calls.iter().map(CallArgs::count).collect();
+        let slots = self.pool().submit_all(task, calls).into_iter();
+        slots.zip(counts).map(|(slot, count)| Part::new(slot, output, count)).collect()
     }
 
     fn submit_encoded<R: 'static>(
@@ -178,6 +185,11 @@ impl ProcessPoolExecutor {
     /// How many calls a `map` may have in flight so that no worker waits for it. It may change from one moment to the next.
     pub(crate) fn map_window(&self) -> usize {
         self.pool().appetite()
+    }
+
+    /// How many calls of a `map` are best given to a worker together. It may change from one moment to the next.
+    pub(crate) fn map_chunk(&self) -> usize {
+        self.pool().chunk()
     }
 
     /// Takes no more calls, and ends the pool in the given way. Each handle can do it; dropping handles does it as well.
@@ -273,19 +285,33 @@ thread_local! {
 
 /// Encodes a call. Whatever serde does wrong is the error.
 pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
+    with_room(|room| encode_into(task, args, room).map(|()| CallArgs::take_from(room)))
+}
+
+/// Appends the arguments of a call to `out`. After an error what was appended is rubbish.
+pub(crate) fn encode_into<Args, R>(
+    task: Task<Args, R>,
+    args: &Args,
+    out: &mut Parcel,
+) -> Result<()> {
+    task.encode(args, out).map_err(|error| {
+        let name = task.name();
+        let message = format!("the arguments of `{name}` cannot be encoded: {error}");
+        Error::new(ErrorKind::EncodeArgs, message).with_task(name)
+    })
+}
+
+/// Runs `encode` with the room of this thread.
+fn with_room<T>(encode: impl FnOnce(&mut Parcel) -> T) -> T {
     // While the user's code runs, which may submit as well, it is not there.
     let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
-    let encoded = task.encode(args, &mut room).map(|()| CallArgs::take_from(&mut room));
+    let encoded = encode(&mut room);
     let mut room = room.bytes;
     room.clear(); // What was appended before an error is rubbish.
     if room.capacity() <= limits::ROOM_KEEP_BYTES {
         let _ = ROOM.try_with(|kept| kept.set(room));
     }
-    encoded.map_err(|error| {
-        let name = task.name();
-        let message = format!("the arguments of `{name}` cannot be encoded: {error}");
-        Error::new(ErrorKind::EncodeArgs, message).with_task(name)
-    })
+    encoded
 }
 
 impl fmt::Debug for ProcessPoolExecutor {

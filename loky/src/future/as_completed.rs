@@ -43,7 +43,7 @@ pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) ->
 /// The iterator of [`as_completed`].
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompleted<R> {
-    watch: Watch<R>,
+    watch: Watch<Future<R>>,
     /// How many there were at the beginning.
     all: usize,
 }

@@ -15,6 +15,7 @@
 //! promises of its own.
 
 mod as_completed;
+pub(crate) mod chunk;
 #[cfg(test)]
 mod model;
 mod payload;
@@ -31,12 +32,12 @@ use std::time::{Duration, Instant};
 
 pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
 pub use self::wait::{ReturnWhen, Waited, wait};
-pub(crate) use self::watch::Watch;
+pub(crate) use self::watch::{Awaited, Watch};
 
 use self::poll::Polled;
 use self::slot::{Outcome, Slot, Snapshot};
 use crate::clock;
-use crate::codec::Witness;
+use crate::codec::{Attachments, Witness};
 use crate::error::{Error, ErrorKind, Execution, Result};
 use crate::id::CallId;
 use crate::sys::fork_guard;
@@ -145,8 +146,8 @@ impl<R: 'static> Future<R> {
         self.result_until(clock::deadline(Some(timeout)))
     }
 
-    pub(crate) fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
-        self.check_process()?;
+    /// Blocks until there is an outcome, or until `deadline`.
+    fn wait_until(&self, deadline: Option<Instant>) {
         if !self.done() {
             match self.slot.driver() {
                 Some((driver, call)) => driver.wait(call, &self.slot, deadline),
@@ -154,6 +155,11 @@ impl<R: 'static> Future<R> {
                 None => drop(self.slot.park(None, deadline)),
             }
         }
+    }
+
+    fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
+        self.check_process()?;
+        self.wait_until(deadline);
         match self.slot.peek() {
             Some(outcome) => self.decode(outcome),
             None => Err(self.timed_out()),
@@ -176,8 +182,12 @@ impl<R: 'static> Future<R> {
 
     fn decode(&self, outcome: Outcome) -> Result<R> {
         let payload = outcome?;
+        self.decode_bytes(&payload, payload.attachments())
+    }
+
+    fn decode_bytes(&self, bytes: &[u8], attachments: &Attachments) -> Result<R> {
         let output = self.output.expect("a call that was not accepted has no result");
-        output.decode_all(&payload, payload.attachments()).map_err(|error| {
+        output.decode_all(bytes, attachments).map_err(|error| {
             let task = self.slot.task();
             let message = format!("the result of `{task}` cannot be decoded: {error}");
             Error::new(ErrorKind::DecodeResult, message)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Driver, DriverRef, payload};
+use super::{Driver, DriverRef, chunk, payload};
 
 mod locks {
     pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};

@@ -13,6 +13,7 @@
 //! number before he was entered where others find him. Modelled with loom in `model.rs`, over this very source.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::chunk::ChunkOutcome;
 use super::locks::{Condvar, Mutex, MutexGuard};
 use super::payload::Payload;
 use super::{Driver, DriverRef};
@@ -81,12 +83,29 @@ impl Inner {
 enum State {
     Pending,
     Done(Outcome),
+    /// Of a chunk, until the one who waits for it has taken it.
+    Chunk(Option<Box<ChunkOutcome>>),
+}
+
+impl State {
+    fn is_done(&self) -> bool {
+        !matches!(self, Self::Pending)
+    }
 }
 
 /// Somebody who waits for several slots: gets the number of this one when it is done.
 struct Watcher {
     number: usize,
     sender: Sender<usize>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("task", &self.task)
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Slot {
@@ -139,19 +158,28 @@ impl Slot {
                 let cancelled = outcome.as_ref().is_err_and(Error::is_cancelled);
                 Snapshot::Done { cancelled }
             }
+            State::Chunk(_) => Snapshot::Done { cancelled: false },
         }
     }
 
     /// Whether there is an outcome.
     pub(crate) fn is_done(&self) -> bool {
-        self.lock().is_some_and(|inner| matches!(inner.state, State::Done(_)))
+        self.lock().is_some_and(|inner| inner.state.is_done())
     }
 
     /// The outcome, if there is one.
     pub(super) fn peek(&self) -> Option<Outcome> {
         match &self.lock()?.state {
             State::Done(outcome) => Some(outcome.clone()),
-            State::Pending => None,
+            State::Pending | State::Chunk(_) => None,
+        }
+    }
+
+    /// The outcome of a chunk, if there is one: once.
+    pub(super) fn take_chunk(&self) -> Option<ChunkOutcome> {
+        match &mut self.lock()?.state {
+            State::Chunk(outcome) => outcome.take().map(|outcome| *outcome),
+            State::Pending | State::Done(_) => None,
         }
     }
 
@@ -174,7 +202,7 @@ impl Slot {
         let Some(mut inner) = self.lock() else { return Unparked::TimedOut };
         inner.parked += 1;
         let unparked = loop {
-            if matches!(inner.state, State::Done(_)) {
+            if inner.state.is_done() {
                 break Unparked::Done;
             }
             if seen.is_some_and(|seen| u64::from(inner.nudges) != seen) {
@@ -221,7 +249,7 @@ impl Slot {
     /// Runs `callback` when there is an outcome: now, if there is one. True if it is still to come.
     pub(super) fn add_callback(&self, callback: Callback) -> bool {
         let Some(mut inner) = self.lock() else { return false };
-        if matches!(inner.state, State::Done(_)) {
+        if inner.state.is_done() {
             drop(inner);
             run_callbacks(vec![callback]);
             return false;
@@ -233,7 +261,7 @@ impl Slot {
     /// Has `number` sent when there is an outcome: now, if there is one. True if it is still to come.
     pub(crate) fn watch(&self, number: usize, sender: &Sender<usize>) -> bool {
         let Some(mut inner) = self.lock() else { return false };
-        if matches!(inner.state, State::Done(_)) {
+        if inner.state.is_done() {
             // Nobody listens any more, or the number arrives: the channel is unbounded.
             let _ = sender.send(number);
             return false;
@@ -268,6 +296,11 @@ impl Promise {
         self.slot.as_ref().map_or("", |slot| slot.task)
     }
 
+    /// The way to the pool of its call.
+    pub(crate) fn driver(&self) -> Option<DriverRef> {
+        self.slot.as_ref()?.driver.clone()
+    }
+
     /// Has those who are parked look again.
     pub(crate) fn nudge(&self) {
         if let Some(slot) = &self.slot
@@ -282,7 +315,13 @@ impl Promise {
     /// is to be told comes back, if anybody is.
     pub(crate) fn resolve(mut self, outcome: Outcome, worker_pid: Option<u32>) -> Option<Audience> {
         let slot = self.slot.take()?;
-        fill(&slot, outcome, worker_pid)
+        fill(&slot, State::Done(outcome), worker_pid)
+    }
+
+    /// The same for a chunk.
+    pub(crate) fn resolve_chunk(mut self, outcome: ChunkOutcome) -> Option<Audience> {
+        let slot = self.slot.take()?;
+        fill(&slot, State::Chunk(Some(Box::new(outcome))), None)
     }
 }
 
@@ -293,7 +332,7 @@ impl Drop for Promise {
             let error = Error::new(ErrorKind::BrokenProcessPool, message)
                 .with_task(slot.task)
                 .with_execution(Execution::Started);
-            tell_everybody(fill(&slot, Err(error), None));
+            tell_everybody(fill(&slot, State::Done(Err(error)), None));
         }
     }
 }
@@ -347,9 +386,9 @@ pub(crate) fn tell_everybody(audience: Option<Audience>) {
     }
 }
 
-fn fill(slot: &Slot, outcome: Outcome, worker_pid: Option<u32>) -> Option<Audience> {
+fn fill(slot: &Slot, state: State, worker_pid: Option<u32>) -> Option<Audience> {
     let mut inner = slot.lock()?;
-    inner.state = State::Done(outcome);
+    inner.state = state;
     inner.worker_pid = worker_pid.and_then(NonZeroU32::new);
     let audience = inner.audience.take().map(|audience| *audience);
     slot.unpark(inner);

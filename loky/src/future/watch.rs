@@ -12,16 +12,32 @@ use crossbeam_channel::{Receiver, Sender};
 use super::{Future, check_process};
 use crate::sys::fork_guard;
 
+/// What stands for a call, or several.
+pub(crate) trait Awaited {
+    /// What its calls return.
+    type Output;
+
+    fn future(&self) -> &Future<Self::Output>;
+}
+
+impl<R> Awaited for Future<R> {
+    type Output = R;
+
+    fn future(&self) -> &Self {
+        self
+    }
+}
+
 /// Futures of which each says once, by its number, that it is done.
-pub(crate) struct Watch<R> {
+pub(crate) struct Watch<F: Awaited> {
     /// Those that have not said it yet.
-    silent: HashMap<usize, Future<R>>,
+    silent: HashMap<usize, F>,
     owner_pid: u32,
     sender: Sender<usize>,
     receiver: Receiver<usize>,
 }
 
-impl<R: 'static> Watch<R> {
+impl<F: Awaited<Output: 'static>> Watch<F> {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = crossbeam_channel::unbounded();
         Self { silent: HashMap::new(), owner_pid: fork_guard::current_pid(), sender, receiver }
@@ -29,21 +45,22 @@ impl<R: 'static> Watch<R> {
 
     /// Watches one more, under a number that no other has. One of the process that this one was forked off would never say
     /// anything: it is left out.
-    pub(crate) fn add(&mut self, number: usize, future: Future<R>) {
+    pub(crate) fn add(&mut self, number: usize, awaited: F) {
+        let future = awaited.future();
         if future.check_process().is_err() {
             return;
         }
         if self.is_ours() && future.slot.watch(number, &self.sender) {
             future.attend();
         }
-        let replaced = self.silent.insert(number, future);
+        let replaced = self.silent.insert(number, awaited);
         debug_assert!(replaced.is_none(), "two futures have the number {number}");
     }
 
     /// The next one that is done, which is watched no longer; `None` after the deadline, or when there are no more.
     ///
     /// In a process that was forked off the one that it was made in nobody says anything any more: any one is next.
-    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Future<R>)> {
+    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, F)> {
         let any = *self.silent.keys().next()?;
         let number = match deadline {
             _ if !self.is_ours() => any,
@@ -58,7 +75,7 @@ impl<R: 'static> Watch<R> {
     }
 }
 
-impl<R> Watch<R> {
+impl<F: Awaited> Watch<F> {
     /// Whether one is done that `next` has not given yet.
     pub(crate) fn is_ready(&self) -> bool {
         !self.receiver.is_empty()
@@ -75,21 +92,21 @@ impl<R> Watch<R> {
     }
 
     /// Gives back those that `next` has not given yet, in any order, and watches nothing any more.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (usize, Future<R>)> {
-        self.silent.drain().inspect(|(_, future)| future.slot.unwatch(&self.sender))
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (usize, F)> {
+        self.silent.drain().inspect(|(_, awaited)| awaited.future().slot.unwatch(&self.sender))
     }
 }
 
-impl<R> fmt::Debug for Watch<R> {
+impl<F: Awaited> fmt::Debug for Watch<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("silent", &self.silent).finish_non_exhaustive()
+        f.debug_struct("Watch").field("silent", &self.silent.len()).finish_non_exhaustive()
     }
 }
 
-impl<R> Drop for Watch<R> {
+impl<F: Awaited> Drop for Watch<F> {
     fn drop(&mut self) {
-        for future in self.silent.values() {
-            future.slot.unwatch(&self.sender);
+        for awaited in self.silent.values() {
+            awaited.future().slot.unwatch(&self.sender);
         }
     }
 }

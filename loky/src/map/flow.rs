@@ -66,7 +66,7 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
                 return;
             }
             let in_flight = &mut self.in_flight;
-            let add = |index, future| in_flight.add(index, future);
+            let add = |index, part| in_flight.add(index, part);
             self.supply.submit_chunk(bounds.chunk, now, add);
         }
     }

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
-use crate::future::{Future, Watch};
+use crate::error::Result;
+use crate::future::chunk::{Part, Results, Taken};
+use crate::future::{Awaited, Watch};
 
 /// Calls by the indices of their items. Dropping it takes back what has not started.
-pub(super) trait InFlight<R> {
+pub(super) trait InFlight<R: 'static> {
     fn len(&self) -> usize;
 
-    /// Indices come in order.
-    fn add(&mut self, index: usize, future: Future<R>);
+    /// Indices come in order: this is the part's first one.
+    fn add(&mut self, index: usize, part: Part<R>);
 
     /// Whether `next` would not have to wait.
     fn is_ready(&self) -> bool;
@@ -26,29 +27,55 @@ pub(super) trait InFlight<R> {
     fn cancel(&mut self);
 }
 
-/// The last first: so no worker picks up one of them meanwhile.
-fn cancel<R: 'static>(futures: impl DoubleEndedIterator<Item = Future<R>>) {
-    for future in futures.rev() {
-        future.cancel();
+/// Results that are there and not yet yielded, with the index of the first.
+struct Open<R> {
+    first: usize,
+    results: Option<Results<R>>,
+}
+
+impl<R: 'static> Open<R> {
+    fn new() -> Self {
+        Self { first: 0, results: None }
     }
+
+    fn len(&self) -> usize {
+        self.results.as_ref().map_or(0, Results::len)
+    }
+
+    fn next(&mut self) -> Option<(usize, Result<R>)> {
+        let result = self.results.as_mut()?.next()?;
+        self.first += 1;
+        Some((self.first - 1, result))
+    }
+}
+
+/// The last first: so no worker picks up one of them meanwhile.
+fn cancel<R: 'static>(parts: impl DoubleEndedIterator<Item = Part<R>>) {
+    parts.rev().for_each(Part::cancel);
 }
 
 /// Next is the one with the lowest index, done or not.
 pub(super) struct Queue<R: 'static> {
-    futures: VecDeque<Future<R>>,
+    open: Open<R>,
+    parts: VecDeque<Part<R>>,
+    /// The index of the first part.
     first: usize,
+    len: usize,
 }
 
 impl<R> Queue<R> {
     pub(super) fn new() -> Self {
-        Self { futures: VecDeque::new(), first: 0 }
+        Self { open: Open::new(), parts: VecDeque::new(), first: 0, len: 0 }
     }
 
-    /// The same calls, to come in the order in which they are done.
+    /// The same calls, to come in the order in which they are done. None of them was yielded yet.
     pub(super) fn into_pile(mut self) -> Pile<R> {
-        let mut pile = Pile { watch: Watch::new() };
-        for (index, future) in (self.first..).zip(self.futures.drain(..)) {
-            pile.add(index, future);
+        let mut pile = Pile { open: Open::new(), watch: Watch::new(), len: 0 };
+        let mut first = self.first;
+        for part in self.parts.drain(..) {
+            let count = part.count();
+            pile.add(first, part);
+            first += count;
         }
         pile
     }
@@ -56,35 +83,54 @@ impl<R> Queue<R> {
 
 impl<R> InFlight<R> for Queue<R> {
     fn len(&self) -> usize {
-        self.futures.len()
+        self.len
     }
 
-    fn add(&mut self, index: usize, future: Future<R>) {
-        debug_assert_eq!(index, self.first + self.futures.len());
-        self.futures.push_back(future);
+    fn add(&mut self, index: usize, part: Part<R>) {
+        debug_assert_eq!(index, self.first + self.len - self.open.len());
+        self.len += part.count();
+        self.parts.push_back(part);
     }
 
     fn is_ready(&self) -> bool {
-        self.futures.front().is_some_and(Future::done)
+        self.open.len() > 0 || self.parts.front().is_some_and(|part| part.future().done())
     }
 
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)> {
-        let result = self.futures.front()?.result_until(deadline);
-        // No call has an outcome of this kind: it is the waiting that has come to its end.
-        if result.as_ref().is_err_and(Error::is_timeout) {
-            return None;
+        loop {
+            if let Some(next) = self.open.next() {
+                self.len -= 1;
+                return Some(next);
+            }
+            let part = self.parts.pop_front()?;
+            match part.take(deadline) {
+                // It is the waiting that has come to its end.
+                Err(part) => {
+                    self.parts.push_front(part);
+                    return None;
+                }
+                Ok(Taken::One(result)) => {
+                    self.first += 1;
+                    self.len -= 1;
+                    return Some((self.first - 1, result));
+                }
+                Ok(Taken::Many(results, rest)) => {
+                    let first = self.first;
+                    self.first += results.len();
+                    self.open = Open { first, results: Some(results) };
+                    rest.into_iter().rev().for_each(|part| self.parts.push_front(part));
+                }
+            }
         }
-        self.futures.pop_front();
-        self.first += 1;
-        Some((self.first - 1, result))
     }
 
     fn first(&self) -> Option<usize> {
-        (!self.futures.is_empty()).then_some(self.first)
+        (self.len > 0).then(|| self.first - self.open.len())
     }
 
     fn cancel(&mut self) {
-        cancel(self.futures.drain(..));
+        (self.open, self.len) = (Open::new(), 0);
+        cancel(self.parts.drain(..));
     }
 }
 
@@ -96,35 +142,61 @@ impl<R> Drop for Queue<R> {
 
 /// Next is the one that is done first.
 pub(super) struct Pile<R: 'static> {
-    watch: Watch<R>,
+    open: Open<R>,
+    watch: Watch<Part<R>>,
+    len: usize,
 }
 
 impl<R> InFlight<R> for Pile<R> {
     fn len(&self) -> usize {
-        self.watch.len()
+        self.len
     }
 
-    fn add(&mut self, index: usize, future: Future<R>) {
-        self.watch.add(index, future);
+    fn add(&mut self, index: usize, part: Part<R>) {
+        self.len += part.count();
+        self.watch.add(index, part);
     }
 
     fn is_ready(&self) -> bool {
-        self.watch.is_ready()
+        self.open.len() > 0 || self.watch.is_ready()
     }
 
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)> {
-        let (index, future) = self.watch.next(deadline)?;
-        Some((index, future.result()))
+        loop {
+            if let Some(next) = self.open.next() {
+                self.len -= 1;
+                return Some(next);
+            }
+            let (first, part) = self.watch.next(deadline)?;
+            match part.take(None) {
+                Err(_) => unreachable!("without a deadline it waits"),
+                Ok(Taken::One(result)) => {
+                    self.len -= 1;
+                    return Some((first, result));
+                }
+                Ok(Taken::Many(results, rest)) => {
+                    let mut next = first + results.len();
+                    self.open = Open { first, results: Some(results) };
+                    for part in rest {
+                        let count = part.count();
+                        self.watch.add(next, part);
+                        next += count;
+                    }
+                }
+            }
+        }
     }
 
     fn first(&self) -> Option<usize> {
-        self.watch.lowest()
+        let open = (self.open.len() > 0).then_some(self.open.first);
+        open.into_iter().chain(self.watch.lowest()).min()
     }
 
     fn cancel(&mut self) {
-        let mut calls: Vec<_> = self.watch.take_all().collect();
-        calls.sort_unstable_by_key(|(index, _)| *index);
-        cancel(calls.into_iter().map(|(_, future)| future));
+        (self.open, self.len) = (Open::new(), 0);
+        let mut parts: Vec<_> = self.watch.take_all().collect();
+        parts.sort_unstable_by_key(|(index, _)| *index);
+        cancel(parts.into_iter().map(|(_, part)| part));
     }
 }
 

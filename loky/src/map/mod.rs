@@ -7,13 +7,15 @@
 //! ```
 //!
 //! Everything happens in the consumer's thread, inside of `next`: it takes and submits what the [`pace`] allows, waits for the
-//! next result, and yields it. Each item is a call of its own; a chunk is only what is submitted at once. The two iterators
+//! next result, and yields it. Each item is a call of its own; a chunk is only what is submitted at once, and what of it is
+//! known to be short travels [together](gather). The two iterators
 //! differ in which of the calls [in flight](in_flight) comes next, and in nothing else.
 //!
 //! What it must never do: take from the iterable before the first `next`, after its end or after it has panicked; hold more
 //! calls than the window; lose an item that it took. Unit tests in `tests.rs`, the rest in the package `tests`.
 
 mod flow;
+mod gather;
 mod in_flight;
 mod ordered;
 mod pace;

@@ -3,7 +3,8 @@
 //! What the user says holds. What is left open is chosen anew each time that there may be something to submit, by what the
 //! executor can use at that moment. A chunk of more than one call holds back calls that could have begun, so it takes calls
 //! that are known to be short: then the executor asks for a window beyond the least one, and half of what is beyond is the
-//! chunk. The other half, with the least window, is in flight meanwhile. A window that the user gave is filled one by one, since
+//! chunk. The other half, with the least window, is in flight meanwhile. Where calls are so short that workers are given many
+//! together, that many are a chunk, and the window is some chunks for each worker. A window that the user gave is filled one by one, since
 //! what it holds may be waited for.
 
 use crate::error::{Error, ErrorKind, Result};
@@ -37,15 +38,19 @@ impl Pace {
         Ok(())
     }
 
-    /// What holds now, for an executor of so many workers that can use `usable` calls in flight.
-    pub(super) fn bounds(self, usable: usize, workers: usize) -> Bounds {
+    /// What holds now, for an executor of so many workers that can use `usable` calls in flight, and takes so many together.
+    pub(super) fn bounds(self, usable: usize, workers: usize, together: usize) -> Bounds {
         let least = workers.saturating_mul(limits::MAP_CALLS_PER_WORKER);
         // A chunk for each worker, and one that is being filled.
         let chunks = workers.saturating_add(1);
+        let in_chunks =
+            together.saturating_mul(workers.saturating_mul(limits::MAP_CHUNKS_PER_WORKER));
+        let usable = if together > 1 { usable.max(in_chunks) } else { usable };
         let window = self.window.unwrap_or_else(|| {
             self.chunksize.map_or(usable, |chunksize| usable.max(chunksize.saturating_mul(chunks)))
         });
         let chunk = self.chunksize.unwrap_or_else(|| match self.window {
+            None if together > 1 => together,
             None => usable.saturating_sub(least) / 2,
             Some(_) => 1, // A window that was asked for is filled to the last call.
         });

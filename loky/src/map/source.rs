@@ -2,22 +2,17 @@
 
 use std::time::Instant;
 
+use super::gather::Gathering;
 use crate::clock;
 use crate::error::Result;
-use crate::executor::{EncodedCall, encode_call};
 use crate::task::Task;
 
 /// Where the calls of a map come from.
 pub(super) trait Source: Send {
-    /// Appends the next calls, so many at most, and no more once it is `until`. False at the end of the iterable.
+    /// Adds the next calls, so many at most, and no more once it is `until`. False at the end of the iterable.
     ///
-    /// Runs code of the user, which may panic: then what was taken before lies in `calls`.
-    fn take(
-        &mut self,
-        at_most: usize,
-        until: Option<Instant>,
-        calls: &mut Vec<EncodedCall>,
-    ) -> bool;
+    /// Runs code of the user, which may panic: then what was taken before is in `calls`.
+    fn take(&mut self, at_most: usize, until: Option<Instant>, calls: &mut Gathering) -> bool;
 
     /// As that of an iterator.
     fn size_hint(&self) -> (usize, Option<usize>);
@@ -30,18 +25,13 @@ pub(super) struct Items<I, Args, R> {
 }
 
 impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
-    fn take(
-        &mut self,
-        at_most: usize,
-        until: Option<Instant>,
-        calls: &mut Vec<EncodedCall>,
-    ) -> bool {
+    fn take(&mut self, at_most: usize, until: Option<Instant>, calls: &mut Gathering) -> bool {
         for taken in 1..=at_most {
             let Some(args) = self.items.next() else { return false };
-            calls.push(match &self.task {
-                Ok(task) => encode_call(*task, &args),
-                Err(error) => Err(error.clone()),
-            });
+            match &self.task {
+                Ok(task) => calls.encode(*task, &args),
+                Err(error) => calls.refuse(error.clone()),
+            }
             // The arguments go only now, since their drop may panic as well.
             drop(args);
             // Looking at the clock costs about as much as encoding a small number: not for each.

@@ -3,11 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
+use super::gather::Gathering;
 use super::pace::{Bounds, Pace};
 use super::source::Source;
 use crate::codec::Witness;
 use crate::executor::ProcessPoolExecutor;
-use crate::future::Future;
+use crate::future::chunk::Part;
 use crate::limits;
 
 /// The items of one map that have no call yet, and the executor that their calls go to.
@@ -43,7 +44,8 @@ impl<'a, R: 'static> Supply<'a, R> {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        self.pace.bounds(self.executor.map_window(), self.executor.max_workers())
+        let executor = &self.executor;
+        self.pace.bounds(executor.map_window(), executor.max_workers(), executor.map_chunk())
     }
 
     /// Takes the items of a chunk and submits their calls: also those that were taken when the iterable panics.
@@ -51,15 +53,17 @@ impl<'a, R: 'static> Supply<'a, R> {
         &mut self,
         chunk: usize,
         now: Instant,
-        mut add: impl FnMut(usize, Future<R>),
+        mut add: impl FnMut(usize, Part<R>),
     ) {
         let until = self.pace.chunksize.is_none().then(|| now + limits::MAP_GATHER);
-        let mut calls = Vec::new();
+        // What is given to a worker together is no more than what is known to be short, whatever was asked for.
+        let mut calls = Gathering::new(self.task, chunk.min(self.executor.map_chunk()));
         let asked = catch_unwind(AssertUnwindSafe(|| self.source.take(chunk, until, &mut calls)));
         self.is_dry = !matches!(asked, Ok(true));
-        for future in self.executor.submit_all(self.task, self.output, calls) {
-            add(self.taken, future);
-            self.taken += 1;
+        for part in self.executor.submit_all(self.task, self.output, calls.finish()) {
+            let count = part.count();
+            add(self.taken, part);
+            self.taken += count;
         }
         if let Err(payload) = asked {
             resume_unwind(payload);
@@ -68,12 +72,12 @@ impl<'a, R: 'static> Supply<'a, R> {
 
     /// Whether there is another item. Takes it, for nothing: so it is for those who will not go on.
     pub(super) fn has_more(&mut self) -> bool {
-        let mut calls = Vec::new();
+        let mut calls = Gathering::new(self.task, 1);
         if !self.is_dry {
             self.is_dry = true;
             self.source.take(1, None, &mut calls);
         }
-        !calls.is_empty()
+        calls.len() > 0
     }
 
     /// Of the items that are not taken.

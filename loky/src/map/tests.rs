@@ -1,5 +1,6 @@
 use std::rc::Rc;
 
+use super::gather::Gathering;
 use super::pace::{Bounds, Pace};
 use super::source::{Items, Source};
 use super::*;
@@ -9,7 +10,7 @@ use crate::task;
 
 #[track_caller]
 fn check(chunksize: Option<usize>, window: Option<usize>, usable: usize, expected: [usize; 2]) {
-    let bounds = Pace { chunksize, window }.bounds(usable, 2);
+    let bounds = Pace { chunksize, window }.bounds(usable, 2, 1);
     let [window, chunk] = expected;
     assert_eq!(bounds, Bounds { window, chunk });
 }
@@ -35,6 +36,18 @@ fn what_is_left_open_follows_what_the_executor_can_use() {
 }
 
 #[test]
+fn calls_that_are_given_together_are_a_chunk() {
+    let bounds = |pace: Pace, together| {
+        let Bounds { window, chunk } = pace.bounds(256, 2, together);
+        [window, chunk]
+    };
+    assert_eq!(bounds(Pace::default(), 2), [256, 2]);
+    assert_eq!(bounds(Pace::default(), 250), [1500, 250]);
+    assert_eq!(bounds(Pace { window: Some(100), chunksize: None }, 250), [100, 1]);
+    assert_eq!(bounds(Pace { window: None, chunksize: Some(10) }, 250), [1500, 10]);
+}
+
+#[test]
 fn zero_is_refused_by_name() {
     let message = |chunksize, window| {
         Pace { chunksize, window }.check().map_err(|error| error.to_string()).err()
@@ -52,18 +65,18 @@ fn items(count: u64) -> impl Source {
 
 #[test]
 fn a_source_gives_what_it_is_asked_for() {
-    let mut calls = Vec::new();
+    let mut calls = Gathering::new("task", 1);
     let mut source = items(10);
     assert!(source.take(3, None, &mut calls));
     assert_eq!((calls.len(), source.size_hint()), (3, (7, Some(7))));
     assert!(source.take(7, None, &mut calls), "that nothing is left is not known yet");
     assert!(!source.take(1, None, &mut calls));
-    assert!(calls.len() == 10 && calls.iter().all(Result::is_ok));
+    assert!(calls.len() == 10 && calls.finish().iter().all(Result::is_ok));
 }
 
 #[test]
 fn a_source_ends_a_chunk_when_its_time_is_over() {
-    let mut calls = Vec::new();
+    let mut calls = Gathering::new("task", 1);
     let passed = Some(clock::now());
     assert!(items(10).take(10, passed, &mut calls));
     assert_eq!(calls.len(), 1, "one in any case");
@@ -76,10 +89,10 @@ fn a_source_ends_a_chunk_when_its_time_is_over() {
 fn a_source_without_a_task_fails_item_by_item() {
     let error = Error::new(ErrorKind::NotATask, "no task");
     let mut source = Items { items: 0..3, task: Err::<task::Task<u64, u64>, _>(error) };
-    let mut calls = Vec::new();
+    let mut calls = Gathering::new("task", 1);
     assert!(!source.take(5, None, &mut calls));
     assert_eq!(calls.len(), 3);
-    assert!(calls.iter().all(|call| call.as_ref().is_err_and(Error::is_not_a_task)));
+    assert!(calls.finish().iter().all(|call| call.as_ref().is_err_and(Error::is_not_a_task)));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::chunks::Answers;
 use super::hearing::Fault;
 use super::link::Link;
 use super::outcome::Ending;
@@ -21,6 +22,12 @@ pub(super) enum Drained {
     Answer {
         call: CallId,
         ending: Ending,
+        worker_pid: u32,
+        ran: Duration,
+    },
+    Answers {
+        chunk: CallId,
+        answers: Box<Answers>,
         worker_pid: u32,
         ran: Duration,
     },
@@ -61,6 +68,13 @@ impl Link {
             Some(Step::Answered(ticket)) => ticket,
         };
         let Letter::Here { kind, length } = self.lane.letter(ticket)? else { return Ok(None) };
+        if self.slots.is_chunk(ticket) {
+            let answers = self.answers(ticket, kind, length)?;
+            let (chunk, ran) = self.slots.answered(ticket)?;
+            self.has_answered = true;
+            let worker_pid = self.pid;
+            return Ok(Some((Drained::Answers { chunk, answers, worker_pid, ran }, length)));
+        }
         let mut frame = Frame { kind, call: ticket.0, ..Frame::default() };
         self.lane.read(ticket, length, &mut frame.body);
         let ending = match FromWorker::parse(frame) {
@@ -128,6 +142,9 @@ impl State {
                 self.scheduler.call_finished(now, worker, call, ran);
                 self.end(call, ending, Some(worker_pid), Some(ran));
             }
+            Drained::Answers { chunk, answers, worker_pid, ran } => {
+                self.chunk_answered(now, worker, chunk, answers, None, (worker_pid, ran));
+            }
             Drained::Skipped => self.scheduler.call_skipped(now, worker),
             Drained::Fault(fault) => self.mistrust(now, worker, &fault),
         }
@@ -147,7 +164,9 @@ impl State {
         if is_anybody {
             return Some(oldest);
         }
-        let later = self.scheduler.calls_within(limits::SPIN);
+        // (A chunk is many calls.)
+        let is_single = self.chunks == 0;
+        let later = if is_single { self.scheduler.calls_within(limits::SPIN) } else { 0 };
         let ahead = ticket.map(|ticket| ticket.sequence().saturating_sub(oldest.sequence()));
         let after = ahead.map_or(u64::MAX, |ahead| ahead.saturating_add(later));
         link.slots.nth(after.min(refill))

@@ -136,6 +136,14 @@ impl State {
         ending: Ending,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
+        if link.slots.is_chunk(ticket) {
+            let before = link.answers_before_last(ticket)?;
+            let (chunk, ran) = link.slots.answered(ticket)?;
+            link.has_answered = true;
+            let by = (link.pid, ran);
+            self.chunk_answered(now, worker, chunk, before, Some(ending), by);
+            return Ok(());
+        }
         let (call, ran) = link.slots.answered(ticket)?;
         link.has_answered = true;
         let pid = link.pid;

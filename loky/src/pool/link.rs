@@ -97,6 +97,9 @@ impl Link {
             return Err(Contradiction);
         }
         let ticket = self.slots.take(call)?;
+        if let CallArgs::Chunk(chunk) = args {
+            self.slots.set_items(ticket, chunk.count);
+        }
         if !limits::USES_LANE || !self.write(ticket, task, args) {
             self.outbox.push(ticket, task, args);
         }
@@ -111,8 +114,12 @@ impl Link {
             return false;
         }
         self.room.clear();
-        message::begin_call(&mut self.room, ticket, task, args.len());
-        self.room.extend_from_slice(args);
+        if let CallArgs::Chunk(chunk) = args {
+            message::put_chunk(&mut self.room, ticket, task, chunk.items());
+        } else {
+            message::begin_call(&mut self.room, ticket, task, args.len());
+            self.room.extend_from_slice(args);
+        }
         self.lane.write(ticket, frame::parts(&self.room))
     }
 

@@ -14,6 +14,7 @@
 
 mod callbacks;
 mod capture;
+mod chunks;
 mod draining;
 mod driver;
 mod events;
@@ -67,9 +68,12 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
+    /// Whether calls may come as chunks: not where each is told of, or counts apart.
+    takes_chunks: bool,
     /// What a map asks at each item, as of the last event.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
+    chunk: AtomicUsize,
     wake: Wake,
     callbacks: Callbacks,
     /// Whose turn it is to hand outcomes out.
@@ -99,14 +103,17 @@ impl Pool {
         let initializer = settings.initializer.as_mut();
         let initializer = initializer
             .map(|initializer| (initializer.task, std::mem::take(&mut initializer.args).into()));
+        let is_simple = settings.observer.is_none() && settings.max_tasks_per_worker.is_none();
         // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
         let (callbacks, events) = Callbacks::new(settings.observer.take());
         Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
             as_driver: DriverRef::new(pool.clone()),
+            takes_chunks: limits::USES_LANE && is_simple,
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
+            chunk: AtomicUsize::new(1),
             settings,
             state: Mutex::new(State::new(scheduler, events, initializer)),
             changed: Condvar::new(),
@@ -170,6 +177,7 @@ impl Pool {
         });
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
+        self.chunk.store(state.chunk(), Ordering::Relaxed);
         if state.scheduler.is_prewarming() {
             self.changed.notify_all();
         }
@@ -305,6 +313,11 @@ impl Pool {
     pub(crate) fn appetite(&self) -> usize {
         let ahead = 2 * (self.depth.load(Ordering::Relaxed) - 1);
         self.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER + ahead)
+    }
+
+    /// How many calls of a `map` are best given to a worker together, by what is known of their length.
+    pub(crate) fn chunk(&self) -> usize {
+        if self.takes_chunks { self.chunk.load(Ordering::Relaxed) } else { 1 }
     }
 
     /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use super::chunks::Answers;
 use crate::codec::Parcel;
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
+use crate::future::chunk::{ChunkOutcome, Rest};
 use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
 use crate::sys::hint;
@@ -15,6 +17,8 @@ pub(super) enum Ending {
     Result(Parcel),
     Failed(CallFailure),
     Judged(Verdict, Attribution),
+    /// Of the first calls of a chunk; and what the others are now.
+    Answers(Box<Answers>, Rest),
 }
 
 /// How far a call had come that ends without a result.
@@ -40,7 +44,7 @@ impl Ending {
     /// The kind of the error that [`into_outcome`](Self::into_outcome) makes of it.
     pub(super) fn error_kind(&self) -> Option<ErrorKind> {
         Some(match self {
-            Self::Result(_) => return None,
+            Self::Result(_) | Self::Answers(..) => return None,
             Self::Failed(CallFailure::Panicked(_)) => ErrorKind::Panicked,
             Self::Failed(CallFailure::DecodeArgs(_)) => ErrorKind::DecodeArgs,
             Self::Failed(CallFailure::EncodeResult(_)) => ErrorKind::EncodeResult,
@@ -60,9 +64,29 @@ impl Ending {
             Self::Result(parcel) => Ok(parcel.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
             Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
+            Self::Answers(..) => unreachable!("these are of a chunk"),
         };
         debug_assert_eq!(outcome.as_ref().err().map(Error::kind), kind, "as the observer heard");
         outcome
+    }
+}
+
+impl Ending {
+    /// What becomes of a chunk of so many calls of `task`.
+    pub(super) fn into_chunk(self, task: &'static str, count: u32) -> ChunkOutcome {
+        match self {
+            Self::Answers(answers, rest) => {
+                let Answers { bytes, count, failures } = *answers;
+                let failures = failures.into_iter();
+                let failures = failures.map(|(number, failure)| (number, failed(task, failure)));
+                ChunkOutcome { results: Ok(bytes), failures: failures.collect(), count, rest }
+            }
+            ending => {
+                let error = ending.into_outcome(task).err();
+                let results = error.map_or_else(|| Ok(Vec::new()), Err);
+                ChunkOutcome { results, failures: Vec::new(), count, rest: Vec::new() }
+            }
+        }
     }
 }
 

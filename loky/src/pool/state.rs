@@ -75,11 +75,11 @@ impl Waking {
 
 /// A call whose end is known, and has to be handed out.
 pub(super) struct Ended {
-    promise: Promise,
-    ending: Ending,
-    worker_pid: Option<u32>,
+    pub(super) promise: Promise,
+    pub(super) ending: Ending,
+    pub(super) worker_pid: Option<u32>,
     /// To be dropped without the lock: much memory may go with it.
-    args: CallArgs,
+    pub(super) args: CallArgs,
 }
 
 /// What takes time and is left to the driver, in this order.
@@ -125,7 +125,7 @@ pub(super) struct State {
     pub(super) scheduler: Scheduler,
     /// What each new worker is to do before it is given a call.
     pub(super) initializer: Option<(&'static str, CallArgs)>,
-    ids: CallIds,
+    pub(super) ids: CallIds,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
     pub(super) jobs: Vec<Job>,
@@ -137,6 +137,8 @@ pub(super) struct State {
     pub(super) is_over: bool,
     pub(super) start_failures: u64,
     pub(super) last_start_error: Option<Error>,
+    /// How many of the calls are chunks.
+    pub(super) chunks: usize,
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
@@ -164,11 +166,18 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn note(&mut self, ending: &Ending) {
+    /// So many calls have ended in this way.
+    pub(super) fn note(&mut self, ending: &Ending, count: u32) {
+        let count = u64::from(count);
         match ending {
-            Ending::Result(_) => self.succeeded += 1,
-            Ending::Judged(Verdict::Cancelled, _) => self.cancelled += 1,
-            Ending::Failed(_) | Ending::Judged(..) => self.failed += 1,
+            Ending::Result(_) => self.succeeded += count,
+            Ending::Judged(Verdict::Cancelled, _) => self.cancelled += count,
+            Ending::Failed(_) | Ending::Judged(..) => self.failed += count,
+            Ending::Answers(answers, _) => {
+                let failed = answers.failures.len() as u64;
+                self.failed += failed;
+                self.succeeded += u64::from(answers.count) - failed;
+            }
         }
     }
 }
@@ -177,7 +186,7 @@ impl Counts {
 #[must_use]
 #[derive(Default)]
 pub(super) struct Decided {
-    ended: Vec<Ended>,
+    pub(super) ended: Vec<Ended>,
     /// Waiters whose calls are not where they were.
     waiters: Vec<Waking>,
     pub(super) wakes_driver: bool,
@@ -197,9 +206,15 @@ impl Decided {
     pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
         let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
         for Ended { promise, ending, worker_pid, args } in self.ended {
+            let task = promise.task();
+            if let CallArgs::Chunk(chunk) = args {
+                let outcome = ending.into_chunk(task, chunk.count);
+                audiences.extend(promise.resolve_chunk(outcome));
+                continue;
+            }
             // Who has the outcome finds nothing of the arguments left, least of all their descriptors.
             drop(args);
-            let outcome = ending.into_outcome(promise.task());
+            let outcome = ending.into_outcome(task);
             if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
                 callbacks.extend(audience.take_callbacks());
                 audiences.push(audience);
@@ -228,6 +243,7 @@ impl State {
             is_over: false,
             start_failures: 0,
             last_start_error: None,
+            chunks: 0,
             parked: 0,
             attended: 0,
             written: Vec::new(),
@@ -246,13 +262,27 @@ impl State {
         args: CallArgs,
         driver: &DriverRef,
     ) -> Arc<Slot> {
-        let call = self.ids.next();
-        self.counts.submitted += 1;
+        let count = args.count();
+        self.counts.submitted += u64::from(count);
+        let (call, slot) = self.insert(task, args, driver, None);
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
-        let (promise, slot) = Promise::new(task, driver, call);
-        self.calls.insert(call, Pending::new(promise, args));
-        self.scheduler.submit(call);
+        self.scheduler.submit(call, count);
         slot
+    }
+
+    /// A new call, of which the scheduler is still to know.
+    pub(super) fn insert(
+        &mut self,
+        task: &'static str,
+        args: CallArgs,
+        driver: &DriverRef,
+        at: Option<(WorkerId, Ticket)>,
+    ) -> (CallId, Arc<Slot>) {
+        let call = self.ids.next();
+        let (promise, slot) = Promise::new(task, driver, call);
+        self.chunks += usize::from(matches!(args, CallArgs::Chunk(_)));
+        self.calls.insert(call, Pending { at, ..Pending::new(promise, args) });
+        (call, slot)
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.
@@ -266,7 +296,8 @@ impl State {
         if let Some(pending) = self.calls.remove(&call) {
             debug_assert!(self.scheduler.place(call).is_none(), "nobody keeps anything for it");
             self.ids.release(call);
-            self.counts.note(&ending);
+            self.chunks -= usize::from(matches!(pending.args, CallArgs::Chunk(_)));
+            self.counts.note(&ending, pending.args.count());
             self.events.note(|| {
                 let (task, error) = (pending.task(), ending.error_kind());
                 Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
@@ -317,6 +348,9 @@ impl State {
                     }
                     Action::TakeBack { worker, call } => {
                         has_taken_back |= self.take_back(now, worker, call);
+                    }
+                    Action::Divide { worker, call } => {
+                        has_taken_back |= self.divide(now, worker, call);
                     }
                     Action::Resolve { call, worker, verdict } => {
                         self.judge(call, worker, verdict);
@@ -430,8 +464,12 @@ impl State {
 
     /// Cancels a call that has not begun.
     pub(super) fn cancel(&mut self, now: Instant, call: CallId) -> Cancelled {
-        if let Some(Place::Given(worker)) = self.scheduler.place(call) {
-            self.take_back(now, worker, call);
+        if let Some(Place::Given(worker)) = self.scheduler.place(call)
+            && !self.take_back(now, worker, call)
+        {
+            self.divide(now, worker, call);
+            // Who waits for it, or cancels it, finds what it is now.
+            self.scheduler.advance(now);
         }
         match self.scheduler.place(call) {
             Some(Place::Queued) => {
@@ -532,15 +570,16 @@ impl State {
     /// All numbers, as of now.
     pub(super) fn stats(&self) -> Stats {
         let Counts { submitted, succeeded, failed, cancelled, .. } = self.counts;
+        let unfinished = submitted - (succeeded + failed + cancelled);
         let Counts { workers_started, workers_retired, workers_died, .. } = self.counts;
-        let queued = self.scheduler.queued();
+        let queued = self.scheduler.queued_calls();
         Stats {
             max_workers: self.scheduler.max_workers(),
             workers: self.links.len(),
             idle_workers: self.scheduler.idle_workers(),
             starting_workers: self.scheduler.starting_workers(),
             queued,
-            given: self.calls.len().saturating_sub(queued),
+            given: usize::try_from(unfinished).unwrap_or(usize::MAX).saturating_sub(queued),
             submitted,
             succeeded,
             failed,

@@ -15,6 +15,8 @@ pub(super) struct Calls {
     first: u32,
     last: u32,
     queued: usize,
+    /// The same with each call of a chunk.
+    queued_calls: usize,
 }
 
 #[derive(Debug)]
@@ -22,6 +24,8 @@ struct State {
     whereabouts: Whereabouts,
     /// How many workers have died with it at the front, but not begun.
     fruitless: u32,
+    /// How many calls it stands for: more than one if it is a chunk.
+    count: u32,
 }
 
 /// Where a call is; of a queued one, the places of its neighbours.
@@ -50,7 +54,7 @@ impl State {
 
 impl Calls {
     pub(super) fn new() -> Self {
-        Self { states: CallMap::default(), first: NONE, last: NONE, queued: 0 }
+        Self { states: CallMap::default(), first: NONE, last: NONE, queued: 0, queued_calls: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,17 +70,50 @@ impl Calls {
         self.queued
     }
 
+    /// The same with each call of a chunk.
+    pub(super) fn queued_calls(&self) -> usize {
+        self.queued_calls
+    }
+
+    /// Whether it is a chunk.
+    pub(super) fn is_chunk(&self, call: CallId) -> bool {
+        self.states.get(&call).is_some_and(|state| state.count > 1)
+    }
+
     /// Where a call is; `None` if it has left.
     pub(super) fn place(&self, call: CallId) -> Option<Place> {
         self.states.get(&call).map(State::place)
     }
 
-    /// A new call, which comes to the back of the queue.
-    pub(super) fn push_back(&mut self, call: CallId) {
-        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0 });
+    /// A new call, or a chunk of so many, which comes to the back of the queue.
+    pub(super) fn push_back(&mut self, call: CallId, count: u32) {
+        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
         self.join(self.last, call.place);
         self.join(call.place, NONE);
+        self.note_queued(count);
+    }
+
+    /// The same to the front.
+    pub(super) fn push_front(&mut self, call: CallId, count: u32) {
+        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
+        self.link_front(call);
+        self.note_queued(count);
+    }
+
+    /// A new call that lies with a worker already.
+    pub(super) fn insert_given(&mut self, call: CallId, worker: WorkerId) {
+        let whereabouts = Whereabouts::Given(worker);
+        self.states.insert(call, State { whereabouts, fruitless: 0, count: 1 });
+    }
+
+    fn note_queued(&mut self, count: u32) {
         self.queued += 1;
+        self.queued_calls += count as usize;
+    }
+
+    fn link_front(&mut self, call: CallId) {
+        self.join(call.place, self.first);
+        self.join(NONE, call.place);
     }
 
     /// A call that was given comes to the front of the queue. False if it is gone, or queued.
@@ -86,9 +123,9 @@ impl Calls {
             return false;
         }
         state.whereabouts = Whereabouts::ALONE;
-        self.join(call.place, self.first);
-        self.join(NONE, call.place);
-        self.queued += 1;
+        let count = state.count;
+        self.link_front(call);
+        self.note_queued(count);
         true
     }
 
@@ -96,7 +133,8 @@ impl Calls {
     pub(super) fn give(&mut self, worker: WorkerId) -> Option<CallId> {
         let (call, state) = self.states.at_mut(self.first)?;
         let whereabouts = std::mem::replace(&mut state.whereabouts, Whereabouts::Given(worker));
-        self.unlink(whereabouts);
+        let count = state.count;
+        self.unlink(whereabouts, count);
         Some(call)
     }
 
@@ -108,7 +146,7 @@ impl Calls {
     /// The call leaves. Where it was comes back.
     pub(super) fn remove(&mut self, call: CallId) -> Option<Place> {
         let state = self.states.remove(&call)?;
-        self.unlink(state.whereabouts);
+        self.unlink(state.whereabouts, state.count);
         Some(state.place())
     }
 
@@ -127,10 +165,11 @@ impl Calls {
     }
 
     /// Takes what was queued out of the queue.
-    fn unlink(&mut self, whereabouts: Whereabouts) {
+    fn unlink(&mut self, whereabouts: Whereabouts, count: u32) {
         if let Whereabouts::Queued { before, after } = whereabouts {
             self.join(before, after);
             self.queued -= 1;
+            self.queued_calls -= count as usize;
         }
     }
 

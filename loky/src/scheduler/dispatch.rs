@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::workers::{Standing, Worker};
-use super::{Action, Phase, Place, Scheduler};
+use super::{Action, Phase, Place, Scheduler, Verdict};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
 
@@ -34,7 +34,7 @@ impl Scheduler {
             }
             self.fill_vacant();
             // What lies behind another call may still be wanted elsewhere.
-            let is_behind = |worker: &Worker| worker.given.len() > 1;
+            let is_behind = Worker::has_more;
             if self.phase == Phase::Draining
                 && self.queued() == 0
                 && !self.workers.values().any(is_behind)
@@ -105,6 +105,7 @@ impl Scheduler {
         if worker.given.is_empty() {
             worker.last_progress = now;
         }
+        worker.has_chunk |= self.calls.is_chunk(call);
         worker.given.push_back(call);
         worker.quota = worker.quota.map(|quota| quota - 1);
         self.actions.push_back(Action::Dispatch { worker: id, call });
@@ -135,8 +136,36 @@ impl Scheduler {
             worker.given.retain(|given| *given != call);
         }
         if worker.given.is_empty() {
+            worker.has_chunk = false;
             self.note_idle(id);
             self.retire_if_done(now, id);
+        }
+    }
+
+    /// A chunk is no more: its worker runs one of its calls (or has run it, and died), what comes before that is done, and what
+    /// comes after it, so many calls, is to run elsewhere.
+    pub(crate) fn chunk_divided(
+        &mut self,
+        chunk: CallId,
+        running: CallId,
+        tail: Option<(CallId, u32)>,
+    ) {
+        let Some(Place::Given(id)) = self.calls.remove(chunk) else { return };
+        self.calls.insert_given(running, id);
+        let given = self.workers.get_mut(&id).map(|worker| &mut worker.given);
+        if let Some(given) = given.into_iter().flatten().find(|given| **given == chunk) {
+            *given = running;
+        }
+        self.chunk_ended_early(tail);
+    }
+
+    /// A chunk is over before all of it has begun: what is left of it is to run elsewhere.
+    pub(crate) fn chunk_ended_early(&mut self, tail: Option<(CallId, u32)>) {
+        if let Some((tail, count)) = tail {
+            self.calls.push_front(tail, count);
+            if self.cancels_pending {
+                self.resolve(tail, Verdict::Cancelled);
+            }
         }
     }
 
@@ -197,6 +226,7 @@ impl Scheduler {
         for (id, worker) in &self.workers {
             let given = worker.given.iter().rev();
             self.actions.extend(given.map(|call| Action::TakeBack { worker: *id, call: *call }));
+            divide_front(&mut self.actions, *id, worker);
         }
     }
 
@@ -212,4 +242,12 @@ impl Scheduler {
 fn take_back_behind(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
     let behind = of.given.iter().skip(1).rev();
     actions.extend(behind.map(|call| Action::TakeBack { worker, call: *call }));
+    divide_front(actions, worker, of);
+}
+
+/// Takes back what it has not begun of the chunk that it is in, if it is in one.
+fn divide_front(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
+    if of.has_chunk {
+        actions.extend(of.given.front().map(|call| Action::Divide { worker, call: *call }));
+    }
 }

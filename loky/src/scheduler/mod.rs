@@ -20,6 +20,10 @@
 //!            └─broken, or Shutdown::Kill─▶ Closed ─no workers─▶ Ended
 //! ```
 //!
+//! What is said of a call here holds for a *chunk* as well: several short calls that are given, answered and taken back together.
+//! Where one of them turns out long, or kills its worker, it is a call of its own from there on, and so is what lies behind it
+//! ([`Scheduler::chunk_divided`]).
+//!
 //! Whether a given call has begun is not known here: its worker's page says so, and the pool asks it. What holds after every
 //! event (checked in debug builds and by the simulation): a call is in exactly one place; a worker has at most
 //! [`limits::SLOTS`] calls, those that were taken back and not yet skipped included; there are never more live workers than
@@ -59,6 +63,8 @@ pub(crate) enum Action {
     Dispatch { worker: WorkerId, call: CallId },
     /// Take this call back from this worker, if it has not begun there: then report [`Scheduler::call_revoked`].
     TakeBack { worker: WorkerId, call: CallId },
+    /// The call runs for long. If it is a chunk: cut off what has not begun of it, then report [`Scheduler::chunk_divided`].
+    Divide { worker: WorkerId, call: CallId },
     /// The call ends without a result, for this reason. It lay with `worker`, if with any: whether it has begun there is to
     /// be settled now.
     Resolve { call: CallId, worker: Option<WorkerId>, verdict: Verdict },
@@ -188,15 +194,21 @@ impl Scheduler {
         self.shut_down
     }
 
-    /// How many calls wait for a worker.
+    /// How many calls and chunks wait for a worker.
     pub(crate) fn queued(&self) -> usize {
         self.calls.queued()
     }
 
-    /// A new call, which [`refusal`](Self::refusal) has not refused. Others may follow before [`advance`](Self::advance).
-    pub(crate) fn submit(&mut self, call: CallId) {
+    /// How many calls wait for a worker, those in chunks included.
+    pub(crate) fn queued_calls(&self) -> usize {
+        self.calls.queued_calls()
+    }
+
+    /// A new call, or a chunk of so many, which [`refusal`](Self::refusal) has not refused. Others may follow before
+    /// [`advance`](Self::advance).
+    pub(crate) fn submit(&mut self, call: CallId, count: u32) {
         debug_assert!(self.refusal().is_none(), "asked before");
-        self.calls.push_back(call);
+        self.calls.push_back(call, count);
         self.demanded = true;
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) state: WorkerState,
     /// The calls that it was given, in order.
     pub(super) given: VecDeque<CallId>,
+    /// Whether one of them may be a chunk.
+    pub(super) has_chunk: bool,
     /// How many calls were taken back from it that it has not skipped yet.
     pub(super) revoked: usize,
     /// When it last answered, or was given a call when it had none.
@@ -69,6 +71,7 @@ impl Worker {
             index,
             state: WorkerState::Starting,
             given: VecDeque::new(),
+            has_chunk: false,
             revoked: 0,
             last_progress: now,
             is_slow: false,
@@ -118,7 +121,12 @@ impl Worker {
 
     /// Whether something waits behind the call that it runs.
     pub(super) fn may_be_relieved(&self) -> bool {
-        self.given.len() > 1 && !self.is_slow && !self.killed
+        self.has_more() && !self.is_slow && !self.killed
+    }
+
+    /// The same, whether or not it can be taken back.
+    pub(super) fn has_more(&self) -> bool {
+        self.given.len() > 1 || self.has_chunk && !self.given.is_empty()
     }
 
     /// Whether it is not on its way out.

@@ -62,12 +62,12 @@ impl<Args, R> Task<Args, R> {
         self.output
     }
 
-    /// Appends the encoded arguments to `out`.
+    /// Appends the encoded arguments to `out`. After an error what was appended is rubbish.
     pub(crate) fn encode(&self, args: &Args, out: &mut Parcel) -> Result<(), CodecError> {
         let mut encoded = EncodedArgs::new(std::mem::take(out));
-        (self.encode)(args, &mut encoded)?;
+        let result = (self.encode)(args, &mut encoded);
         *out = encoded.into_parcel();
-        Ok(())
+        result
     }
 }
 

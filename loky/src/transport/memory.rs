@@ -9,9 +9,10 @@ use super::page::Page;
 use super::slots::Claim;
 use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
+use crate::limits;
 use crate::sys::socket::Batch;
 use crate::wire::frame::{CutOff, Decoder, Frame};
-use crate::wire::message::FromWorker;
+use crate::wire::message::{self, FromWorker};
 
 /// A worker's end that was told everything beforehand.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Memory {
     said: Decoder,
     page: Option<Page>,
     opened: Option<Page>,
+    /// The answers of a chunk so far.
+    kept: Vec<u8>,
 }
 
 impl Memory {
@@ -30,7 +33,7 @@ impl Memory {
             decoder.feed(frame).expect("the test wrote whole frames");
         }
         let told = std::iter::from_fn(|| decoder.next_frame()).collect();
-        Self { told, said: Decoder::default(), page: Some(page), opened: None }
+        Self { told, page: Some(page), ..Self::default() }
     }
 
     /// The frame of this number has brought these descriptors.
@@ -71,6 +74,26 @@ impl WorkerEnd for Memory {
             page.done(ticket, ran);
         }
         self.send_parcel(frame)
+    }
+
+    fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool> {
+        let page = self.opened.as_ref().ok_or(io::ErrorKind::InvalidData)?;
+        page.begin_item(ticket).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    fn keep_answers(&mut self, _ticket: Ticket, answers: &[u8], _kept: usize) -> bool {
+        self.kept = answers.to_vec();
+        answers.len() <= limits::LETTER_BYTES
+    }
+
+    fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()> {
+        let answers = self.kept.get(..length).ok_or(io::ErrorKind::InvalidData)?;
+        let frame = message::results(ticket, answers);
+        self.answer(ticket, ran, &frame.into())
+    }
+
+    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()> {
+        self.answer(ticket, ran, last)
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {

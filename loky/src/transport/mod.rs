@@ -40,6 +40,20 @@ pub(crate) trait WorkerEnd {
     /// Sends the answer of a call that was claimed, and has run for so long: one whole frame, and what travels beside it.
     fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()>;
 
+    /// Whether there is another call in the chunk that was claimed, which is about to run.
+    fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool>;
+
+    /// Leaves the answers of a chunk so far where they are found if this process dies; so many bytes of them are there already.
+    /// False if they are too long for that.
+    fn keep_answers(&mut self, ticket: Ticket, answers: &[u8], kept: usize) -> bool;
+
+    /// All calls of a chunk are answered that have begun. It has run for so long, and the answers that were kept are so long.
+    fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()>;
+
+    /// The same where the answer of the last call, one whole frame, was not kept. What lies behind that call has not begun and
+    /// will not.
+    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()>;
+
     /// Sends one whole frame that is no answer of a call.
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
 

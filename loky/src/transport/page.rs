@@ -7,13 +7,14 @@
 //! | `POOL_SLEEP`       | whether its reader sleeps ([`sleep`](super::lane::sleep))            | both                       |
 //! | `ORDERS`           | how often the pool has told it something over the stream that is no call | the pool |
 //! | from `SEQUENCE`    | the tickets of the last calls, in their order    | the pool                   |
-//! | from `SLOT`        | of each slot: its word ([`slots`](super::slots)), the run time of its last call, and its letter | both |
+//! | from `SLOT`        | of each slot: its word ([`slots`](super::slots)), the run time of its last call, how far the worker is in a chunk ([`items`](super::slots::items)), and its letter | both |
 //! | from `LONG`        | of each slot: the room for a letter that is too long for the slot | both      |
 //!
 //! What is not written by both has a cache line without words of the other side. A *letter* is what a frame carries: first
 //! the call, written by the pool before the slot is `Queued`, then, in the same place, its answer, written by the worker before
 //! the slot is `Done`. It is copied in and out word by word, as numbers that may change at any time: so a worker that writes
-//! where it should not can send rubbish, and no more.
+//! where it should not can send rubbish, and no more. The answers of a chunk are written one after the other, each before the
+//! next call of it begins, into the room for long letters, where they are found if the worker dies.
 //!
 //! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this.
 
@@ -40,12 +41,13 @@ const WORDS: usize = (LONG + SLOTS * LONG_WORDS).next_multiple_of(PAGE_WORDS);
 /// Words of a page of memory, which is where what is not used ends.
 const PAGE_WORDS: usize = 512;
 
-/// Of each slot: its word, the run time, the letter's head, and room for a short letter. Pairs of cache lines, which are
-/// fetched together.
+/// Of each slot: its word, the run time, the letter's head, how far a chunk is, and room for a short letter. Pairs of cache
+/// lines, which are fetched together.
 const SLOT_WORDS: usize = 32;
 const RUN_TIME: usize = 1;
 const HEAD: usize = 2;
-const SHORT: usize = 3;
+const ITEMS: usize = 3;
+const SHORT: usize = 4;
 const SHORT_BYTES: usize = (SLOT_WORDS - SHORT) * size_of::<u64>();
 
 /// Of each slot: the room for a long letter, and some more, or they would all begin in the same set of the cache.
@@ -131,6 +133,11 @@ impl Page {
         &self.slot(ticket)[RUN_TIME]
     }
 
+    /// How far the worker is in the chunk that the slot has.
+    pub(super) fn items(&self, ticket: Ticket) -> &AtomicU64 {
+        &self.slot(ticket)[ITEMS]
+    }
+
     /// Where the ticket of the call with this number stands.
     pub(super) fn sequence(&self, number: u64) -> &AtomicU64 {
         self.word(SEQUENCE + usize::try_from(number % SLOTS as u64).expect("less than the slots"))
@@ -169,6 +176,10 @@ impl Page {
         if length <= SHORT_BYTES {
             return &self.slot(ticket)[SHORT..];
         }
+        self.long_room(ticket)
+    }
+
+    fn long_room(&self, ticket: Ticket) -> &[AtomicU64] {
         let at = LONG + ticket.slot() * LONG_WORDS;
         &self.words.words()[at..at + LONG_WORDS]
     }
@@ -179,16 +190,7 @@ impl Page {
             self.write_on_stream(ticket);
             return false;
         }
-        let room = self.room(ticket, body.len());
-        let (words, rest) = body.as_chunks();
-        for (word, bytes) in room.iter().zip(words) {
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
-        }
-        if !rest.is_empty() {
-            let mut last = [0; size_of::<u64>()];
-            last[..rest.len()].copy_from_slice(rest);
-            room[words.len()].store(u64::from_ne_bytes(last), Ordering::Relaxed);
-        }
+        store(self.room(ticket, body.len()), body);
         self.write_head(ticket, Letter::Here { kind, length: body.len() });
         true
     }
@@ -209,16 +211,55 @@ impl Page {
 
     /// Appends the body of a letter that is here and so long.
     pub(super) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.resize(start + length, 0);
-        let (words, rest) = out[start..].as_chunks_mut();
-        let mut room = self.room(ticket, length).iter().map(|word| word.load(Ordering::Relaxed));
-        for (bytes, word) in words.iter_mut().zip(&mut room) {
-            *bytes = word.to_ne_bytes();
-        }
-        if let Some(last) = room.next() {
-            rest.copy_from_slice(&last.to_ne_bytes()[..rest.len()]);
-        }
+        load(self.room(ticket, length), length, out);
+    }
+
+    /// Writes the answers of a chunk so far, of which so many bytes are written already. False if they are too long.
+    pub(super) fn write_answers(&self, ticket: Ticket, answers: &[u8], written: usize) -> bool {
+        let Some(room) = (answers.len() <= LETTER_BYTES).then(|| self.long_room(ticket)) else {
+            return false;
+        };
+        // The last word that was written may not have been full.
+        let first = written / size_of::<u64>();
+        store(&room[first..], &answers[first * size_of::<u64>()..]);
+        true
+    }
+
+    /// Says that all answers of a chunk are written, so many bytes.
+    pub(super) fn write_answers_head(&self, ticket: Ticket, kind: u8, length: usize) {
+        self.write_head(ticket, Letter::Here { kind, length });
+    }
+
+    /// Appends the first bytes of the answers of a chunk.
+    pub(super) fn read_answers(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
+        load(self.long_room(ticket), length, out);
+    }
+}
+
+/// Writes bytes word by word.
+fn store(room: &[AtomicU64], bytes: &[u8]) {
+    let (words, rest) = bytes.as_chunks();
+    for (word, bytes) in room.iter().zip(words) {
+        word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; size_of::<u64>()];
+        last[..rest.len()].copy_from_slice(rest);
+        room[words.len()].store(u64::from_ne_bytes(last), Ordering::Relaxed);
+    }
+}
+
+/// Appends so many bytes that are read word by word.
+fn load(room: &[AtomicU64], length: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + length, 0);
+    let (words, rest) = out[start..].as_chunks_mut();
+    let mut room = room.iter().map(|word| word.load(Ordering::Relaxed));
+    for (bytes, word) in words.iter_mut().zip(&mut room) {
+        *bytes = word.to_ne_bytes();
+    }
+    if let Some(last) = room.next() {
+        rest.copy_from_slice(&last.to_ne_bytes()[..rest.len()]);
     }
 }
 

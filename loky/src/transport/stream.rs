@@ -77,6 +77,9 @@ impl Outbox {
             return self.push_attached(ticket, task, args);
         }
         let gathered = self.gathered();
+        if let CallArgs::Chunk(chunk) = args {
+            return message::put_chunk(gathered, ticket, task, chunk.items());
+        }
         message::begin_call(gathered, ticket, task, args.len());
         if let CallArgs::Shared(args) = args {
             self.pieces.push_back(Piece::Shared(Arc::clone(args)));

@@ -13,7 +13,7 @@ use crate::codec::{Attachments, Parcel};
 use crate::id::Ticket;
 use crate::sys::socket::Socket;
 use crate::wire::frame::{self, Frame};
-use crate::wire::message::FromWorker;
+use crate::wire::message::{FromWorker, RESULTS};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -40,6 +40,11 @@ impl WorkerChannel {
 /// A task has written to what is not its own: what the page says is not to be known.
 fn lie(_: Contradiction) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the page says what cannot be")
+}
+
+/// Chunks come through the lane alone.
+fn no_lane() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a chunk that did not come through the lane")
 }
 
 /// Takes what lies on the stream, if that is no call.
@@ -129,6 +134,29 @@ impl WorkerEnd for WorkerChannel {
             }
         }
         self.stream.send_parcel(frame)
+    }
+
+    fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool> {
+        let Way::Lane(lane) = &self.way else { return Err(no_lane()) };
+        lane.begin_item(ticket).map_err(lie)
+    }
+
+    fn keep_answers(&mut self, ticket: Ticket, answers: &[u8], kept: usize) -> bool {
+        let Way::Lane(lane) = &self.way else { return false };
+        lane.keep_answers(ticket, answers, kept)
+    }
+
+    fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()> {
+        let Way::Lane(lane) = &mut self.way else { return Err(no_lane()) };
+        lane.answer_chunk(ticket, ran, (RESULTS, length), knock(&self.stream));
+        Ok(())
+    }
+
+    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()> {
+        let Way::Lane(lane) = &mut self.way else { return Err(no_lane()) };
+        lane.leave_items(ticket).map_err(lie)?;
+        lane.answer(ticket, ran, None, knock(&self.stream));
+        self.stream.send_parcel(last)
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {

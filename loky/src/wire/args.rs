@@ -1,8 +1,10 @@
-//! The encoded arguments of a call, as they are kept until it is over: they may have to be written again, to another worker.
+//! The encoded arguments of a call, or of the calls of a chunk, as they are kept until it is over: they may have to be written
+//! again, to another worker.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::codec::entries;
 use crate::codec::{Attachments, Parcel};
 use crate::limits;
 
@@ -22,6 +24,46 @@ pub(crate) enum CallArgs {
     Shared(Arc<Vec<u8>>),
     /// With what travels beside them.
     Attached(Arc<Parcel>),
+    /// Those of several calls.
+    Chunk(Box<Chunk>),
+}
+
+/// The arguments of calls of one task that travel together: an entry each, all of which fit into a letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk {
+    /// What one chunk becomes when it is divided shares them.
+    bytes: Arc<Vec<u8>>,
+    /// Where in them its own are.
+    start: usize,
+    /// How many calls it has.
+    pub(crate) count: u32,
+}
+
+impl Chunk {
+    /// So many entries.
+    pub(crate) fn new(bytes: Vec<u8>, count: u32) -> Self {
+        Self { bytes: Arc::new(bytes), start: 0, count }
+    }
+
+    /// The entries. (There may be others behind them.)
+    pub(crate) fn items(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Those of its calls from this one on.
+    pub(crate) fn tail(&self, first: u32) -> Self {
+        let skipped = entries::length_of(self.items(), first).expect("so many are there");
+        Self {
+            bytes: Arc::clone(&self.bytes),
+            start: self.start + skipped,
+            count: self.count - first,
+        }
+    }
+
+    /// This one of its calls.
+    pub(crate) fn one(&self, number: u32) -> Self {
+        Self { count: 1, ..self.tail(number) }
+    }
 }
 
 const _: () = assert!(size_of::<CallArgs>() == 24, "as long as a `Vec`");
@@ -52,8 +94,16 @@ impl CallArgs {
     pub(crate) fn attachments(&self) -> &Attachments {
         static NONE: Attachments = Attachments::new();
         match self {
-            Self::Short { .. } | Self::Copied(_) | Self::Shared(_) => &NONE,
+            Self::Short { .. } | Self::Copied(_) | Self::Shared(_) | Self::Chunk(_) => &NONE,
             Self::Attached(args) => &args.attachments,
+        }
+    }
+
+    /// Of how many calls they are.
+    pub(crate) fn count(&self) -> u32 {
+        match self {
+            Self::Chunk(chunk) => chunk.count,
+            _ => 1,
         }
     }
 
@@ -78,6 +128,7 @@ impl Deref for CallArgs {
             Self::Copied(bytes) => bytes,
             Self::Shared(bytes) => bytes,
             Self::Attached(args) => &args.bytes,
+            Self::Chunk(chunk) => chunk.items(),
         }
     }
 }
@@ -97,6 +148,24 @@ mod tests {
             assert_eq!((&*args, args.attachments().is_empty()), (&*bytes, true));
             assert!(room.bytes.is_empty(), "nothing is left for the next call");
         }
+    }
+
+    #[test]
+    fn a_chunk_is_divided_at_its_entries() {
+        let mut bytes = Vec::new();
+        for text in ["a", "bb", "", "dddd"] {
+            let start = entries::begin(&mut bytes);
+            bytes.extend_from_slice(text.as_bytes());
+            entries::finish(&mut bytes, start, false);
+        }
+        let first = |chunk: &Chunk| entries::next(chunk.items()).unwrap().0.bytes.to_vec();
+        let whole = Chunk::new(bytes, 4);
+        let tail = whole.tail(1);
+        assert_eq!((tail.count, first(&tail)), (3, b"bb".to_vec()));
+        let last = tail.tail(2);
+        assert_eq!((last.count, first(&last)), (1, b"dddd".to_vec()));
+        let one = tail.one(1);
+        assert_eq!((one.count, first(&one)), (1, vec![]));
     }
 
     #[test]

@@ -10,10 +10,11 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
+const CHUNK: u8 = 3;
 const HELLO: u8 = 17;
 const REFUSE: u8 = 18;
 const SKIPPED: u8 = 19;
@@ -23,6 +24,9 @@ const OUTGROWN: u8 = 22;
 const LINGERING: u8 = 23;
 const INITIALIZING: u8 = 24;
 const KNOCK: u8 = 25;
+
+/// What lies in a lane as the answers of a chunk. On the stream it means nothing.
+pub(crate) const RESULTS: u8 = 26;
 
 /// What a worker is told first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +57,17 @@ pub(crate) struct Hello {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker<'a> {
     Setup(Setup),
-    Call { ticket: Ticket, task: &'a str, args: &'a [u8] },
+    Call {
+        ticket: Ticket,
+        task: &'a str,
+        args: &'a [u8],
+    },
+    /// Calls of one task: an entry each, see [`entries`](crate::codec::entries).
+    Chunk {
+        ticket: Ticket,
+        task: &'a str,
+        items: &'a [u8],
+    },
 }
 
 /// What comes from a worker. Most are results, so what is long of the others lies elsewhere.
@@ -127,6 +141,20 @@ pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_byt
     frame::finish_before(&mut out[start..], args_bytes);
 }
 
+/// The frame of a chunk, whose entries these are.
+pub(crate) fn put_chunk(out: &mut Vec<u8>, ticket: Ticket, task: &str, items: &[u8]) {
+    frame::begin(out, CHUNK, ticket.0);
+    put_text(out, task);
+    out.extend_from_slice(items);
+    frame::finish(out);
+}
+
+/// The answers of a chunk as a frame.
+#[cfg(test)]
+pub(crate) fn results(ticket: Ticket, answers: &[u8]) -> Vec<u8> {
+    framed(RESULTS, ticket.0, |out| out.extend_from_slice(answers))
+}
+
 /// A call, ready to be written.
 #[cfg(test)]
 pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
@@ -161,8 +189,28 @@ impl<'a> ToWorker<'a> {
                 let task = reader.text()?;
                 Ok(Self::Call { ticket: Ticket(frame.call), task, args: reader.rest() })
             }
+            CHUNK => {
+                let task = reader.text()?;
+                Ok(Self::Chunk { ticket: Ticket(frame.call), task, items: reader.rest() })
+            }
             _ => Err(WireError("a message of an unknown kind")),
         }
+    }
+}
+
+impl CallFailure {
+    /// As it stands in an entry of a chunk's answers.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_failure(&mut out, self);
+        out
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(bytes);
+        let failure = take_failure(&mut reader)?;
+        reader.end()?;
+        Ok(failure)
     }
 }
 

@@ -11,10 +11,12 @@
 //! |----------|--------|------|----------------------------------------------------------|
 //! | `Setup`  | worker | –    | version, index, depth, fingerprint                       |
 //! | `Call`   | worker | yes  | name of the task, encoded arguments                      |
+//! | `Chunk`  | worker | yes  | name of the task, encoded arguments of several calls ([`entries`](crate::codec::entries)) |
 //! | `Hello`  | parent | –    | version, image, fingerprint, the table if it differs     |
 //! | `Refuse` | parent | –    | why this process is no worker                            |
 //! | `Skipped` | parent | yes | –                                                        |
 //! | `Result` | parent | yes  | encoded result                                           |
+//! | `Results` | parent | yes | answers of the calls of a chunk; in a lane alone         |
 //! | `Failed` | parent | yes  | what went wrong: a panic, a codec, an unknown task, …    |
 //!
 //! The call is told by its [`Ticket`](crate::id::Ticket). With `Setup` comes a descriptor: the page of slots that the tickets

@@ -1,17 +1,19 @@
 //! The call loop: a message comes in, its answer goes out.
 
 use std::io;
+use std::time::Instant;
 
 use crate::clock;
-use crate::codec::{Attachments, CodecError, Parcel};
+use crate::codec::{Attachments, CodecError, Parcel, entries};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
 use crate::sys::image::Image;
 use crate::sys::{fork_guard, startup};
-use crate::task::{Failure, Run};
+use crate::task::{Failure, Ran, Run, TaskEntry};
 use crate::transport::WorkerEnd;
 use crate::transport::slots::Claim;
+use crate::wire::WireError;
 use crate::wire::frame::{CutOff, Frame};
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
@@ -28,8 +30,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
     let mut memory = MemoryWatch::new(u64::MAX);
     while end.receive(&mut frame)? {
         let attachments = std::mem::replace(&mut frame.attachments, Ok(Attachments::new()));
-        let message = ToWorker::parse(&frame)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
+        let message = ToWorker::parse(&frame).map_err(invalid)?;
         let mut returned_at = None;
         match message {
             ToWorker::Setup(setup) => {
@@ -55,6 +56,12 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                 let ran = start.elapsed();
                 end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
+            }
+            ToWorker::Chunk { ticket, task, items } => {
+                if end.claim(ticket)? == Claim::Skip {
+                    continue;
+                }
+                returned_at = Some(run_chunk(end, ticket, task, items, &mut answer)?);
             }
         }
         answer.attachments = Attachments::new();
@@ -95,23 +102,92 @@ fn run(
     attachments: Result<Attachments, CutOff>,
     answer: &mut Parcel,
 ) {
-    let pid = fork_guard::current_pid();
     FromWorker::begin_result(answer, ticket);
     let ran = match (Table::get().by_name(task), attachments) {
         (None, _) => Err(CallFailure::UnknownTask),
         (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
-        (Some(entry), Ok(attachments)) => {
-            panics::watched(|| (entry.run)(Run::new(args, attachments, answer))).map_err(told)
-        }
+        (Some(entry), Ok(attachments)) => run_entry(entry, args, attachments, answer).map_err(told),
     };
-    if fork_guard::current_pid() != pid {
-        // A child that the task forked off, and that has come back from it as well: the call is not its.
-        startup::exit_at_once(0);
-    }
     match ran {
         Ok(()) => message::finish_result(answer),
         Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
     }
+}
+
+/// Runs one call of a task, whose result is appended to `result`.
+fn run_entry(entry: &TaskEntry, args: &[u8], attachments: Attachments, result: &mut Parcel) -> Ran {
+    let pid = fork_guard::current_pid();
+    let ran = panics::watched(|| (entry.run)(Run::new(args, attachments, result)));
+    if fork_guard::current_pid() != pid {
+        // A child that the task forked off, and that has come back from it as well: the call is not its.
+        startup::exit_at_once(0);
+    }
+    ran
+}
+
+/// Runs the calls of a chunk and sends their answers. When the last of them had run comes back.
+fn run_chunk(
+    end: &mut impl WorkerEnd,
+    ticket: Ticket,
+    task: &str,
+    items: &[u8],
+    answers: &mut Parcel,
+) -> io::Result<Instant> {
+    let entry = Table::get().by_name(task);
+    let mut items = items;
+    let start = clock::now();
+    while end.begin_item(ticket)? {
+        let (item, behind) = entries::next(items).ok_or(io::ErrorKind::InvalidData)?;
+        items = behind;
+        let kept = answers.bytes.len();
+        let head = entries::begin(&mut answers.bytes);
+        let ran = match entry {
+            None => Err(CallFailure::UnknownTask),
+            Some(entry) => run_entry(entry, item.bytes, Attachments::new(), answers).map_err(told),
+        };
+        if let Err(failure) = &ran {
+            answers.attachments = Attachments::new();
+            answers.bytes.truncate(kept + entries::HEAD_BYTES);
+            answers.bytes.extend_from_slice(&failure.to_bytes());
+        }
+        let is_short = answers.bytes.len() <= limits::LETTER_BYTES;
+        if is_short && answers.attachments.is_empty() {
+            entries::finish(&mut answers.bytes, head, ran.is_err());
+            if end.keep_answers(ticket, &answers.bytes, kept) {
+                continue;
+            }
+        }
+        // It is too long to lie beside the others, or something travels beside it: so it goes alone, and is the last.
+        let took = start.elapsed();
+        let last = alone(ticket, ran, kept + entries::HEAD_BYTES, answers);
+        end.answer_rest(ticket, took, &last)?;
+        return Ok(start + took);
+    }
+    let took = start.elapsed();
+    end.answer_chunk(ticket, took, answers.bytes.len())?;
+    Ok(start + took)
+}
+
+/// The answer of one call of a chunk as that of a single one: its result lies from `start` on.
+fn alone(
+    ticket: Ticket,
+    ran: Result<(), CallFailure>,
+    start: usize,
+    answers: &mut Parcel,
+) -> Parcel {
+    if let Err(failure) = ran {
+        return FromWorker::Failed(ticket, failure).to_bytes().into();
+    }
+    let mut last = Parcel::default();
+    FromWorker::begin_result(&mut last, ticket);
+    last.bytes.extend_from_slice(&answers.bytes[start..]);
+    last.attachments = std::mem::take(&mut answers.attachments);
+    message::finish_result(&mut last);
+    last
+}
+
+fn invalid(error: WireError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.0)
 }
 
 /// The failure as it is told to the pool.

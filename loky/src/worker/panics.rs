@@ -16,6 +16,8 @@ thread_local! {
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
     /// What the hook saw of the last panic in it.
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+    /// Whether there is anything: to look there for nothing would cost as much as a short call.
+    static HAS_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Seen {
@@ -49,6 +51,7 @@ fn remember(info: &PanicHookInfo<'_>) {
         backtrace,
     };
     SEEN.set(Some(seen));
+    HAS_SEEN.set(true);
 }
 
 /// As std decides it, but with the opposite default: the caller has nothing else to go by.
@@ -59,7 +62,9 @@ fn is_backtrace_wanted() -> bool {
 
 /// Runs a call.
 pub(super) fn watched<T>(call: impl FnOnce() -> T) -> T {
-    SEEN.set(None);
+    if HAS_SEEN.take() {
+        SEEN.set(None);
+    }
     IN_CALL.set(true);
     let answer = call();
     IN_CALL.set(false);

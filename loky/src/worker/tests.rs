@@ -2,10 +2,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::calls::serve;
+use crate::codec::entries;
 use crate::id::{CallId, Fingerprint, Ticket};
 use crate::registry::Table;
 use crate::transport::memory::Memory;
 use crate::transport::page::Page;
+use crate::transport::slots::items::Items;
 use crate::transport::slots::table::SlotTable;
 use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
@@ -95,6 +97,44 @@ fn a_call_that_was_taken_back_is_skipped() {
     assert!(matches!(said[2], FromWorker::Result(..)));
 }
 
+/// The answers of a chunk, an entry each: one fails, and the others do not.
+#[test]
+fn the_calls_of_a_chunk_are_answered_together() {
+    let items = |all: &[&[u8]]| {
+        let mut out = Vec::new();
+        for args in all {
+            let start = entries::begin(&mut out);
+            out.extend_from_slice(args);
+            entries::finish(&mut out, start, false);
+        }
+        out
+    };
+    for (task, are_failures) in
+        [("loky.ping", [false, true, false]), ("no.such", [true, true, true])]
+    {
+        let (mut table, page) = slots();
+        let ticket = table.take(CallId::nth(0)).unwrap();
+        table.set_items(ticket, 3);
+        table.publish(ticket);
+        let mut chunk = Vec::new();
+        message::put_chunk(&mut chunk, ticket, task, &items(&[&[], &[0xff], &[]]));
+        let told = [setup(VERSION, Table::get().fingerprint()), chunk];
+        let mut end = Memory::told(&told, page);
+        serve(&mut end).unwrap();
+        let answer = end.said().pop().unwrap();
+        assert_eq!((answer.kind, answer.call), (message::RESULTS, ticket.0));
+        let mut rest = &answer.body[..];
+        for is_failure in are_failures {
+            let (entry, behind) = entries::next(rest).unwrap();
+            assert_eq!(entry.is_failure, is_failure);
+            assert_eq!(CallFailure::parse(entry.bytes).is_ok(), is_failure);
+            rest = behind;
+        }
+        assert!(rest.is_empty());
+        assert_eq!(table.items(ticket), Ok(Items { begun: 3, limit: 3 }));
+    }
+}
+
 #[test]
 fn hello_brings_the_table_only_where_it_differs() {
     let ours = Table::get().fingerprint();
@@ -113,10 +153,16 @@ fn hello_brings_the_table_only_where_it_differs() {
 fn rubbish_from_the_pool_ends_the_loop() {
     let setup = setup(VERSION, Table::get().fingerprint());
     let ping = |ticket| message::call(ticket, "loky.ping", &[]);
+    let chunk = |ticket| {
+        let mut chunk = Vec::new();
+        message::put_chunk(&mut chunk, ticket, "loky.ping", &[0; 4]);
+        chunk
+    };
     for told in [
         vec![FromWorker::Skipped(Ticket(1)).to_bytes()],
-        vec![ping(Ticket(64))],                      // Before the setup.
-        vec![setup.clone(), ping(Ticket(64))],       // Never given.
+        vec![ping(Ticket(64))],                // Before the setup.
+        vec![setup.clone(), ping(Ticket(64))], // Never given.
+        vec![setup.clone(), chunk(Ticket(64))],
         vec![setup.clone(), setup, ping(Ticket(0))], // Without a page of its own.
     ] {
         let mut end = Memory::told(&told, slots().1);

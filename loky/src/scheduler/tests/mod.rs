@@ -62,9 +62,13 @@ impl Pool {
     }
 
     fn submit(&mut self) -> CallId {
+        self.submit_chunk(1)
+    }
+
+    fn submit_chunk(&mut self, count: u32) -> CallId {
         let call = self.ids.next();
         self.calls.push(call);
-        self.scheduler.submit(call);
+        self.scheduler.submit(call, count);
         self.scheduler.advance(self.now);
         call
     }
@@ -112,6 +116,7 @@ fn shorthand(actions: &[Action]) -> Vec<String> {
         Action::Start { worker, index } => format!("start {} as {index}", worker.0),
         Action::Dispatch { worker, call } => format!("{} to {}", call.number, worker.0),
         Action::TakeBack { worker, call } => format!("{} back from {}", call.number, worker.0),
+        Action::Divide { worker, call } => format!("{} divided at {}", call.number, worker.0),
         Action::Resolve { call, worker, verdict } => {
             let verdict = match verdict {
                 Verdict::Cancelled => "cancelled".to_owned(),

@@ -55,6 +55,8 @@ struct World {
     open: BTreeSet<CallId>,
     /// Calls that a worker has begun, ever.
     begun: BTreeSet<CallId>,
+    /// How many calls those are that are chunks.
+    counts: BTreeMap<CallId, u32>,
     /// How long calls take in this world, in microseconds.
     micros: u64,
     rules: Rules,
@@ -95,6 +97,7 @@ impl World {
             workers: BTreeMap::new(),
             open: BTreeSet::new(),
             begun: BTreeSet::new(),
+            counts: BTreeMap::new(),
             micros,
             prewarms: 0,
             is_over: false,
@@ -144,6 +147,7 @@ impl World {
                 assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
             }
             Action::TakeBack { worker, call } => return self.take_back(worker, call),
+            Action::Divide { worker, call } => return self.divide(worker, call),
             Action::Resolve { call, worker, verdict } => {
                 if let Verdict::Terminated { began, .. } = verdict {
                     assert_eq!(began, self.begun.contains(&call), "{call:?}");
@@ -175,12 +179,39 @@ impl World {
         is_there
     }
 
+    /// Cuts off what has not begun of a chunk that runs. True if anything is left to be queued.
+    fn divide(&mut self, worker: WorkerId, chunk: CallId) -> bool {
+        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+        let count = self.counts.get(&chunk).copied().unwrap_or(1);
+        if worker.running != Some(chunk) || count == 1 || !self.open.contains(&chunk) {
+            return false;
+        }
+        let n_begun = 1 + self.random.below(count as usize) as u32;
+        let running = self.pool.ids.next();
+        worker.running = Some(running);
+        self.pool.calls.push(running);
+        self.open.insert(running);
+        self.begun.insert(running);
+        let tail = (n_begun < count).then(|| (self.pool.ids.next(), count - n_begun));
+        if let Some((tail, count)) = tail {
+            self.pool.calls.push(tail);
+            self.open.insert(tail);
+            self.counts.insert(tail, count);
+        }
+        self.pool.scheduler.chunk_divided(chunk, running, tail);
+        self.leave(chunk);
+        tail.is_some()
+    }
+
     fn leave(&mut self, call: CallId) {
         assert!(self.open.remove(&call), "{call:?} left twice");
         self.pool.ids.release(call);
     }
 
     fn die(&mut self, id: WorkerId) {
+        if let Some(running) = self.workers.get(&id).and_then(|worker| worker.running) {
+            self.divide(id, running);
+        }
         if let Some(worker) = self.workers.remove(&id) {
             self.pool.crash(id, &Vec::from_iter(worker.running));
         }
@@ -253,7 +284,11 @@ impl World {
             if self.pool.scheduler.refusal().is_some() {
                 return;
             }
-            let call = self.pool.submit();
+            // Where calls count apart there are no chunks.
+            let takes_chunks = self.rules.max_tasks.is_none();
+            let count = if takes_chunks { self.random.one_of(&[1, 1, 1, 2, 20]) } else { 1 };
+            let call = self.pool.submit_chunk(count);
+            self.counts.insert(call, count);
             self.open.insert(call);
             self.perform();
         }
@@ -261,8 +296,10 @@ impl World {
 
     fn cancel(&mut self) {
         let Some(call) = self.any_call() else { return };
-        if let Some(Place::Given(worker)) = self.pool.scheduler.place(call) {
-            self.take_back(worker, call);
+        if let Some(Place::Given(worker)) = self.pool.scheduler.place(call)
+            && !self.take_back(worker, call)
+        {
+            self.divide(worker, call);
         }
         if self.pool.scheduler.place(call) == Some(Place::Queued) {
             self.pool.scheduler.cancel(self.pool.now, call);

@@ -58,6 +58,11 @@ impl PoolLane {
         self.page.read(ticket, length, out);
     }
 
+    /// Appends the first bytes of the answers of a chunk.
+    pub(crate) fn read_answers(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
+        self.page.read_answers(ticket, length, out);
+    }
+
     /// Whether nothing more is to come from the worker for this call: it is answered, or was taken back and skipped.
     pub(crate) fn is_settled(&self, ticket: Ticket) -> bool {
         self.page.is_settled(ticket)

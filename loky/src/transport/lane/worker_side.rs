@@ -128,6 +128,35 @@ impl WorkerLane {
         is_here
     }
 
+    /// Whether there is another call in the chunk, which the worker is about to run.
+    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, Contradiction> {
+        self.page.begin_item(ticket)
+    }
+
+    /// Leaves the answers of a chunk so far, of which so many bytes lie there already. False if they are too long.
+    pub(crate) fn keep_answers(&self, ticket: Ticket, answers: &[u8], kept: usize) -> bool {
+        self.page.write_answers(ticket, answers, kept)
+    }
+
+    /// The worker does not go on in the chunk.
+    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), Contradiction> {
+        self.page.leave_items(ticket)
+    }
+
+    /// The chunk has run for so long, and its answers lie here, so many bytes.
+    pub(crate) fn answer_chunk(
+        &mut self,
+        ticket: Ticket,
+        ran: Duration,
+        (kind, length): (u8, usize),
+        knock: impl Fn(),
+    ) {
+        self.page.write_answers_head(ticket, kind, length);
+        self.page.done(ticket, ran);
+        self.next += 1;
+        self.tell(knock);
+    }
+
     /// Wakes the reader if it sleeps and what it wants is done.
     fn tell(&self, knock: impl Fn()) {
         let sleep = self.page.pool_sleep();

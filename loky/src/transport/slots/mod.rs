@@ -35,9 +35,13 @@
 //! everything that the pool has seen: a task that sets its own word back to Queued before the pool has looked at it once, and
 //! then dies, runs again.
 //!
+//! Several calls may lie in one slot, as a *chunk*: what is said of a call here holds for the chunk, and what is in it is the
+//! subject of [`items`].
+//!
 //! The protocol is written over [`Word`], so that `tests.rs` can model it with loom; the pool's own record is its
 //! [`SlotTable`](table::SlotTable).
 
+pub(crate) mod items;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -193,6 +197,16 @@ impl Page {
         let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
         self.run_time(ticket).store(nanos, Ordering::Relaxed);
         done(self.state(ticket), ticket);
+    }
+
+    /// The worker is about to run the next call of a chunk: whether there is one.
+    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, Contradiction> {
+        items::begin(self.items(ticket), ticket)
+    }
+
+    /// The worker will not come to the other calls of a chunk.
+    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), Contradiction> {
+        items::cut(self.items(ticket), ticket).map(|_| ())
     }
 
     /// Whether there is nothing more to come from the worker in this slot, for the call with this ticket. (A word that says what

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::items::{self, Items};
 use super::{Contradiction, State, answered, look, queue, revoke};
 use crate::id::{CallId, Ticket};
 use crate::limits::SLOTS;
@@ -18,6 +19,15 @@ enum Record {
     Given(CallId, bool),
     /// The call was taken back; the worker has not come to its frame.
     Revoked,
+}
+
+/// Which calls of a chunk a worker is to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Extent {
+    /// So many at the front were other calls.
+    before: u32,
+    /// No more than so many. None: there is a single call in the slot.
+    limit: u32,
 }
 
 /// How far a call is, as its worker's page has it.
@@ -43,6 +53,8 @@ pub(crate) enum Step {
 pub(crate) struct SlotTable {
     page: Arc<Page>,
     records: [(Ticket, Record); SLOTS],
+    /// Of each slot, what is known of the chunk in it.
+    chunks: [Extent; SLOTS],
     /// A bit for each slot that is not free.
     taken: u64,
     /// How many calls the worker was given.
@@ -58,7 +70,8 @@ impl SlotTable {
     pub(crate) fn new(page: Arc<Page>) -> Self {
         let record = |slot| (Ticket::new(slot, 0), Record::Free);
         let records = std::array::from_fn(record);
-        Self { page, records, taken: 0, sequence: 0, order: VecDeque::with_capacity(SLOTS) }
+        let (chunks, order) = ([Extent::default(); SLOTS], VecDeque::with_capacity(SLOTS));
+        Self { page, records, chunks, taken: 0, sequence: 0, order }
     }
 
     /// Whether the worker has nothing that it has not answered.
@@ -93,6 +106,7 @@ impl SlotTable {
         }
         self.sequence += 1;
         (*last, *record) = (ticket, Record::Given(call, false));
+        self.chunks[slot] = Extent::default();
         self.taken |= 1 << slot;
         self.order.push_back(ticket);
         Ok(ticket)
@@ -102,6 +116,48 @@ impl SlotTable {
     pub(crate) fn publish(&self, ticket: Ticket) {
         queue(self.page.state(ticket), ticket);
         self.page.sequence(self.sequence).store(ticket.0, Ordering::Release);
+    }
+
+    /// The slot that was taken is for a chunk of so many calls.
+    pub(crate) fn set_items(&mut self, ticket: Ticket, count: u32) {
+        self.chunks[ticket.slot()] = Extent { before: 0, limit: count };
+        items::set(self.page.items(ticket), ticket, count);
+    }
+
+    /// Whether there is a chunk in the slot.
+    pub(crate) fn is_chunk(&self, ticket: Ticket) -> bool {
+        self.chunks[ticket.slot()].limit > 0
+    }
+
+    /// How many calls of a chunk were others, before the one that is left of it.
+    pub(crate) fn before(&self, ticket: Ticket) -> u32 {
+        self.chunks[ticket.slot()].before
+    }
+
+    /// How far the worker is in a chunk.
+    pub(crate) fn items(&self, ticket: Ticket) -> Result<Items, Contradiction> {
+        let items = items::look(self.page.items(ticket), ticket)?;
+        if items.limit <= self.chunks[ticket.slot()].limit { Ok(items) } else { Err(Contradiction) }
+    }
+
+    /// Cuts off what the worker has not begun of a chunk, but for one call: how far it is.
+    pub(crate) fn cut(&mut self, ticket: Ticket) -> Result<Items, Contradiction> {
+        self.items(ticket)?;
+        items::cut(self.page.items(ticket), ticket)?;
+        let items = self.items(ticket)?;
+        self.chunks[ticket.slot()].limit = items.limit;
+        Ok(items)
+    }
+
+    /// What lies in the slot is another call from here on: what is left of a chunk, after so many.
+    pub(crate) fn rename(&mut self, ticket: Ticket, call: CallId, before: u32) {
+        self.chunks[ticket.slot()].before = before;
+        let (current, record) = &mut self.records[ticket.slot()];
+        if *current == ticket
+            && let Record::Given(known, _) = record
+        {
+            *known = call;
+        }
     }
 
     /// Writes once more in which order the calls come, in case that somebody else has written there.

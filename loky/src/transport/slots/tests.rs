@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::items::Items;
 use super::table::{Progress, SlotTable, Step};
 use super::*;
 use crate::id::CallId;
@@ -238,5 +239,92 @@ fn model_what_has_begun_stays_begun() {
         assert!(seen.is_sorted(), "{seen:?}");
         worker.join().unwrap();
         assert_eq!(look(&*word, ticket), Ok(State::Done));
+    });
+}
+
+#[test]
+fn a_chunk_is_claimed_call_by_call() {
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    assert!(!table.is_chunk(ticket));
+    table.set_items(ticket, 3);
+    table.publish(ticket);
+    assert!(table.is_chunk(ticket));
+    assert_eq!(page.claim(ticket), Ok(Claim::Run));
+    for begun in 1..=2 {
+        assert_eq!(page.begin_item(ticket), Ok(true));
+        assert_eq!(table.items(ticket), Ok(Items { begun, limit: 3 }));
+    }
+    assert_eq!(table.cut(ticket), Ok(Items { begun: 2, limit: 2 }));
+    assert_eq!(page.begin_item(ticket), Ok(false), "it was cut off");
+    table.rename(ticket, CallId::nth(8), 1);
+    assert_eq!((table.before(ticket), table.items(ticket).unwrap().limit), (1, 2));
+    page.done(ticket, RAN);
+    assert_eq!(table.answered(ticket), Ok((CallId::nth(8), RAN)));
+    let next = give(&mut table, CALL);
+    assert!(next.slot() == ticket.slot() && !table.is_chunk(next), "nothing is left of it");
+    assert_eq!(page.begin_item(next), Err(Contradiction));
+}
+
+#[test]
+fn one_call_of_a_chunk_is_left_to_a_worker_that_is_about_to_begin() {
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    table.set_items(ticket, 9);
+    table.publish(ticket);
+    page.claim(ticket).unwrap();
+    assert_eq!(table.cut(ticket), Ok(Items { begun: 0, limit: 1 }));
+    assert_eq!((page.begin_item(ticket), page.begin_item(ticket)), (Ok(true), Ok(false)));
+    assert_eq!(table.cut(ticket), Ok(Items { begun: 1, limit: 1 }));
+}
+
+#[test]
+fn a_word_of_a_chunk_that_lies_is_not_believed() {
+    let lies = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 1 << 24 | 4 << 12, 1 << 24 | 2 << 12 | 3];
+    for lie in lies {
+        let (mut table, page) = pair();
+        let ticket = table.take(CALL).unwrap();
+        table.set_items(ticket, 3);
+        table.publish(ticket);
+        page.claim(ticket).unwrap();
+        page.items(ticket).store(lie, Ordering::Relaxed);
+        assert_eq!(table.items(ticket), Err(Contradiction), "{lie:#x}");
+        assert_eq!(table.cut(ticket), Err(Contradiction), "{lie:#x}");
+    }
+}
+
+/// A worker that goes through a chunk while the pool cuts it: what has begun and what was cut off are all of it, each once; and of
+/// all that has begun but the last the answers are there.
+#[test]
+fn model_begin_against_cut() {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU64;
+
+    const COUNT: u32 = 3;
+    loom::model(|| {
+        let word = Arc::new(AtomicU64::new(0));
+        let answers: Arc<[_; COUNT as usize]> =
+            Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        let ticket = Ticket::new(0, 1);
+        items::set(&*word, ticket, COUNT);
+        let worker = loom::thread::spawn({
+            let (word, answers) = (Arc::clone(&word), Arc::clone(&answers));
+            move || {
+                let mut begun = 0;
+                while items::begin(&*word, ticket).unwrap() {
+                    answers[begun].store(1, Ordering::Relaxed);
+                    begun += 1;
+                }
+                begun
+            }
+        });
+        let Items { begun: seen, limit } = items::cut(&*word, ticket).unwrap();
+        for answer in &answers[..seen.saturating_sub(1) as usize] {
+            assert_eq!(answer.load(Ordering::Relaxed), 1, "it was written before");
+        }
+        let begun = worker.join().unwrap();
+        assert_eq!(begun, limit as usize, "it has run all that it was left");
+        let expected = Ok(Items { begun: limit, limit });
+        assert_eq!(items::look(&*word, ticket), expected);
     });
 }

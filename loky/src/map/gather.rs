@@ -1,0 +1,86 @@
+//! Calls that a map is about to submit, put together in chunks as they are encoded.
+
+use crate::codec::{Parcel, entries};
+use crate::error::Error;
+use crate::executor::{EncodedCall, encode_into};
+use crate::limits;
+use crate::task::Task;
+use crate::wire::args::{CallArgs, Chunk};
+
+/// See the module's documentation.
+pub(super) struct Gathering {
+    /// How many calls a chunk has at most. With 1 there are none.
+    chunk: usize,
+    /// Chunks and single calls, in the order of the items.
+    pieces: Vec<EncodedCall>,
+    /// The chunk that is being filled.
+    open: Parcel,
+    n_open: u32,
+    /// How many items were taken.
+    len: usize,
+}
+
+/// What a chunk leaves of a letter for the name of its task. One whose name is longer comes in single calls.
+const NAME_BYTES: usize = 4 * 1024;
+
+impl Gathering {
+    pub(super) fn new(task: &str, chunk: usize) -> Self {
+        let chunk = if task.len() < NAME_BYTES { chunk } else { 1 };
+        Self { chunk, pieces: Vec::new(), open: Parcel::default(), n_open: 0, len: 0 }
+    }
+
+    /// How many items it has.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A call that cannot be made.
+    pub(super) fn refuse(&mut self, error: Error) {
+        self.push(Err(error));
+    }
+
+    /// Encodes a call. If it has something beside its bytes, or very many of them, it is none of a chunk.
+    pub(super) fn encode<Args, R>(&mut self, task: Task<Args, R>, args: &Args) {
+        let start = entries::begin(&mut self.open.bytes);
+        let encoded = encode_into(task, args, &mut self.open);
+        let length = self.open.bytes.len() - start;
+        let is_small = length <= limits::GATHER_BYTES && self.open.attachments.is_empty();
+        if encoded.is_err() || self.chunk == 1 || !is_small {
+            let bytes = self.open.bytes.split_off(start + entries::HEAD_BYTES);
+            let attachments = std::mem::take(&mut self.open.attachments);
+            self.open.bytes.truncate(start);
+            let mut alone = Parcel { bytes, attachments };
+            return self.push(encoded.map(|()| CallArgs::take_from(&mut alone)));
+        }
+        entries::finish(&mut self.open.bytes, start, false);
+        self.len += 1;
+        self.n_open += 1;
+        let is_full =
+            self.open.bytes.len() > limits::LETTER_BYTES - NAME_BYTES - limits::GATHER_BYTES;
+        if is_full || self.n_open as usize == self.chunk {
+            self.close();
+        }
+    }
+
+    fn push(&mut self, call: EncodedCall) {
+        self.close();
+        self.len += 1;
+        self.pieces.push(call);
+    }
+
+    /// The chunk that is being filled is one.
+    fn close(&mut self) {
+        if self.n_open > 0 {
+            let room = Vec::with_capacity(self.open.bytes.len());
+            let bytes = std::mem::replace(&mut self.open.bytes, room);
+            let count = std::mem::take(&mut self.n_open);
+            self.pieces.push(Ok(CallArgs::Chunk(Box::new(Chunk::new(bytes, count)))));
+        }
+    }
+
+    /// All of it.
+    pub(super) fn finish(mut self) -> Vec<EncodedCall> {
+        self.close();
+        self.pieces
+    }
+}

@@ -1,0 +1,257 @@
+//! Chunks: calls of one task that are given to a worker, and answered, together; and what becomes of one that it does not run
+//! through.
+//!
+//! To the scheduler, and in the tables here, a chunk is one call, with one slot to wait for. It is *divided* when one of its
+//! calls runs for long, when it is cancelled, and when its worker dies:
+//!
+//! ```text
+//!   chunk   │ answered  …  │ runs │ not begun  …  │
+//!                 │           │         └─ a new chunk, at the front of the queue
+//!                 │           └─ a call of its own, which keeps the place in the worker
+//!                 └─ what the chunk itself has come to; its outcome names the slots of the two others
+//! ```
+//!
+//! It also ends early if its worker has an answer that cannot lie beside the others: that one comes alone, over the stream, and
+//! what lies behind it was not begun. What a worker has begun is known by the word of [`items`](crate::transport::slots::items).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::hearing::Fault;
+use super::link::Link;
+use super::outcome::Ending;
+use super::state::{Ended, State};
+use crate::codec::{Parcel, entries};
+use crate::future::DriverRef;
+use crate::future::chunk::Rest;
+use crate::future::slot::{Promise, Slot};
+use crate::id::{CallId, Ticket, WorkerId};
+use crate::limits;
+use crate::transport::slots::items::Items;
+use crate::transport::slots::table::Progress;
+use crate::wire::args::{CallArgs, Chunk};
+use crate::wire::message::{CallFailure, RESULTS};
+
+/// The answers of the first calls of a chunk.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// An entry each.
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u32,
+    /// Why some have no result, by the numbers of their entries.
+    pub(super) failures: Vec<(u32, CallFailure)>,
+}
+
+impl Answers {
+    /// Those of so many calls, from the front of what the worker has written, but for the first few.
+    fn parse(mut bytes: Vec<u8>, count: u32, before: u32) -> Result<Box<Self>, Fault> {
+        const CUT: Fault = Fault("the answers of a chunk end too early");
+        let skipped = entries::length_of(&bytes, before).ok_or(CUT)?;
+        let mut failures = Vec::new();
+        let mut rest = &bytes[skipped..];
+        let count = count - before;
+        for number in 0..count {
+            let (entry, behind) = entries::next(rest).ok_or(CUT)?;
+            if entry.is_failure {
+                failures.push((
+                    number,
+                    CallFailure::parse(entry.bytes).map_err(|error| Fault(error.0))?,
+                ));
+            }
+            rest = behind;
+        }
+        bytes.truncate(bytes.len() - rest.len());
+        bytes.drain(..skipped);
+        Ok(Box::new(Self { bytes, count, failures }))
+    }
+}
+
+impl Link {
+    /// The answers of a chunk that the worker has come to the end of.
+    pub(super) fn answers(
+        &mut self,
+        ticket: Ticket,
+        kind: u8,
+        length: usize,
+    ) -> Result<Box<Answers>, Fault> {
+        let Items { begun, limit } = self.slots.items(ticket)?;
+        if kind != RESULTS || begun != limit || begun == 0 {
+            return Err(Fault("what lies in its lane is no answer of a chunk"));
+        }
+        let mut bytes = Vec::new();
+        self.lane.read_answers(ticket, length, &mut bytes);
+        Answers::parse(bytes, begun, self.slots.before(ticket))
+    }
+
+    /// Those of the calls before the last that it has begun.
+    pub(super) fn answers_before_last(&mut self, ticket: Ticket) -> Result<Box<Answers>, Fault> {
+        let Items { begun, .. } = self.slots.items(ticket)?;
+        let before = self.slots.before(ticket);
+        let done = begun.saturating_sub(1).max(before);
+        let mut bytes = Vec::new();
+        if done > before {
+            self.lane.read_answers(ticket, limits::LETTER_BYTES, &mut bytes);
+            return Answers::parse(bytes, done, before);
+        }
+        Ok(Box::new(Answers { bytes, count: 0, failures: Vec::new() }))
+    }
+}
+
+impl State {
+    /// How many calls of a `map` are best given to a worker together.
+    pub(super) fn chunk(&self) -> usize {
+        let fitting = || self.scheduler.calls_within(limits::CHUNK_TIME);
+        let fitting = || usize::try_from(fitting()).unwrap_or(usize::MAX);
+        limits::FORCED_CHUNK.unwrap_or_else(|| fitting().clamp(1, limits::CHUNK_CALLS))
+    }
+
+    /// The chunk that this call is, if it lies with that worker; and its slot there.
+    fn chunk_at(&self, worker: WorkerId, call: CallId) -> Option<(Ticket, Chunk)> {
+        let pending = self.calls.get(&call)?;
+        let (at, ticket) = pending.at?;
+        match &pending.args {
+            CallArgs::Chunk(chunk) if at == worker => Some((ticket, Chunk::clone(chunk))),
+            _ => None,
+        }
+    }
+
+    /// Cuts off what a worker has not begun of a chunk that it runs. True if that is to run elsewhere.
+    pub(super) fn divide(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
+        let Some((ticket, chunk)) = self.chunk_at(worker, call) else { return false };
+        let Some(link) = self.links.get_mut(&worker) else { return false };
+        // One that has not begun is taken back as a whole; and what is answered is about to be fetched.
+        if chunk.count == 1 || link.slots.progress(ticket) != Ok(Progress::Running) {
+            return false;
+        }
+        match link.cut(ticket) {
+            Ok((answers, limit)) => self.split(worker, (call, ticket, &chunk), answers, limit),
+            Err(fault) => {
+                self.mistrust(now, worker, &fault);
+                false
+            }
+        }
+    }
+
+    /// The same with all chunks of a worker that is dead. Those come back that it had not come to the first call of.
+    pub(super) fn divide_dead(&mut self, worker: WorkerId) -> Vec<CallId> {
+        let Some(link) = self.links.get_mut(&worker) else { return Vec::new() };
+        let mut unbegun = Vec::new();
+        let calls: Vec<_> = link.slots.calls().collect();
+        for call in calls {
+            let Some((ticket, chunk)) = self.chunk_at(worker, call) else { continue };
+            let Some(link) = self.links.get_mut(&worker) else { continue };
+            let has_begun =
+                matches!(link.slots.progress(ticket), Ok(Progress::Running | Progress::Finished));
+            match link.slots.items(ticket) {
+                Ok(Items { begun: 0, .. }) if has_begun => unbegun.push(call),
+                // If the page is not to be believed, all of it counts as begun.
+                Ok(_) if has_begun && chunk.count > 1 => match link.cut(ticket) {
+                    Ok((answers, limit)) => {
+                        self.split(worker, (call, ticket, &chunk), answers, limit);
+                    }
+                    Err(_) => link.is_page_false = true,
+                },
+                Ok(_) => {}
+                Err(_) => link.is_page_false = true,
+            }
+        }
+        unbegun
+    }
+
+    /// Makes of a chunk, of which so many calls have an answer and as many are left to the worker as `limit` says, what it is now.
+    /// True if anything is to be queued.
+    fn split(
+        &mut self,
+        worker: WorkerId,
+        (call, ticket, chunk): (CallId, Ticket, &Chunk),
+        answers: Box<Answers>,
+        limit: u32,
+    ) -> bool {
+        let Some(pending) = self.calls.get(&call) else { return false };
+        let (task, driver, is_attended) =
+            (pending.task(), pending.promise.driver(), pending.attended);
+        let Some(driver) = driver else { return false };
+        let at = Some((worker, ticket));
+        let one = CallArgs::Chunk(Box::new(chunk.one(answers.count)));
+        let (running, slot) = self.insert(task, one, &driver, at);
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.slots.rename(ticket, running, answers.count);
+        }
+        let mut rest = vec![(slot, 1)];
+        let tail = self.tail(task, &driver, chunk, limit, &mut rest);
+        self.scheduler.chunk_divided(call, running, tail);
+        self.end(call, Ending::Answers(answers, rest), None, None);
+        if is_attended {
+            self.attend(running);
+        }
+        tail.is_some()
+    }
+
+    /// A new chunk of the calls from this one on, if there are any.
+    fn tail(
+        &mut self,
+        task: &'static str,
+        driver: &DriverRef,
+        chunk: &Chunk,
+        first: u32,
+        rest: &mut Rest,
+    ) -> Option<(CallId, u32)> {
+        let count = chunk.count.checked_sub(first).filter(|count| *count > 0)?;
+        let args = CallArgs::Chunk(Box::new(chunk.tail(first)));
+        let (call, slot) = self.insert(task, args, driver, None);
+        rest.push((slot, count));
+        Some((call, count))
+    }
+
+    /// A worker has come to the end of a chunk: by these answers, and `last`, which did not lie beside them. If it has not run all
+    /// of it, the others are to run elsewhere.
+    pub(super) fn chunk_answered(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        call: CallId,
+        answers: Box<Answers>,
+        last: Option<Ending>,
+        (worker_pid, ran): (u32, Duration),
+    ) {
+        let Some(pending) = self.calls.get(&call) else { return };
+        let (task, driver) = (pending.task(), pending.promise.driver());
+        let CallArgs::Chunk(chunk) = &pending.args else { return };
+        let (chunk, Some(driver)) = (Chunk::clone(chunk), driver) else { return };
+        let answered = answers.count + u32::from(last.is_some());
+        let mut rest = Rest::new();
+        if let Some(ending) = last {
+            rest.push((self.end_at_once(task, &driver, ending, worker_pid), 1));
+        }
+        let tail = self.tail(task, &driver, &chunk, answered, &mut rest);
+        self.scheduler.call_finished(now, worker, call, ran / answered.max(1));
+        self.scheduler.chunk_ended_early(tail);
+        self.end(call, Ending::Answers(answers, rest), Some(worker_pid), Some(ran));
+    }
+
+    /// A call of its own that is over as it comes into being.
+    fn end_at_once(
+        &mut self,
+        task: &'static str,
+        driver: &DriverRef,
+        ending: Ending,
+        worker_pid: u32,
+    ) -> Arc<Slot> {
+        let call = self.ids.next();
+        let (promise, slot) = Promise::new(task, driver, call);
+        self.ids.release(call);
+        self.counts.note(&ending, 1);
+        let args = CallArgs::take_from(&mut Parcel::default());
+        self.decided.ended.push(Ended { promise, ending, worker_pid: Some(worker_pid), args });
+        slot
+    }
+}
+
+impl Link {
+    /// Leaves to the worker what it has begun of a chunk, and one call at least: the answers of all but the last of that, and how
+    /// many calls it is left.
+    fn cut(&mut self, ticket: Ticket) -> Result<(Box<Answers>, u32), Fault> {
+        let Items { limit, .. } = self.slots.cut(ticket)?;
+        Ok((self.answers_before_last(ticket)?, limit))
+    }
+}

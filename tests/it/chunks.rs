@@ -1,0 +1,366 @@
+//! Short calls of a `map` travel together. Each is a call of its own all the same: it fails alone, is cancelled alone, dies alone,
+//! and whatever becomes of its worker, it runs once.
+
+use std::collections::BTreeMap;
+use std::iter::{once, repeat_n};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loky::shared::SharedBytes;
+use loky::{CrashPolicy, Error, Execution, ProcessPoolExecutor, Shutdown};
+use loky_tests::{Event, Random, Record, isolated, until};
+
+use crate::crash_matrix::{Deed, kill};
+use crate::step::{Step, passes, step, warm};
+use crate::submit::LONG;
+
+type Outcome = loky::Result<u64>;
+
+/// What `step` takes.
+fn steps(
+    record: &Record,
+    steps: impl IntoIterator<Item = Step>,
+) -> impl Iterator<Item = (u64, Option<Record>, Step)> {
+    (0..).zip(steps).map(|(number, it)| (number, Some(record.clone()), it))
+}
+
+/// A pool that has seen so many short calls that it gives out many together.
+#[track_caller]
+fn chunking(max_workers: usize) -> ProcessPoolExecutor {
+    let executor = warm(max_workers);
+    chunk(&executor);
+    executor
+}
+
+/// Has the pool know that calls are short.
+#[track_caller]
+fn chunk(executor: &ProcessPoolExecutor) {
+    let items = (0..1000).map(|number| (number, None, Step::Pass));
+    assert!(executor.map(step, items).map(Result::unwrap).eq(0..1000));
+}
+
+/// Insists that each item but those that were to fail ran once and returned its number.
+#[track_caller]
+fn check(outcomes: &[Outcome], record: &Record, may_fail: impl Fn(usize, &Error) -> bool) {
+    let starts = record.counts(outcomes.len());
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(answer) => {
+                assert_eq!((*answer, starts[number]), (number as u64, 1), "item {number}");
+            }
+            Err(error) => {
+                assert!(may_fail(number, error), "item {number}: {error:?}");
+                let is_started = error.execution() != Execution::NotStarted;
+                assert!(starts[number] <= usize::from(is_started), "item {number}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_that_kills_its_worker_is_the_only_one_that_fails() {
+    isolated(|| {
+        for at in [0, 1, 7, 99, 250, 499] {
+            let executor = chunking(2);
+            let record = Record::new();
+            let death = once(Step::Do(Deed::Raise(libc::SIGKILL)));
+            let items = steps(&record, passes(at).chain(death).chain(passes(499 - at)));
+            let outcomes: Vec<_> = executor.map(step, items).collect();
+            assert_eq!(outcomes.len(), 500);
+            check(&outcomes, &record, |number, error| number == at && error.is_terminated_worker());
+            assert!(outcomes[at].is_err());
+            assert_eq!(record.counts(500), [1; 500]);
+        }
+    });
+}
+
+#[test]
+fn calls_that_panic_fail_alone() {
+    isolated(|| {
+        let executor = chunking(2);
+        let record = Record::new();
+        let which = |number: usize| match number % 5 {
+            3 => Step::Do(Deed::Panic),
+            _ => Step::Pass,
+        };
+        let outcomes: Vec<_> = executor.map(step, steps(&record, (0..2000).map(which))).collect();
+        check(&outcomes, &record, |number, error| {
+            let is_whole = error.is_panicked() && error.panic().unwrap().location().is_some();
+            number % 5 == 3 && is_whole
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 400);
+        let stats = executor.stats();
+        assert_eq!((stats.queued, stats.given, stats.failed), (0, 0, 400));
+        assert_eq!(stats.submitted, stats.succeeded + stats.failed);
+    });
+}
+
+/// What lies behind a call that blocks runs elsewhere, and what lies before it is there.
+#[test]
+fn a_call_that_blocks_holds_up_nothing_else() {
+    isolated(|| {
+        let executor = chunking(2);
+        for at in [0, 1, 100, 999] {
+            chunk(&executor);
+            let (record, gate) = (Record::new(), Event::new());
+            let wait = once(Step::Wait(gate.clone()));
+            let items = steps(&record, passes(at).chain(wait).chain(passes(999 - at)));
+            let mut outcomes = BTreeMap::new();
+            for (index, outcome) in executor.map(step, items).unordered() {
+                assert!(outcomes.insert(index, outcome).is_none(), "item {index} twice");
+                if outcomes.len() == 999 {
+                    assert!(!outcomes.contains_key(&at), "it blocks");
+                    gate.set();
+                }
+            }
+            let outcomes: Vec<_> = outcomes.into_values().collect();
+            assert_eq!(outcomes.len(), 1000);
+            check(&outcomes, &record, |_, _| false);
+        }
+    });
+}
+
+#[test]
+fn calls_that_turn_out_long_are_shared_out() {
+    const N_CALLS: usize = 40;
+    isolated(|| {
+        let executor = chunking(2);
+        let record = Record::new();
+        let long = || Step::Spin(Duration::from_millis(10));
+        let mut map = executor.map(pid_after, (0..N_CALLS).map(|_| Duration::from_millis(10)));
+        let first = map.next().unwrap().unwrap();
+        let rest: Vec<_> = map.map(Result::unwrap).collect();
+        let of_first = 1 + rest.iter().filter(|pid| **pid == first).count();
+        assert!((N_CALLS / 8..N_CALLS - N_CALLS / 8).contains(&of_first), "{of_first}");
+        let outcomes: Vec<_> = executor.map(step, steps(&record, repeat_n(long(), 10))).collect();
+        check(&outcomes, &record, |_, _| false);
+    });
+}
+
+#[loky::task]
+fn pid_after(time: Duration) -> u32 {
+    thread::sleep(time);
+    std::process::id()
+}
+
+#[loky::task]
+fn text(length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[loky::task]
+fn text_length(text: String) -> usize {
+    text.len()
+}
+
+/// Some results are too long to lie beside the others; some are so only together.
+#[test]
+fn answers_of_any_length_come() {
+    isolated(|| {
+        let executor = chunking(2);
+        let mut random = Random::new(3);
+        for _ in 0..30 {
+            chunk(&executor);
+            let longest = [5, 300, 3000, 70_000, 400_000][random.below(5)];
+            let one_in = 1 + random.below(60);
+            let lengths: Vec<_> = (0..400)
+                .map(|_| if random.once_in(one_in) { random.below(longest) } else { 5 })
+                .collect();
+            let texts = executor.map(text, lengths.clone()).map(Result::unwrap);
+            assert!(texts.map(|text| text.len()).eq(lengths.iter().copied()));
+            let texts = lengths.iter().map(|length| "x".repeat(*length));
+            let counted = executor.map(text_length, texts).map(Result::unwrap);
+            assert!(counted.eq(lengths.iter().copied()));
+        }
+    });
+}
+
+#[loky::task]
+fn share(number: u64) -> Option<SharedBytes> {
+    number.is_multiple_of(7).then(|| SharedBytes::from_slice(&number.to_le_bytes()).unwrap())
+}
+
+#[loky::task]
+fn unshare(bytes: Option<SharedBytes>) -> Option<Vec<u8>> {
+    bytes.map(|bytes| bytes.to_vec())
+}
+
+#[test]
+fn shared_memory_goes_among_them() {
+    isolated(|| {
+        let executor = chunking(2);
+        let shared: Vec<_> = executor.map(share, 0..1000).map(Result::unwrap).collect();
+        let is_right = |number: u64, bytes: Option<&[u8]>| {
+            bytes
+                == number.is_multiple_of(7).then(|| number.to_le_bytes()).as_ref().map(|it| &it[..])
+        };
+        assert!((0..).zip(&shared).all(|(number, it)| is_right(number, it.as_deref())));
+        chunk(&executor);
+        let copies = executor.map(unshare, shared).map(Result::unwrap);
+        assert!((0..).zip(copies).all(|(number, it)| is_right(number, it.as_deref())));
+    });
+}
+
+#[test]
+fn what_has_not_begun_is_cancelled_with_its_map() {
+    isolated(|| {
+        let executor = chunking(2);
+        for at in [0, 3, 50] {
+            chunk(&executor);
+            let (record, gate) = (Record::new(), Event::new());
+            let wait = || once(Step::Wait(gate.clone()));
+            let items = passes(at).chain(wait()).chain(wait()).chain(passes(100_000));
+            let mut map = executor.map(step, steps(&record, items));
+            for number in 0..at as u64 {
+                assert_eq!(map.next().unwrap().unwrap(), number);
+            }
+            // Both block, or one does and the other is about to; what lies behind them lies in chunks.
+            let blocked = at as u64;
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    until("it blocks", LONG, || record.numbers().contains(&blocked));
+                    gate.set_for(2);
+                });
+                assert_eq!(map.next().unwrap().unwrap(), blocked);
+            });
+            drop(map);
+            let n_begun = record.numbers().len();
+            executor.prewarm().unwrap();
+            until("all is over", LONG, || {
+                let stats = executor.stats();
+                stats.queued + stats.given == 0
+            });
+            let stats = executor.stats();
+            assert_eq!(stats.submitted, stats.succeeded + stats.cancelled);
+            // Those that ran as it was dropped, and what they had begun with.
+            let n_ran = record.numbers().len();
+            assert!(n_ran <= n_begun + 2 * 256, "{n_ran} after {n_begun}");
+            let counts = record.counts(n_ran + 2000);
+            assert!(counts.iter().all(|count| *count <= 1), "none ran twice");
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_that_cancels_leaves_what_runs() {
+    isolated(|| {
+        let executor = chunking(1);
+        let (record, gate) = (Record::new(), Event::new());
+        let items = passes(3).chain(once(Step::Wait(gate.clone()))).chain(passes(500));
+        let map = executor.map(step, steps(&record, items.collect::<Vec<_>>()));
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            scope.spawn(|| {
+                until("it blocks", LONG, || record.numbers().contains(&3));
+                executor.shutdown(Shutdown::NoWait);
+                thread::scope(|scope| {
+                    scope.spawn(|| executor.shutdown(Shutdown::CancelPending));
+                    until("the others are cancelled", LONG, || executor.stats().cancelled > 0);
+                    gate.set();
+                });
+            });
+            map.collect()
+        });
+        check(&outcomes, &record, |number, error| {
+            number > 3 && (error.is_cancelled() || error.is_shutdown_executor())
+        });
+        assert!(outcomes[..4].iter().all(Result::is_ok), "{:?}", &outcomes[..4]);
+        assert!(outcomes[4..].iter().all(Result::is_err), "they lay behind it");
+        assert_eq!(record.numbers().len(), 4);
+    });
+}
+
+#[test]
+fn a_shutdown_that_kills_ends_them_all() {
+    isolated(|| {
+        let executor = chunking(2);
+        let (record, gate) = (Record::new(), Event::new());
+        let items = passes(50).chain(repeat_n(Step::Wait(gate.clone()), 2)).chain(passes(500));
+        let map = executor.map(step, steps(&record, items.collect::<Vec<_>>()));
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            scope.spawn(|| {
+                until("it blocks", LONG, || record.numbers().contains(&51));
+                executor.shutdown(Shutdown::Kill);
+            });
+            map.collect()
+        });
+        check(&outcomes, &record, |number, error| number >= 50 && error.is_shutdown_executor());
+        assert!(outcomes[..50].iter().all(Result::is_ok), "they were done");
+    });
+}
+
+#[test]
+fn a_death_that_breaks_the_pool_fails_what_is_unfinished() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder()
+            .max_workers(1)
+            .on_worker_crash(CrashPolicy::BreakPool)
+            .build()
+            .unwrap();
+        chunk(&executor);
+        let record = Record::new();
+        let death = once(Step::Do(Deed::Raise(libc::SIGKILL)));
+        let items = steps(&record, passes(200).chain(death).chain(passes(200)));
+        let outcomes: Vec<_> = executor.map(step, items).collect();
+        check(&outcomes, &record, |number, error| match number {
+            0..200 => false,
+            200 => error.is_terminated_worker(),
+            _ => error.is_broken_process_pool(),
+        });
+        assert_eq!(record.numbers().len(), 201);
+    });
+}
+
+/// Workers are killed from outside at any moment: each death fails one call at most, and nothing runs twice.
+#[test]
+fn every_item_has_one_true_outcome_in_a_storm_of_kills() {
+    const N_ITEMS: usize = 60_000;
+    isolated(|| {
+        let executor = chunking(3);
+        let record = Record::new();
+        let taken = AtomicUsize::new(0);
+        let (outcomes, kills) = thread::scope(|scope| {
+            let (executor, taken) = (&executor, &taken);
+            let killer = scope.spawn(move || {
+                let (mut kills, mut random) = (0, Random::new(5));
+                for round in 1..=100 {
+                    until("the map gets on", LONG, || {
+                        taken.load(Ordering::Relaxed) >= round * N_ITEMS / 101
+                    });
+                    let pids = executor.worker_pids();
+                    if !pids.is_empty() {
+                        kills += usize::from(kill(pids[random.below(pids.len())], libc::SIGKILL));
+                    }
+                }
+                kills
+            });
+            let items = steps(&record, passes(N_ITEMS));
+            let items = items.inspect(|_| _ = taken.fetch_add(1, Ordering::Relaxed));
+            let outcomes: Vec<_> = executor.map(step, items).collect();
+            (outcomes, killer.join().unwrap())
+        });
+        assert_eq!(outcomes.len(), N_ITEMS);
+        check(&outcomes, &record, |_, error| error.is_terminated_worker());
+        let n_failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        assert!(n_failed <= kills, "{n_failed} items failed by {kills} deaths");
+        assert!(kills > 20, "{kills}");
+        let stats = executor.stats();
+        assert_eq!(stats.submitted, stats.succeeded + stats.failed);
+    });
+}
+
+#[test]
+fn a_map_that_ends_in_time_says_so() {
+    isolated(|| {
+        let executor = chunking(1);
+        let (record, gate) = (Record::new(), Event::new());
+        let items = passes(10).chain(once(Step::Wait(gate.clone()))).chain(passes(1000));
+        let start = Instant::now();
+        let map = executor.map(step, steps(&record, items)).timeout(Duration::from_millis(200));
+        let outcomes: Vec<_> = map.collect();
+        assert!(start.elapsed() < LONG);
+        assert_eq!(outcomes.len(), 11, "and the end");
+        check(&outcomes, &record, |number, error| number == 10 && error.is_timeout());
+        gate.set();
+    });
+}
