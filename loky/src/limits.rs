@@ -62,6 +62,10 @@ pub(crate) const FORCED_DEPTH: Option<usize> = if cfg!(loky_force_prefetch = "on
     None
 };
 
+/// How long a call may lie with a worker that is starting, until it is taken back for others to run: many times what a start
+/// takes where nothing is in its way.
+pub(crate) const COME_UP: Duration = Duration::from_millis(100);
+
 /// How long a worker may be without an answer until the calls that lie behind the one that it runs are taken back, for others
 /// to run. Twice the time in which somebody reads its answers for certain.
 pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);

@@ -44,6 +44,7 @@ mod shared;
 mod shutdown;
 mod slot_page;
 mod spawn;
+mod starting;
 mod step;
 mod submit;
 mod terminal;

@@ -18,6 +18,9 @@ use crate::wire::message::FromWorker;
 
 /// Something that lay in a lane.
 pub(super) enum Drained {
+    /// What comes next is the worker's first answer: so it is up. Its hello may lie on the stream, where the pool's thread is
+    /// about to read it.
+    First,
     Answer {
         call: CallId,
         ending: Ending,
@@ -78,9 +81,13 @@ impl Link {
         let mut bytes = 0;
         // Of a dead worker all: what is not taken out before it is buried counts as lost.
         while bytes < limits::DRAIN_BYTES || self.is_dead {
+            let had_answered = self.has_answered;
             match self.take_from_lane() {
                 Ok(None) => return,
                 Ok(Some((drained, length))) => {
+                    if self.has_answered != had_answered {
+                        arrived(Drained::First);
+                    }
                     arrived(drained);
                     bytes += length;
                 }
@@ -128,6 +135,7 @@ impl State {
                 self.scheduler.call_finished(now, worker, call, ran);
                 self.end(call, ending, Some(worker_pid), Some(ran));
             }
+            Drained::First => self.note_ready(now, worker),
             Drained::Skipped => self.scheduler.call_skipped(now, worker),
             Drained::Fault(fault) => self.mistrust(now, worker, &fault),
         }

@@ -203,10 +203,12 @@ impl Driver<'_> {
                 let peer = Peer::new(process, Arc::clone(&socket), captures);
                 let link = Link::new(clock::now(), peer.pid(), index, socket, page);
                 self.peers.insert(worker, peer);
-                let mut state = self.pool.lock();
-                state.counts.workers_started += 1;
-                state.note_start(link.pid, index);
-                state.links.insert(worker, link);
+                self.pool.with_state(|state, now| {
+                    state.counts.workers_started += 1;
+                    state.note_start(link.pid, index);
+                    state.links.insert(worker, link);
+                    state.scheduler.worker_launched(now, worker);
+                });
             }
             Err(failed) => self.pool.with_state(|state, now| {
                 state.start_failures += 1;
