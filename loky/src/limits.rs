@@ -183,7 +183,8 @@ pub(crate) const USES_LANE: bool = !cfg!(loky_force_stream);
 pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// How often the pool's thread looks after lanes on which calls lie: a task may overwrite the words by which each side knows
-/// that the other one sleeps, and then nobody is woken.
+/// that the other one sleeps, and then nobody is woken. And so long, or up to twice that, a worker has had no call when the memory of
+/// the long letters in its lane is given back.
 pub(crate) const LANE_WATCH: Duration = Duration::from_secs(1);
 
 /// How many bytes of answers are taken out of a lane under the pool's lock, before others get their turn.

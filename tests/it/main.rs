@@ -19,6 +19,7 @@ mod idle_churn;
 mod initializer;
 mod initializer_failures;
 mod kill_storm;
+mod lane_memory;
 mod ledger;
 mod long_answers;
 mod many;

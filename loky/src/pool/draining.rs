@@ -177,12 +177,9 @@ impl State {
         links.for_each(|link| link.lane.wake_up());
     }
 
-    /// Sees to it that nobody sleeps for ever on words that a task has written to.
+    /// Sees to it that nobody sleeps for ever on words that a task has written to, and gives back the memory of lanes that nobody
+    /// has used for a while.
     pub(super) fn look_after_lanes(&mut self) {
-        for link in self.links.values_mut().filter(|link| !link.slots.is_empty()) {
-            link.slots.publish_order();
-            link.lane.shake_worker();
-            link.lane.disturb();
-        }
+        self.links.values_mut().for_each(Link::look_after_lane);
     }
 }

@@ -255,7 +255,7 @@ impl Driver<'_> {
             }
             let writes = link.outbox.is_waiting() && !is_held_up;
             plan.insert(*worker, (link.is_to_be_read(), writes));
-            if limits::USES_LANE && !link.slots.is_empty() {
+            if link.has_lane_to_look_after() {
                 no_later(self.looked_after_lanes + limits::LANE_WATCH);
             }
         }

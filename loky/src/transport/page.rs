@@ -15,11 +15,12 @@
 //! the slot is `Done`. It is copied in and out word by word, as numbers that may change at any time: so a worker that writes
 //! where it should not can send rubbish, and no more.
 //!
-//! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this.
+//! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this. What long
+//! letters have taken the pool gives back when there have been none for a while.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::lane::patience::Patience;
 use super::lane::sleep::{PoolSleep, WorkerSleep};
@@ -63,6 +64,8 @@ pub(crate) struct Page {
     disturbances: AtomicU64,
     /// Its reader's, which is the pool's own as well.
     patience: Patience,
+    /// Whether this side has seen a long letter since the memory was given back.
+    has_long: AtomicBool,
 }
 
 /// What a letter's head says.
@@ -101,7 +104,7 @@ impl Page {
     /// A new one, and the descriptor that goes to the worker.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let (words, fd) = SharedWords::create(NAME, WORDS)?;
-        let page = Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() };
+        let page = Self::of(words);
         page.pool_sleep().wake_up();
         Ok((page, fd))
     }
@@ -109,7 +112,12 @@ impl Page {
     /// The one that a pool has created.
     pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let words = SharedWords::open(fd, WORDS)?;
-        Ok(Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() })
+        Ok(Self::of(words))
+    }
+
+    fn of(words: SharedWords) -> Self {
+        let (disturbances, patience) = (AtomicU64::new(0), Patience::default());
+        Self { words, disturbances, patience, has_long: AtomicBool::new(false) }
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -169,8 +177,22 @@ impl Page {
         if length <= SHORT_BYTES {
             return &self.slot(ticket)[SHORT..];
         }
+        self.has_long.store(true, Ordering::Relaxed);
         let at = LONG + ticket.slot() * LONG_WORDS;
         &self.words.words()[at..at + LONG_WORDS]
+    }
+
+    /// Whether long letters take memory, as far as this side has seen any.
+    pub(super) fn has_long(&self) -> bool {
+        self.has_long.load(Ordering::Relaxed)
+    }
+
+    /// Gives the memory of long letters back, of which there must be none on either side. A worker that writes there all the
+    /// same spoils its own answers.
+    pub(super) fn give_back_long(&self) {
+        self.has_long.store(false, Ordering::Relaxed);
+        // Where pages are larger than these it stays.
+        let _ = self.words.give_back(LONG..WORDS);
     }
 
     /// Writes a frame of this kind, if its body is not too long. False if it is to go over the stream.
@@ -260,6 +282,22 @@ mod tests {
                 assert_eq!(page.state(ticket).load(Ordering::Relaxed), 0);
             }
         }
+    }
+
+    #[test]
+    fn the_memory_of_long_letters_is_given_back() {
+        let (page, fd) = Page::create().unwrap();
+        let taken = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
+        page.write(Ticket(1), 1, &[7; SHORT_BYTES]);
+        let before = taken();
+        assert!(!page.has_long());
+        page.write(Ticket(2), 1, &[7; LETTER_BYTES]);
+        assert!(page.has_long() && taken() >= before + LETTER_BYTES as i64);
+        page.give_back_long();
+        assert!(!page.has_long() && taken() == before);
+        let mut read = Vec::new();
+        page.read(Ticket(1), SHORT_BYTES, &mut read);
+        assert_eq!(read, [7; SHORT_BYTES]);
     }
 
     #[test]
