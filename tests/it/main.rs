@@ -9,6 +9,8 @@ mod cancel;
 mod churn;
 mod cpu_count;
 mod crash_matrix;
+mod deaths_at_start;
+mod descendants;
 mod endings;
 mod entry;
 mod environment;
