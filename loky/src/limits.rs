@@ -78,6 +78,10 @@ pub(crate) const FORCED_DEPTH: Option<usize> = if cfg!(loky_force_prefetch = "on
     None
 };
 
+/// How long a call may lie with a worker that is starting, until it is taken back for others to run: many times what a start
+/// takes where nothing is in its way.
+pub(crate) const COME_UP: Duration = Duration::from_millis(100);
+
 /// How long a worker may be without an answer until the calls that lie behind the one that it runs are taken back, for others
 /// to run. Twice the time in which somebody reads its answers for certain.
 pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);
@@ -199,7 +203,8 @@ pub(crate) const USES_LANE: bool = !cfg!(loky_force_stream);
 pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// How often the pool's thread looks after lanes on which calls lie: a task may overwrite the words by which each side knows
-/// that the other one sleeps, and then nobody is woken.
+/// that the other one sleeps, and then nobody is woken. And so long, or up to twice that, a worker has had no call when the memory of
+/// the long letters in its lane is given back.
 pub(crate) const LANE_WATCH: Duration = Duration::from_secs(1);
 
 /// How many bytes of answers are taken out of a lane under the pool's lock, before others get their turn.

@@ -1,37 +1,33 @@
-//! Faults of the world around the calls: channels that carry rubbish, workers that stop or never come up, a host that has
-//! no descriptors left or takes other processes' deaths away, and processes that a task started.
+//! Faults of the world around the calls: channels that carry rubbish, workers that stop, a host that has no descriptors left or
+//! takes other processes' deaths away. Workers that never come up are in `deaths_at_start.rs`, processes that a task started in
+//! `descendants.rs`.
 //!
 //! What is held in each: calls get their outcome, other calls get theirs, the executor works again as soon as it can, and
 //! nothing stays behind.
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{process, ptr, thread};
 
 use loky::{CrashPolicy, Error, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio};
-use loky_tests::{
-    Event, children_of, is_alive, isolated, process as look, processes_in_session, until,
-};
+use loky_tests::{Event, is_alive, isolated, process as look, until};
 
 use crate::crash_matrix::{Deed, SOON, busy, channel, double, kill, perform};
 
 /// Within which a death is noticed.
-const NOTICED: Duration = Duration::from_secs(2);
+pub(crate) const NOTICED: Duration = Duration::from_secs(2);
 
-fn executor(max_workers: usize) -> ProcessPoolExecutor {
+pub(crate) fn executor(max_workers: usize) -> ProcessPoolExecutor {
     let executor = ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap();
     executor.prewarm().unwrap();
     executor
 }
 
 #[track_caller]
-fn answers(executor: &ProcessPoolExecutor) {
+pub(crate) fn answers(executor: &ProcessPoolExecutor) {
     assert!(!executor.is_broken());
     let calls: Vec<_> = (0..20).map(|i| executor.submit(double, i)).collect();
     for (call, i) in calls.iter().zip(0..) {
@@ -40,7 +36,7 @@ fn answers(executor: &ProcessPoolExecutor) {
 }
 
 /// The file of this name that only this process has.
-fn temporary(name: &str) -> PathBuf {
+pub(crate) fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("loky-tests-{}-{name}", process::id()))
 }
 
@@ -170,7 +166,7 @@ pub(crate) fn stop(pid: u32) {
     until("it is stopped", SOON, || look(pid).is_some_and(|it| it.state == 'T'));
 }
 
-const POLICIES: [CrashPolicy; 2] = [CrashPolicy::Heal, CrashPolicy::BreakPool];
+pub(crate) const POLICIES: [CrashPolicy; 2] = [CrashPolicy::Heal, CrashPolicy::BreakPool];
 
 #[loky::task]
 fn repeat(text: String, times: usize) -> String {
@@ -279,112 +275,6 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-// ---- starting ----
-
-#[track_caller]
-fn never_comes_up(exe: &str, policy: CrashPolicy, is_expected: fn(&Error) -> bool, text: &str) {
-    let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
-    let executor = builder.worker_exe(exe).build().unwrap();
-    let calls = [(); 3].map(|()| executor.submit(double, 1));
-    for error in calls.iter().map(|call| call.error().unwrap()) {
-        assert!(is_expected(&error) && error.to_string().contains(text), "{error:?}");
-        assert_eq!(error.execution(), Execution::NotStarted);
-    }
-    assert!(executor.is_broken());
-    let after = executor.submit(double, 1);
-    assert!(after.done() && is_expected(&after.error().unwrap()), "{after:?}");
-}
-
-#[test]
-fn workers_that_never_come_up() {
-    isolated(|| {
-        POLICIES.into_iter().for_each(|policy| {
-            never_comes_up("/no/such/program", policy, Error::is_spawn, "`/no/such/program`");
-            never_comes_up("/dev/null", policy, Error::is_spawn, "`/dev/null`");
-            never_comes_up("/bin/false", policy, Error::is_broken_process_pool, "EXIT(1)");
-            never_comes_up("/bin/true", policy, Error::is_handshake, "loky::main!");
-        })
-    });
-}
-
-/// A program that dies so many times by SIGSEGV, and is this one after that.
-struct DiesAtFirst {
-    folder: PathBuf,
-}
-
-impl DiesAtFirst {
-    fn new(times: usize) -> Self {
-        let folder = temporary("deaths");
-        fs::create_dir(&folder).unwrap();
-        let this = std::env::current_exe().unwrap();
-        let script = format!(
-            "#!/bin/sh\nfor death in '{}'/?; do rmdir $death 2>/dev/null && kill -SEGV $$; done\nexec '{}'\n",
-            folder.display(),
-            this.display()
-        );
-        fs::write(folder.join("worker"), script).unwrap();
-        fs::set_permissions(folder.join("worker"), PermissionsExt::from_mode(0o700)).unwrap();
-        let program = Self { folder };
-        program.die_again(times);
-        program
-    }
-
-    fn die_again(&self, times: usize) {
-        (0..times).for_each(|i| fs::create_dir(self.folder.join(i.to_string())).unwrap());
-    }
-
-    fn executor(&self, max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
-        let builder = ProcessPoolExecutor::builder().max_workers(max_workers);
-        builder.worker_exe(self.folder.join("worker")).on_worker_crash(policy).build().unwrap()
-    }
-}
-
-impl Drop for DiesAtFirst {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-#[test]
-fn deaths_before_the_handshake_are_healed() {
-    isolated(|| {
-        for (max_workers, deaths) in [(1, 1), (1, 5), (2, 2), (3, 8)] {
-            let program = DiesAtFirst::new(deaths);
-            answers(&program.executor(max_workers, CrashPolicy::Heal));
-        }
-    });
-}
-
-/// A pool gives up when its workers die without having done anything. These have.
-#[test]
-fn deaths_at_work_are_no_deaths_at_the_start() {
-    isolated(|| {
-        let program = DiesAtFirst::new(0);
-        let executor = program.executor(1, CrashPolicy::Heal);
-        for _ in 0..3 {
-            for _ in 0..10 {
-                let error = executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
-                assert!(error.is_terminated_worker(), "{error:?}");
-            }
-            program.die_again(9);
-            executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
-            answers(&executor);
-        }
-    });
-}
-
-#[test]
-fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
-    isolated(|| {
-        let program = DiesAtFirst::new(1);
-        let executor = program.executor(1, CrashPolicy::BreakPool);
-        let error = executor.submit(double, 1).error().unwrap();
-        assert!(error.is_broken_process_pool(), "{error:?}");
-        assert_eq!(error.execution(), Execution::NotStarted);
-        assert_eq!(error.worker_exit().unwrap().to_string(), "SIGSEGV(-11)");
-    });
-}
-
 // ---- descriptors ----
 
 /// Sets how many descriptors this process may have. Returns what it was.
@@ -408,13 +298,13 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: libc::rlim_t) -> 
 }
 
 /// As long as it is there, this process has no more descriptors than it was left.
-struct Scarcity {
+pub(crate) struct Scarcity {
     limit: libc::rlim_t,
     files: Vec<File>,
 }
 
 impl Scarcity {
-    fn with_free(n_free: usize) -> Self {
+    pub(crate) fn with_free(n_free: usize) -> Self {
         let limit = limit_descriptors(200);
         let mut files: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         files.truncate(files.len() - n_free);
@@ -577,194 +467,5 @@ fn host_that_waits_for_all_children() {
             }
             answers(&executor(2));
         });
-    });
-}
-
-// ---- what tasks start ----
-
-/// Forks a process that keeps everything open that the worker has, and does nothing.
-#[loky::task]
-fn fork_holder(in_own_session: bool) -> u32 {
-    #[expect(unsafe_code, reason = "it is what is tested")]
-    // SAFETY: the child does nothing but system calls.
-    match unsafe { libc::fork() } {
-        0 => sit(in_own_session),
-        child => child.cast_unsigned(),
-    }
-}
-
-fn sit(in_own_session: bool) -> ! {
-    if in_own_session {
-        #[expect(unsafe_code, reason = "std starts no sessions")]
-        // SAFETY: it takes nothing.
-        unsafe {
-            libc::setsid();
-        }
-    }
-    loop {
-        #[expect(unsafe_code, reason = "std cannot wait for ever in a forked child")]
-        // SAFETY: it takes nothing.
-        unsafe {
-            libc::pause();
-        }
-    }
-}
-
-/// A forked process. It holds what the test prints to, so it must go before the test can come to any end.
-struct Holder {
-    pid: u32,
-    session: u32,
-}
-
-impl Holder {
-    #[track_caller]
-    fn fork(executor: &ProcessPoolExecutor, in_own_session: bool) -> Self {
-        let pid = executor.submit(fork_holder, in_own_session).result().unwrap();
-        let session = if in_own_session { pid } else { executor.worker_pids()[0] };
-        let is_there = || look(pid).is_some_and(|it| it.session == session);
-        until("it is where it belongs", SOON, is_there);
-        Self { pid, session }
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // Unless the pool has killed it, and somebody else may have the number.
-        if look(self.pid).is_some_and(|it| it.session == self.session) {
-            kill(self.pid, libc::SIGKILL);
-        }
-    }
-}
-
-/// A worker's forked child holds the other end of its channel open: the end of the channel does not come.
-#[test]
-fn death_of_a_worker_whose_child_keeps_the_channel() {
-    isolated(|| {
-        for in_own_session in [false, true] {
-            let executor = executor(1);
-            for (deed, text) in [(Deed::Exit(7), "EXIT(7)"), (Deed::Abort, "SIGABRT(-6)")] {
-                let holder = Holder::fork(&executor, in_own_session);
-                let start = Instant::now();
-                let error = executor.submit(perform, deed).error().unwrap();
-                assert!(start.elapsed() < NOTICED, "{:?}", start.elapsed());
-                assert_eq!(error.worker_exit().unwrap().to_string(), text);
-                // One that has left the session can be found no more once its worker is gone.
-                assert!(in_own_session || !is_alive(holder.pid), "before the call is resolved");
-                answers(&executor);
-            }
-            let _holder = Holder::fork(&executor, in_own_session);
-            let pid = executor.worker_pids()[0];
-            kill(pid, libc::SIGKILL);
-            until("it is replaced", SOON, || {
-                executor.worker_pids().first().is_some_and(|now| *now != pid)
-            });
-            answers(&executor);
-        }
-    });
-}
-
-/// Starts some processes; returns the worker's pid.
-#[loky::task]
-fn start_processes() -> u32 {
-    let quiet = |command: &mut Command| {
-        let null = process::Stdio::null;
-        drop(command.stdin(null()).stdout(null()).stderr(null()).spawn().expect("a process"));
-    };
-    quiet(Command::new("sleep").arg("60"));
-    quiet(Command::new("sleep").arg("60").process_group(0));
-    quiet(Command::new("sh").args(["-c", "sleep 60 & sleep 60"]).process_group(0));
-    process::id()
-}
-
-/// The processes that [`start_processes`] left, with those below them.
-#[track_caller]
-fn started(executor: &ProcessPoolExecutor) -> Vec<u32> {
-    let worker = executor.submit(start_processes, ()).result().unwrap();
-    let sleepers = || {
-        let all = processes_in_session(worker);
-        all.into_iter().filter(|it| it.name == "sleep").map(|it| it.pid).collect::<Vec<_>>()
-    };
-    until("all four sleep", SOON, || sleepers().len() == 4);
-    sleepers()
-}
-
-#[track_caller]
-fn check_started(what: &str, policy: CrashPolicy, end: fn(&ProcessPoolExecutor)) {
-    let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
-    let executor = builder.build().unwrap();
-    let started = started(&executor);
-    answers(&executor);
-    assert!(started.iter().all(|pid| is_alive(*pid)), "{what}: they outlive their call");
-    end(&executor);
-    until(what, NOTICED, || !started.iter().any(|pid| is_alive(*pid)));
-}
-
-#[test]
-fn processes_that_a_task_started_go_with_its_worker() {
-    isolated(|| {
-        use CrashPolicy::{BreakPool, Heal};
-        let exit: fn(&ProcessPoolExecutor) =
-            |executor| drop(executor.submit(perform, Deed::Exit(0)).error());
-        let killed: fn(&ProcessPoolExecutor) = |executor| {
-            kill(executor.worker_pids()[0], libc::SIGKILL);
-        };
-        check_started("its own exit", Heal, exit);
-        check_started("its own exit, of a pool that breaks", BreakPool, exit);
-        check_started("killed while idle", Heal, killed);
-        check_started("killed while idle, of a pool that breaks", BreakPool, killed);
-        check_started("crash", Heal, |executor| {
-            executor.submit(perform, Deed::Segfault).error().unwrap();
-        });
-        check_started("misbehaviour", Heal, |executor| {
-            executor.submit(perform, Deed::SpoilChannel).error().unwrap();
-        });
-        for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
-            let executor = executor(1);
-            let started = started(&executor);
-            executor.shutdown(how);
-            assert!(!started.iter().any(|pid| is_alive(*pid)), "{how:?}");
-        }
-        let executor = executor(1);
-        let started = started(&executor);
-        drop(executor);
-        assert!(!started.iter().any(|pid| is_alive(*pid)), "drop");
-    });
-}
-
-/// Starts a process that leaves the worker's session.
-#[loky::task]
-fn start_apart() -> u32 {
-    let null = process::Stdio::null;
-    let mut command = Command::new("setsid");
-    command.args(["sleep", "60"]).stdin(null()).stdout(null()).stderr(null());
-    command.spawn().expect("setsid(1)").id()
-}
-
-/// Also those in a session of their own, as long as the worker is there to tell whose they are.
-#[test]
-fn kill_reaches_processes_in_sessions_of_their_own() {
-    isolated(|| {
-        let executor = executor(2);
-        let started = [(); 3].map(|()| executor.submit(start_apart, ()).result().unwrap());
-        let sleeps = |pid: &u32| look(*pid).is_some_and(|it| it.name == "sleep");
-        until("they have left", SOON, || started.iter().all(sleeps));
-        assert!(started.iter().all(|pid| look(*pid).is_some_and(|it| it.session == *pid)));
-        executor.shutdown(Shutdown::Kill);
-        assert!(!started.iter().any(|pid| is_alive(*pid)));
-        assert!(children_of(process::id()).is_empty());
-    });
-}
-
-/// Finding them takes a descriptor or two.
-#[test]
-fn processes_go_with_their_worker_while_no_descriptors_are_left() {
-    isolated(|| {
-        let executor = executor(1);
-        let started = started(&executor);
-        let scarcity = Scarcity::with_free(0);
-        let error = executor.submit(perform, Deed::Exit(5)).error().unwrap();
-        drop(scarcity);
-        assert_eq!(error.worker_exit().unwrap().to_string(), "EXIT(5)");
-        until("they are gone", NOTICED, || !started.iter().any(|pid| is_alive(*pid)));
     });
 }

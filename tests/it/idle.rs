@@ -263,9 +263,8 @@ fn one_that_leaves_is_told() {
         executor.shutdown(Shutdown::Wait);
         let life = |call| {
             let ends = ["retired 0: Idle".to_owned(), "left 0: EXIT(0)".to_owned()];
-            let begins = ["started 0", "ready 0"].map(str::to_owned);
-            let calls = ["given", "finished"].map(|word| format!("{word} {call}"));
-            [format!("submitted {call}")].into_iter().chain(begins).chain(calls).chain(ends)
+            let words = ["submitted {}", "started 0", "given {}", "ready 0", "finished {}"];
+            words.map(|word| word.replace("{}", &format!("{call}"))).into_iter().chain(ends)
         };
         let words: Vec<_> = life(1).chain(life(2)).chain(["shut down".to_owned()]).collect();
         assert_eq!(log.words(), words);

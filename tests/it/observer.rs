@@ -37,8 +37,8 @@ fn the_life_of_a_call_and_of_a_worker() {
         let words = [
             "submitted 1",
             "started 0",
-            "ready 0",
             "given 1",
+            "ready 0",
             "finished 1",
             "shut down",
             "retired 0: Shutdown",
@@ -49,7 +49,7 @@ fn the_life_of_a_call_and_of_a_worker() {
         let name = square::TASK.name();
         let events = log.events();
         assert!(matches!(&events[0], Event::CallSubmitted { task, .. } if *task == name));
-        assert!(matches!(&events[3], Event::CallGiven { task, worker_pid, .. }
+        assert!(matches!(&events[2], Event::CallGiven { task, worker_pid, .. }
             if *task == name && Some(*worker_pid) == future.worker_pid()));
         assert!(matches!(&events[4], Event::CallFinished { task, worker_pid, .. }
             if *task == name && *worker_pid == future.worker_pid()));

@@ -54,6 +54,12 @@ impl Event {
         Self { path, owner }
     }
 
+    /// Where the pipe is, for waiters of other kinds.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Lets one waiter go on, now or later.
     pub fn set(&self) {
         self.set_for(1);

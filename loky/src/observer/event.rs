@@ -28,7 +28,8 @@ pub enum Event {
         /// Of what.
         task: &'static str,
     },
-    /// A call was given to a worker, which begins it now, or after those that it was given before.
+    /// A call was given to a worker, which begins it now, or after those that it was given before, or, if it is its first one, when
+    /// it is ready.
     #[non_exhaustive]
     CallGiven {
         /// Which.
@@ -38,8 +39,8 @@ pub enum Event {
         /// To whom.
         worker_pid: u32,
     },
-    /// A call lies with no worker any more, and has not begun: the one that had it is busy with another, or is gone. Or the
-    /// call is about to be cancelled.
+    /// A call lies with no worker any more, and has not begun: the one that had it is busy with another, not ready yet,
+    /// or gone. Or the call is about to be cancelled.
     #[non_exhaustive]
     CallTakenBack {
         /// Which.
@@ -80,7 +81,7 @@ pub enum Event {
         /// Why not.
         cause: Error,
     },
-    /// A worker can be given calls: it has shaken hands, and run the [initializer](crate::Builder::initializer), if there is
+    /// A worker can run calls: it has shaken hands, and run the [initializer](crate::Builder::initializer), if there is
     /// one.
     #[non_exhaustive]
     WorkerReady {

@@ -19,6 +19,9 @@ use crate::wire::message::FromWorker;
 
 /// Something that lay in a lane.
 pub(super) enum Drained {
+    /// What comes next is the worker's first answer: so it is up. Its hello may lie on the stream, where the pool's thread is
+    /// about to read it.
+    First,
     Answer {
         call: CallId,
         ending: Ending,
@@ -92,9 +95,13 @@ impl Link {
         let mut bytes = 0;
         // Of a dead worker all: what is not taken out before it is buried counts as lost.
         while bytes < limits::DRAIN_BYTES || self.is_dead {
+            let had_answered = self.has_answered;
             match self.take_from_lane() {
                 Ok(None) => return,
                 Ok(Some((drained, length))) => {
+                    if self.has_answered != had_answered {
+                        arrived(Drained::First);
+                    }
                     arrived(drained);
                     bytes += length;
                 }
@@ -145,6 +152,7 @@ impl State {
             Drained::Answers { chunk, answers, worker_pid, ran } => {
                 self.chunk_answered(now, worker, chunk, answers, None, (worker_pid, ran));
             }
+            Drained::First => self.note_ready(now, worker),
             Drained::Skipped => self.scheduler.call_skipped(now, worker),
             Drained::Fault(fault) => self.mistrust(now, worker, &fault),
         }
@@ -188,12 +196,9 @@ impl State {
         links.for_each(|link| link.lane.wake_up());
     }
 
-    /// Sees to it that nobody sleeps for ever on words that a task has written to.
+    /// Sees to it that nobody sleeps for ever on words that a task has written to, and gives back the memory of lanes that nobody
+    /// has used for a while.
     pub(super) fn look_after_lanes(&mut self) {
-        for link in self.links.values_mut().filter(|link| !link.slots.is_empty()) {
-            link.slots.publish_order();
-            link.lane.shake_worker();
-            link.lane.disturb();
-        }
+        self.links.values_mut().for_each(Link::look_after_lane);
     }
 }

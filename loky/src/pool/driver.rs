@@ -203,10 +203,12 @@ impl Driver<'_> {
                 let peer = Peer::new(process, Arc::clone(&socket), captures);
                 let link = Link::new(clock::now(), peer.pid(), index, socket, page);
                 self.peers.insert(worker, peer);
-                let mut state = self.pool.lock();
-                state.counts.workers_started += 1;
-                state.note_start(link.pid, index);
-                state.links.insert(worker, link);
+                self.pool.with_state(|state, now| {
+                    state.counts.workers_started += 1;
+                    state.note_start(link.pid, index);
+                    state.links.insert(worker, link);
+                    state.scheduler.worker_launched(now, worker);
+                });
             }
             Err(failed) => self.pool.with_state(|state, now| {
                 state.start_failures += 1;
@@ -253,7 +255,7 @@ impl Driver<'_> {
             }
             let writes = link.outbox.is_waiting() && !is_held_up;
             plan.insert(*worker, (link.is_to_be_read(), writes));
-            if limits::USES_LANE && !link.slots.is_empty() {
+            if link.has_lane_to_look_after() {
                 no_later(self.looked_after_lanes + limits::LANE_WATCH);
             }
         }

@@ -48,6 +48,8 @@ pub(super) struct Link {
     pub(super) is_leaving: bool,
     /// Whether its page has said what cannot be.
     pub(super) is_page_false: bool,
+    /// Whether it has not been given a call since its lane was looked after last.
+    is_unused: bool,
 }
 
 impl Link {
@@ -83,6 +85,7 @@ impl Link {
             has_answered: false,
             is_leaving: false,
             is_page_false: false,
+            is_unused: false,
         }
     }
 
@@ -100,6 +103,7 @@ impl Link {
         if let CallArgs::Chunk(chunk) = args {
             self.slots.set_items(ticket, chunk.count);
         }
+        self.is_unused = false;
         if !limits::USES_LANE || !self.write(ticket, task, args) {
             self.outbox.push(ticket, task, args);
         }
@@ -156,6 +160,22 @@ impl Link {
     /// The same when the worker is dead. If it is not there, the thread is woken when it is.
     pub(super) fn take_stream_for_good(&mut self) -> Option<Inbox> {
         if limits::USES_LANE { self.stream.take() } else { self.readership.take_for_good()?.into() }
+    }
+
+    /// Whether its lane is to be looked after: calls lie there, or what they have left behind.
+    pub(super) fn has_lane_to_look_after(&self) -> bool {
+        limits::USES_LANE && (!self.slots.is_empty() || self.lane.has_long())
+    }
+
+    /// See [`limits::LANE_WATCH`].
+    pub(super) fn look_after_lane(&mut self) {
+        if !self.slots.is_empty() {
+            self.slots.publish_order();
+            self.lane.shake_worker();
+            self.lane.disturb();
+        } else if std::mem::replace(&mut self.is_unused, true) && self.lane.has_long() {
+            self.lane.give_back_long();
+        }
     }
 
     /// Has the worker look at the stream for something that is no call.

@@ -432,6 +432,7 @@ fn rules(settings: &Settings) -> Rules {
     Rules {
         policy: settings.crash_policy,
         depth: limits::FORCED_DEPTH,
+        gives_early: settings.worker_exe.is_none() && settings.initializer.is_none(),
         idle_timeout: settings.idle_timeout,
         max_tasks: settings.max_tasks_per_worker,
         initializer: settings.initializer.as_ref().map(|initializer| initializer.task),

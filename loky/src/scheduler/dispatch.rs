@@ -29,15 +29,15 @@ impl Scheduler {
             }
             if self.queued() > 0 {
                 self.stock(now);
+                self.give_early(now);
             } else {
                 self.spread();
             }
             self.fill_vacant();
-            // What lies behind another call may still be wanted elsewhere.
-            let is_behind = Worker::has_more;
+            // What lies behind another call, or with one that is not up, may still be wanted elsewhere.
             if self.phase == Phase::Draining
                 && self.queued() == 0
-                && !self.workers.values().any(is_behind)
+                && !self.workers.values().any(Worker::has_more)
             {
                 self.retire_unused(now);
             }
@@ -83,10 +83,15 @@ impl Scheduler {
         }
     }
 
-    /// Takes back, for idle workers, what others have beyond what they would be given now that calls are known to be longer.
+    /// Takes back, for idle workers, what others have beyond what they would be given now that calls are known to be longer, and
+    /// what lies with those that are not up.
     fn spread(&mut self) {
+        if self.idle.is_empty() {
+            return;
+        }
+        self.take_back_early();
         let n_busy = self.workers.len() - self.idle.len();
-        if self.idle.is_empty() || self.calls.len() <= n_busy {
+        if self.calls.len() <= n_busy {
             return;
         }
         let depth = self.run_time.depth();
@@ -98,7 +103,7 @@ impl Scheduler {
     }
 
     /// Gives the next queued call to a worker.
-    fn dispatch(&mut self, now: Instant, id: WorkerId) {
+    pub(super) fn dispatch(&mut self, now: Instant, id: WorkerId) {
         let call = self.calls.give(id).expect("one is queued");
         let worker = self.workers.get_mut(&id).expect("it takes calls");
         debug_assert!(worker.room() > 0, "a slot for each call");
@@ -206,17 +211,19 @@ impl Scheduler {
 
     /// When calls are next taken back, if nothing happens.
     pub(super) fn next_take_back(&self) -> Option<Instant> {
-        let waiting = self.workers.values().filter(|worker| worker.may_be_relieved());
-        waiting.map(|worker| worker.last_progress + limits::TAKE_BACK).min()
+        self.workers.values().filter_map(Worker::relieved_at).min()
     }
 
     /// Takes back what lies behind calls that run for long.
     pub(super) fn take_back_late(&mut self, now: Instant) {
-        for (id, worker) in &mut self.workers {
-            if worker.may_be_relieved() && worker.last_progress + limits::TAKE_BACK <= now {
+        // Who was started last has the later calls: those of the others come before them in the queue.
+        for (id, worker) in self.workers.iter_mut().rev() {
+            if worker.relieved_at().is_some_and(|at| at <= now) {
                 worker.is_slow = true;
-                self.run_time.ran(limits::TAKE_BACK); // Or more: it is not known yet.
-                take_back_behind(&mut self.actions, *id, worker);
+                if !worker.is_coming() {
+                    self.run_time.ran(limits::TAKE_BACK); // Or more: it is not known yet.
+                }
+                take_back_waiting(&mut self.actions, *id, worker);
             }
         }
     }
@@ -230,18 +237,18 @@ impl Scheduler {
         }
     }
 
-    /// Takes back all that a worker has but the call at the front.
+    /// Takes back all that a worker has but the call that it runs.
     pub(super) fn relieve(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get(&id) {
-            take_back_behind(&mut self.actions, id, worker);
+            take_back_waiting(&mut self.actions, id, worker);
         }
     }
 }
 
 /// The last first: so each goes to the front of the queue, and their order stays.
-fn take_back_behind(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    let behind = of.given.iter().skip(1).rev();
-    actions.extend(behind.map(|call| Action::TakeBack { worker, call: *call }));
+fn take_back_waiting(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
+    let waiting = of.given.iter().rev().take(of.n_waiting());
+    actions.extend(waiting.map(|call| Action::TakeBack { worker, call: *call }));
     divide_front(actions, worker, of);
 }
 

@@ -12,7 +12,7 @@
 //!                                      Resolve(Terminated)
 //!
 //!  worker  Start ─▶ Starting ─ready─▶ Ready (idle, or with up to `SLOTS` calls)   exited, in any state ─▶ (gone)
-//!                    │ │ greeted         ▲ │
+//!                    │ │ greeted         ▲ │                (launched: it may have one call while it is Starting)
 //!                    │ └▶ Initializing ──┘ │
 //!                    └──── Retire ─────────┴─▶ Leaving ── after LEAVE ─▶ Kill
 //!
@@ -32,6 +32,7 @@
 
 mod calls;
 mod dispatch;
+mod early;
 mod initializer;
 mod retire;
 mod rules;
@@ -57,7 +58,8 @@ use crate::observer::Retirement;
 /// What the pool is to do.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// Start a process; report [`Scheduler::worker_ready`], [`Scheduler::start_failed`] or [`Scheduler::worker_exited`].
+    /// Start a process; report [`Scheduler::worker_launched`] once there is a channel to it, then [`Scheduler::worker_ready`] or
+    /// [`Scheduler::worker_exited`]; or else [`Scheduler::start_failed`].
     Start { worker: WorkerId, index: usize },
     /// Give this call to this worker.
     Dispatch { worker: WorkerId, call: CallId },
@@ -135,6 +137,8 @@ pub(crate) struct Scheduler {
     workers: BTreeMap<WorkerId, workers::Worker>,
     /// The last one to become idle is the first to get a call: its caches are warm.
     idle: Vec<WorkerId>,
+    /// Those that were started and may have their first call before they are up, in that order.
+    coming: Vec<WorkerId>,
     last_worker: u64,
     run_time: RunTime,
     /// Workers that died in a row before any was ready.
@@ -164,6 +168,7 @@ impl Scheduler {
             calls: Calls::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
+            coming: Vec::new(),
             last_worker: 0,
             start_deaths: 0,
             unused_deaths: 0,

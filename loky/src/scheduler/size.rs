@@ -88,7 +88,10 @@ impl Scheduler {
         if self.vacant == 0 || self.queued() == 0 {
             return;
         }
-        let is_at_work = |worker: &&Worker| worker.stays() && worker.state == WorkerState::Ready;
+        // One that is not up has its work if it has its first call.
+        let has_work =
+            |worker: &Worker| worker.state == WorkerState::Ready || worker.n_waiting() > 0;
+        let is_at_work = |worker: &&Worker| worker.stays() && has_work(worker);
         let at_work = self.workers.values().filter(is_at_work).count();
         let needed = self.max_workers.min(at_work + self.queued());
         self.vacant = self.vacant.min(self.max_workers - needed);

@@ -119,14 +119,27 @@ impl Worker {
         }
     }
 
-    /// Whether something waits behind the call that it runs.
-    pub(super) fn may_be_relieved(&self) -> bool {
-        self.has_more() && !self.is_slow && !self.killed
+    /// Whether it was started, and is on its way to be ready.
+    pub(super) fn is_coming(&self) -> bool {
+        self.state == WorkerState::Starting && !self.killed
     }
 
-    /// The same, whether or not it can be taken back.
+    /// How many of its calls wait: all but the one that it runs. (One that is not up runs none, as far as is known.)
+    pub(super) fn n_waiting(&self) -> usize {
+        let n_running = usize::from(self.state != WorkerState::Starting);
+        self.given.len().saturating_sub(n_running)
+    }
+
+    /// Whether any does, or what it runs may be a chunk.
     pub(super) fn has_more(&self) -> bool {
-        self.given.len() > 1 || self.has_chunk && !self.given.is_empty()
+        self.n_waiting() > 0 || self.has_chunk && !self.given.is_empty()
+    }
+
+    /// When calls that wait with it are taken back, if any do and nothing happens.
+    pub(super) fn relieved_at(&self) -> Option<Instant> {
+        let is_to_be = self.has_more() && !self.is_slow && !self.killed;
+        let patience = if self.is_coming() { limits::COME_UP } else { limits::TAKE_BACK };
+        is_to_be.then(|| self.last_progress + patience)
     }
 
     /// Whether it is not on its way out.
@@ -198,6 +211,8 @@ impl Scheduler {
             worker.state = WorkerState::Ready;
             worker.deadline = None;
             worker.last_progress = now;
+            worker.is_slow = false;
+            self.coming.retain(|coming| *coming != id);
             self.note_idle(id);
             self.retire_if_done(now, id);
             self.advance(now);
@@ -256,7 +271,7 @@ impl Scheduler {
 
     /// The worker's channel is at its end: most likely the worker is too.
     pub(crate) fn channel_closed(&mut self, now: Instant, id: WorkerId) {
-        self.idle.retain(|idle| *idle != id);
+        self.forget_available(id);
         if let Some(worker) = self.workers.get_mut(&id)
             && worker.state != WorkerState::Leaving
         {
@@ -285,7 +300,7 @@ impl Scheduler {
         let was_killed_for_nothing = worker.killed && worker.remark.is_none();
         let is_expected = worker.state == WorkerState::Leaving || was_killed_for_nothing;
         self.note_departure();
-        self.idle.retain(|idle| *idle != id);
+        self.forget_available(id);
         exit.remark = worker.remark.clone();
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             self.settle(&worker, &exit, begun);
@@ -299,7 +314,8 @@ impl Scheduler {
 
     /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others go to the front again.
     fn settle(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
-        let was_idle = begun.is_empty();
+        // The start of one that was not up has nothing to do with what lay there.
+        let was_idle = begun.is_empty() && worker.state == WorkerState::Ready;
         for call in &worker.given {
             if begun.contains(call) {
                 self.resolve(
@@ -329,7 +345,7 @@ impl Scheduler {
         if has_begun {
             self.unused_deaths = 0;
         }
-        if worker.state == WorkerState::Starting && exit.code == Some(0) {
+        if worker.state == WorkerState::Starting && exit.code == Some(0) && !has_begun {
             let message = format!("the worker that was started ended without a word; {ENTRY_HINT}");
             return self
                 .break_pool(Error::new(ErrorKind::Handshake, message).with_worker_exit(exit));
@@ -343,7 +359,8 @@ impl Scheduler {
                 Error::new(ErrorKind::BrokenProcessPool, message).with_worker_exit(exit),
             );
         }
-        if matches!(worker.state, WorkerState::Starting | WorkerState::Initializing) {
+        let was_up = worker.state == WorkerState::Ready || has_begun;
+        if !was_up {
             self.start_deaths += 1;
             if self.start_deaths >= limits::MAX_UNUSED_DEATHS {
                 let message = format!(
@@ -369,7 +386,7 @@ impl Scheduler {
 
     /// Kills a worker for what it did.
     fn condemn(&mut self, id: WorkerId, remark: String) {
-        self.idle.retain(|idle| *idle != id);
+        self.forget_available(id);
         if let Some(worker) = self.workers.get_mut(&id)
             && !worker.killed
         {
@@ -379,8 +396,15 @@ impl Scheduler {
         }
     }
 
+    /// Nothing more is given to the worker.
+    fn forget_available(&mut self, id: WorkerId) {
+        self.idle.retain(|idle| *idle != id);
+        self.coming.retain(|coming| *coming != id);
+    }
+
     pub(super) fn kill_all(&mut self) {
         self.idle.clear();
+        self.coming.clear();
         for (id, worker) in &mut self.workers {
             if !worker.killed {
                 worker.killed = true;

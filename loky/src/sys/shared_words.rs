@@ -12,13 +12,14 @@
 )]
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 /// The mapped words.
 #[derive(Debug)]
@@ -74,6 +75,19 @@ impl SharedWords {
         // SAFETY: mapped, aligned to a page, initialised by the kernel, and alive as long as `self`.
         unsafe { slice::from_raw_parts(self.first.as_ptr(), self.words) }
     }
+
+    /// Gives the memory of some words back to the system, until somebody writes there again. They are zero from now on, on both
+    /// sides. See madvise(2), `MADV_REMOVE`.
+    ///
+    /// # Errors
+    /// The first of them does not begin a page.
+    pub(crate) fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        let words = &self.words()[range];
+        let first = words.as_ptr().cast_mut();
+        // SAFETY: these are words of the mapping, each of which may change at any time, by the other process as well.
+        unsafe { rustix::mm::madvise(first.cast(), size_of_val(words), Advice::LinuxRemove) }?;
+        Ok(())
+    }
 }
 
 impl Drop for SharedWords {
@@ -99,6 +113,25 @@ mod tests {
         ours.words()[7].store(7, Ordering::Relaxed);
         assert_eq!(theirs.words()[7].load(Ordering::Relaxed), 7);
         assert_eq!(theirs.words().len(), 8);
+    }
+
+    #[test]
+    fn what_is_given_back_takes_no_memory_and_is_zero() {
+        const WORDS: usize = 64 * 1024;
+        let (ours, fd) = SharedWords::create("loky-test", WORDS).unwrap();
+        let theirs = SharedWords::open(fd.as_fd(), WORDS).unwrap();
+        let taken = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
+        ours.words().iter().for_each(|word| word.store(7, Ordering::Relaxed));
+        assert_eq!(taken(), bytes(WORDS) as i64);
+        ours.give_back(WORDS / 2..WORDS).unwrap();
+        assert_eq!(taken(), bytes(WORDS) as i64 / 2);
+        let kept = |words: &SharedWords| {
+            words.words().iter().filter(|word| word.load(Ordering::Relaxed) == 7).count()
+        };
+        assert_eq!((kept(&ours), kept(&theirs)), (WORDS / 2, WORDS / 2));
+        theirs.words()[WORDS - 1].store(8, Ordering::Relaxed);
+        assert_eq!(ours.words()[WORDS - 1].load(Ordering::Relaxed), 8);
+        assert!(ours.give_back(1..2).is_err(), "no page begins there");
     }
 
     #[test]

@@ -16,11 +16,12 @@
 //! where it should not can send rubbish, and no more. The answers of a chunk are written one after the other, each before the
 //! next call of it begins, into the room for long letters, where they are found if the worker dies.
 //!
-//! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this.
+//! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this. What long
+//! letters have taken the pool gives back when there have been none for a while.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::lane::patience::Patience;
 use super::lane::sleep::{PoolSleep, WorkerSleep};
@@ -65,6 +66,8 @@ pub(crate) struct Page {
     disturbances: AtomicU64,
     /// Its reader's, which is the pool's own as well.
     patience: Patience,
+    /// Whether this side has seen a long letter since the memory was given back.
+    has_long: AtomicBool,
 }
 
 /// What a letter's head says.
@@ -103,7 +106,7 @@ impl Page {
     /// A new one, and the descriptor that goes to the worker.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let (words, fd) = SharedWords::create(NAME, WORDS)?;
-        let page = Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() };
+        let page = Self::of(words);
         page.pool_sleep().wake_up();
         Ok((page, fd))
     }
@@ -111,7 +114,12 @@ impl Page {
     /// The one that a pool has created.
     pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let words = SharedWords::open(fd, WORDS)?;
-        Ok(Self { words, disturbances: AtomicU64::new(0), patience: Patience::default() })
+        Ok(Self::of(words))
+    }
+
+    fn of(words: SharedWords) -> Self {
+        let (disturbances, patience) = (AtomicU64::new(0), Patience::default());
+        Self { words, disturbances, patience, has_long: AtomicBool::new(false) }
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -180,8 +188,22 @@ impl Page {
     }
 
     fn long_room(&self, ticket: Ticket) -> &[AtomicU64] {
+        self.has_long.store(true, Ordering::Relaxed);
         let at = LONG + ticket.slot() * LONG_WORDS;
         &self.words.words()[at..at + LONG_WORDS]
+    }
+
+    /// Whether long letters take memory, as far as this side has seen any.
+    pub(super) fn has_long(&self) -> bool {
+        self.has_long.load(Ordering::Relaxed)
+    }
+
+    /// Gives the memory of long letters back, of which there must be none on either side. A worker that writes there all the
+    /// same spoils its own answers.
+    pub(super) fn give_back_long(&self) {
+        self.has_long.store(false, Ordering::Relaxed);
+        // Where pages are larger than these it stays.
+        let _ = self.words.give_back(LONG..WORDS);
     }
 
     /// Writes a frame of this kind, if its body is not too long. False if it is to go over the stream.
@@ -301,6 +323,22 @@ mod tests {
                 assert_eq!(page.state(ticket).load(Ordering::Relaxed), 0);
             }
         }
+    }
+
+    #[test]
+    fn the_memory_of_long_letters_is_given_back() {
+        let (page, fd) = Page::create().unwrap();
+        let taken = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
+        page.write(Ticket(1), 1, &[7; SHORT_BYTES]);
+        let before = taken();
+        assert!(!page.has_long());
+        page.write(Ticket(2), 1, &[7; LETTER_BYTES]);
+        assert!(page.has_long() && taken() >= before + LETTER_BYTES as i64);
+        page.give_back_long();
+        assert!(!page.has_long() && taken() == before);
+        let mut read = Vec::new();
+        page.read(Ticket(1), SHORT_BYTES, &mut read);
+        assert_eq!(read, [7; SHORT_BYTES]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The scheduler by hand, event by event, also in [`leaving`] and [`initializer`]; and [`simulation`] with seeds.
+//! The scheduler by hand, event by event, also in [`early`], [`leaving`] and [`initializer`]; and [`simulation`] with seeds.
 
+mod early;
 mod initializer;
 mod leaving;
 mod simulation;

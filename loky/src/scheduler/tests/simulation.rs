@@ -33,7 +33,10 @@ fn every_call_leaves_exactly_once() {
 /// A worker as it really is.
 #[derive(Debug, Default)]
 struct Worker {
+    is_launched: bool,
     is_starting: bool,
+    /// Whether it is up, and nobody has heard of that.
+    is_unheard: bool,
     is_initializing: bool,
     is_leaving: bool,
     /// How many calls it has begun.
@@ -77,14 +80,16 @@ impl World {
         let max_workers = 1 + random.below(5);
         let depth = random.one_of(&[None, None, Some(2), Some(limits::SLOTS)]);
         let micros = random.one_of(&[0, 10, 100, 500, 10_000]);
+        let initializer = random.one_of(&[None, Some("initializer")]);
         let rules = Rules {
             policy,
             depth,
+            gives_early: initializer.is_none() && random.below(4) > 0,
             idle_timeout: random
                 .one_of(&[None, None, Some(0), Some(1), Some(1_000)])
                 .map(Duration::from_millis),
             max_tasks: random.one_of(&[None, None, Some(1), Some(3), Some(100)]),
-            initializer: random.one_of(&[None, Some("initializer")]),
+            initializer,
             init_timeout: random.one_of(&[None, Some(Duration::from_secs(10))]),
         };
         Self {
@@ -141,8 +146,11 @@ impl World {
             }
             Action::Dispatch { worker, call } => {
                 let worker = self.workers.get_mut(&worker).expect("a live worker");
-                let is_up = !worker.is_starting && !worker.is_initializing;
-                assert!(is_up && !worker.is_leaving, "it does not take calls");
+                assert!(!worker.is_initializing && !worker.is_leaving, "it does not take calls");
+                if worker.is_starting || worker.is_unheard {
+                    assert!(worker.is_launched && self.rules.gives_early, "nor does it yet");
+                    assert!(worker.frames.is_empty() && worker.running.is_none(), "one it takes");
+                }
                 worker.frames.push_back(call);
                 assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
             }
@@ -208,7 +216,22 @@ impl World {
         self.pool.ids.release(call);
     }
 
+    /// The worker is heard to be up.
+    fn come_up(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id)
+            && std::mem::take(&mut worker.is_unheard)
+        {
+            self.pool.scheduler.worker_ready(self.pool.now, id);
+        }
+    }
+
     fn die(&mut self, id: WorkerId) {
+        let is_unheard = self.workers.get(&id).is_some_and(|worker| worker.is_unheard);
+        if is_unheard && self.random.below(8) > 0 {
+            // What it had said is read, but for rubbish before it.
+            self.come_up(id);
+            self.perform();
+        }
         if let Some(running) = self.workers.get(&id).and_then(|worker| worker.running) {
             self.divide(id, running);
         }
@@ -224,15 +247,18 @@ impl World {
         if worker.is_stopped {
             return false;
         }
-        if std::mem::take(&mut worker.is_starting) {
+        if !std::mem::replace(&mut worker.is_launched, true) {
+            self.pool.scheduler.worker_launched(now, id);
+        } else if std::mem::take(&mut worker.is_starting) {
             worker.is_initializing = self.rules.initializer.is_some();
+            worker.is_unheard = !worker.is_initializing;
             if worker.is_initializing {
                 self.pool.scheduler.worker_greeted(now, id);
                 if self.random.below(2) == 0 {
                     self.pool.scheduler.initializer_began(id);
                 }
-            } else {
-                self.pool.scheduler.worker_ready(now, id);
+            } else if self.random.below(2) == 0 {
+                self.come_up(id);
             }
         } else if std::mem::take(&mut worker.is_initializing) {
             if self.random.below(200) == 0 {
@@ -242,6 +268,7 @@ impl World {
             }
         } else if let Some(call) = worker.running.take() {
             let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
+            self.come_up(id);
             if self.pool.scheduler.place(call).is_some() {
                 self.leave(call);
             }
@@ -259,6 +286,8 @@ impl World {
             }
         } else if worker.is_leaving {
             self.die(id);
+        } else {
+            self.come_up(id);
         }
         true
     }

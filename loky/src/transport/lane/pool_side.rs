@@ -101,6 +101,16 @@ impl PoolLane {
         futex::wake(sleep.0);
     }
 
+    /// Whether long letters take memory.
+    pub(crate) fn has_long(&self) -> bool {
+        self.page.has_long()
+    }
+
+    /// Gives the memory of long letters back. The worker must have answered everything.
+    pub(crate) fn give_back_long(&self) {
+        self.page.give_back_long();
+    }
+
     /// Waits until this call is answered, until the reader is disturbed (more often than `seen`), or until `deadline`. It may
     /// come back for nothing. Looks for the answer for a moment first, if that is worth while: if it `spins`, and the worker is
     /// on another CPU.

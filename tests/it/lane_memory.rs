@@ -1,0 +1,54 @@
+//! The memory of lanes: what long letters have taken there is given back when a worker has had nothing to do for a while.
+
+use std::fs;
+
+use loky::{Future, ProcessPoolExecutor};
+use loky_tests::{isolated, until};
+
+use crate::submit::LONG;
+
+/// So many letters as long as can be, in either direction.
+const LETTERS: usize = 32;
+const LETTER_BYTES: usize = 65_000;
+
+#[loky::task]
+fn reversed(text: String) -> String {
+    text.chars().rev().collect()
+}
+
+/// The bytes of lanes that this process has in memory.
+fn lane_bytes() -> usize {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let lines = maps.lines().skip_while(|line| !line.contains("memfd:loky-lane"));
+    let resident = lines.filter_map(|line| line.strip_prefix("Rss:")).next().unwrap();
+    resident.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+fn burst(executor: &ProcessPoolExecutor) {
+    let text = |number: usize| format!("{number:0>LETTER_BYTES$}");
+    let calls: Vec<_> = (0..LETTERS).map(|n| executor.submit(reversed, text(n))).collect();
+    let check = |(number, call): (usize, Future<String>)| {
+        let expected: String = text(number).chars().rev().collect();
+        assert_eq!(call.result_timeout(LONG).unwrap(), expected);
+    };
+    calls.into_iter().enumerate().for_each(check);
+}
+
+#[test]
+fn what_a_burst_has_taken_is_given_back_and_can_be_taken_again() {
+    isolated(|| {
+        let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
+        executor.prewarm().unwrap();
+        let at_first = lane_bytes();
+        for _ in 0..2 {
+            burst(&executor);
+            let taken = lane_bytes();
+            let uses_lane = !cfg!(loky_force_stream);
+            assert!(!uses_lane || taken > at_first + LETTER_BYTES, "{at_first}, then {taken}");
+            // What short calls have taken is kept.
+            let kept = at_first + LETTER_BYTES / 2;
+            until("the memory is given back", LONG, || lane_bytes() < kept);
+        }
+        burst(&executor);
+    });
+}
