@@ -4,8 +4,8 @@
 //! memory that is warm, one from there into memory that is fresh, and the end of that one; by one thread of this process. The
 //! subject has more to do: `submit` takes its argument, so that is freed as well within its time.
 //!
-//! The pooled segments that are to make this faster are not there yet: the codec copies the data at once, but then it goes
-//! through the channel, where it is copied twice more. So there are few blocks of one call each.
+//! The data goes through a segment, and makes these copies as well: the reader's by the kernel, into large pages where there are
+//! some. There are few blocks of one call each.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -17,6 +17,7 @@
 //! | [`attachments`] | what travels beside the bytes, left there and found there by the values themselves |
 //! | [`witness`] | the proof that a type can travel, as a value |
 //! | [`bulk`] | what is not CBOR: a vector of numbers that is a whole argument or result, as it lies in memory |
+//! | [`aside`] | what is long: in a segment beside the bytes |
 //!
 //! All other values that serde writes have the very bytes that ciborium alone gives them.
 //!
@@ -40,6 +41,7 @@
 //! ciborium byte by byte, and the decoder gets random, cut and mutated bytes.
 
 mod access;
+mod aside;
 pub(crate) mod attachments;
 mod bulk;
 mod deserialize;

@@ -26,6 +26,7 @@ use crate::observer::Stats;
 use crate::pool::Pool;
 use crate::registry::IntoTask;
 use crate::scheduler::Shutdown;
+use crate::segments::Segments;
 use crate::task::{Call, Task};
 use crate::wire::args::CallArgs;
 
@@ -145,7 +146,8 @@ impl ProcessPoolExecutor {
     }
 
     fn submit_task<Args, R: 'static>(&self, task: Task<Args, R>, args: &Args) -> Future<R> {
-        self.submit_encoded(task.name(), task.output(), encode_call(task, args))
+        let call = encode_call(task, args, Some(self.segments()));
+        self.submit_encoded(task.name(), task.output(), call)
     }
 
     /// Submits calls of one task together. One that could not be encoded is a failed future in its place.
@@ -173,6 +175,11 @@ impl ProcessPoolExecutor {
             Ok(call) => Future::new(self.pool().submit(task, call), output),
             Err(error) => Future::failed(task, error),
         }
+    }
+
+    /// Where long arguments of its calls lie.
+    pub(crate) fn segments(&self) -> &Segments {
+        self.pool().segments()
     }
 
     /// How many calls a `map` may have in flight so that no worker waits for it. It may change from one moment to the next.
@@ -271,11 +278,15 @@ thread_local! {
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Encodes a call. Whatever serde does wrong is the error.
-pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
+/// Encodes a call, with what is long in these segments. Whatever serde does wrong is the error.
+pub(crate) fn encode_call<Args, R>(
+    task: Task<Args, R>,
+    args: &Args,
+    segments: Option<&Segments>,
+) -> EncodedCall {
     // While the user's code runs, which may submit as well, it is not there.
     let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
-    let encoded = task.encode(args, &mut room).map(|()| CallArgs::take_from(&mut room));
+    let encoded = task.encode(args, &mut room, segments).map(|()| CallArgs::take_from(&mut room));
     let mut room = room.bytes;
     room.clear(); // What was appended before an error is rubbish.
     if room.capacity() <= limits::ROOM_KEEP_BYTES {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::clock;
 use crate::error::Result;
 use crate::executor::{EncodedCall, encode_call};
+use crate::segments::Segments;
 use crate::task::Task;
 
 /// Where the calls of a map come from.
@@ -27,6 +28,8 @@ pub(super) trait Source: Send {
 pub(super) struct Items<I, Args, R> {
     pub(super) items: I,
     pub(super) task: Result<Task<Args, R>>,
+    /// Where long arguments lie.
+    pub(super) segments: Option<Segments>,
 }
 
 impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
@@ -39,7 +42,7 @@ impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
         for taken in 1..=at_most {
             let Some(args) = self.items.next() else { return false };
             calls.push(match &self.task {
-                Ok(task) => encode_call(*task, &args),
+                Ok(task) => encode_call(*task, &args, self.segments.as_ref()),
                 Err(error) => Err(error.clone()),
             });
             // The arguments go only now, since their drop may panic as well.

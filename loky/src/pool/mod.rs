@@ -51,6 +51,7 @@ use crate::id::CallId;
 use crate::limits;
 use crate::observer::{Event, Stats};
 use crate::scheduler::{Rules, Scheduler, Shutdown};
+use crate::segments::Segments;
 use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
@@ -70,7 +71,9 @@ pub(crate) struct Pool {
     /// What a map asks at each item, as of the last event.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
-    wake: Wake,
+    wake: Arc<Wake>,
+    /// Where long arguments lie.
+    segments: Segments,
     callbacks: Callbacks,
     /// Whose turn it is to hand outcomes out.
     turn: Mutex<()>,
@@ -93,7 +96,7 @@ impl Pool {
             let message = format!("cannot create an executor{}", hint(&error));
             Error::io(ErrorKind::Io, &message, error)
         };
-        let wake = Wake::new().map_err(failed)?;
+        let wake = Arc::new(Wake::new().map_err(failed)?);
         let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
         // It is long, perhaps, and needed in one place only.
         let initializer = settings.initializer.as_mut();
@@ -110,6 +113,7 @@ impl Pool {
             settings,
             state: Mutex::new(State::new(scheduler, events, initializer)),
             changed: Condvar::new(),
+            segments: Segments::of_pool(Arc::clone(&wake)),
             wake,
             callbacks,
             turn: Mutex::new(()),
@@ -123,6 +127,10 @@ impl Pool {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// Refuses in a process that was forked off the one that the pool belongs to.
@@ -170,6 +178,10 @@ impl Pool {
         });
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
+        if state.scheduler.is_shut_down() || state.scheduler.is_broken() {
+            // Before the first call is over that a worker runs still.
+            self.segments.close();
+        }
         if state.scheduler.is_prewarming() {
             self.changed.notify_all();
         }
@@ -333,6 +345,7 @@ impl Pool {
         if is_unstarted {
             // Nor will it be. The observer goes: it may hold a handle of this pool.
             self.lock().events.close();
+            self.segments.end();
             self.callbacks.finish();
         }
         !is_unstarted

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) memory_growth_limit: u64,
     /// Whether calls come through the lane.
     pub(crate) uses_lane: bool,
+    /// How many of its results may lie in segments at a time.
+    pub(crate) segments: u32,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -114,6 +116,7 @@ impl Setup {
             out.extend_from_slice(&self.depth.to_le_bytes());
             out.extend_from_slice(&self.memory_growth_limit.to_le_bytes());
             out.push(u8::from(self.uses_lane));
+            out.extend_from_slice(&self.segments.to_le_bytes());
             put_fingerprint(out, self.fingerprint);
         })
     }
@@ -152,6 +155,7 @@ impl<'a> ToWorker<'a> {
                     depth: reader.u32()?,
                     memory_growth_limit: reader.u64()?,
                     uses_lane: reader.u8()? == 1,
+                    segments: reader.u32()?,
                     fingerprint: take_fingerprint(&mut reader)?,
                 };
                 reader.end()?;

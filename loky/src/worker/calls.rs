@@ -7,6 +7,7 @@ use crate::codec::{Attachments, CodecError, Parcel};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
+use crate::segments::Segments;
 use crate::sys::image::Image;
 use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Run};
@@ -18,11 +19,11 @@ use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker
 use super::memory::MemoryWatch;
 use super::{panics, place};
 
-/// Serves until the pool has no more to say.
+/// Serves until the pool has no more to say. Long results lie in these segments.
 ///
 /// # Errors
 /// The channel is broken.
-pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
+pub(super) fn serve(end: &mut impl WorkerEnd, segments: &Segments) -> io::Result<()> {
     let mut frame = Frame::default();
     let mut answer = Parcel::default();
     let mut memory = MemoryWatch::new(u64::MAX);
@@ -35,6 +36,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             ToWorker::Setup(setup) => {
                 place::set(setup.depth, setup.index);
                 memory = MemoryWatch::new(setup.memory_growth_limit);
+                segments.allow(setup.segments as usize);
                 if let Err(error) = end.open_page(setup.uses_lane) {
                     let reason = format!("the worker cannot map its page: {error}");
                     return end.send(&FromWorker::Refuse(reason).to_bytes());
@@ -43,7 +45,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             }
             ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
                 end.send(&FromWorker::Initializing.to_bytes())?;
-                run(Ticket::INITIALIZER, task, args, attachments, &mut answer);
+                run(Ticket::INITIALIZER, task, args, attachments, &mut answer, segments);
                 end.send_parcel(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
@@ -51,7 +53,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                     continue;
                 }
                 let start = clock::now();
-                run(ticket, task, args, attachments, &mut answer);
+                run(ticket, task, args, attachments, &mut answer, segments);
                 let ran = start.elapsed();
                 end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
@@ -94,6 +96,7 @@ fn run(
     args: &[u8],
     attachments: Result<Attachments, CutOff>,
     answer: &mut Parcel,
+    segments: &Segments,
 ) {
     let pid = fork_guard::current_pid();
     FromWorker::begin_result(answer, ticket);
@@ -101,7 +104,8 @@ fn run(
         (None, _) => Err(CallFailure::UnknownTask),
         (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
         (Some(entry), Ok(attachments)) => {
-            panics::watched(|| (entry.run)(Run::new(args, attachments, answer))).map_err(told)
+            let run = Run::new(args, attachments, answer, Some(segments));
+            panics::watched(|| (entry.run)(run)).map_err(told)
         }
     };
     if fork_guard::current_pid() != pid {
@@ -109,7 +113,10 @@ fn run(
         startup::exit_at_once(0);
     }
     match ran {
-        Ok(()) => message::finish_result(answer),
+        Ok(()) => {
+            answer.attachments.set_out();
+            message::finish_result(answer);
+        }
         Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
     }
 }
