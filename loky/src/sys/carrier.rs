@@ -21,7 +21,7 @@
 //! | [`Release::Told`]: a worker's, with results | anything: the pool need not be protected from itself | says whether the reader has it |
 //!
 //! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none;
-//! the mapping is used for pages that are there already.
+//! the mapping is used for pages that are there already, which it gets at once (madvise(2)).
 //!
 //! # Safety
 //! The mapping is as long as its memfd and owned by the [`Carrier`]. It is written to by `&mut self`, within its bounds, through
@@ -38,7 +38,7 @@ use std::{ptr, slice};
 
 use rustix::fs::{FallocateFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::huge_pages;
 use super::pod::Pod;
@@ -46,6 +46,9 @@ use super::segment::{self, FIXED, Mapping};
 
 /// What /proc shows of such memory.
 const NAME: &str = "loky-segment";
+
+/// What advice about memory is aligned to: the largest pages that the architectures of Linux have.
+const PAGE_BYTES: usize = 64 << 10;
 
 const WORD_BYTES: usize = size_of::<u64>();
 
@@ -68,6 +71,8 @@ pub(crate) struct Carrier {
     mapping: Mapping,
     /// How much of it has memory.
     backed: usize,
+    /// How much of that was used through the mapping.
+    mapped: usize,
 }
 
 impl Carrier {
@@ -96,7 +101,7 @@ impl Carrier {
                 }
             }
         }
-        Ok(Self { fd: Arc::new(fd), mapping, backed })
+        Ok(Self { fd: Arc::new(fd), mapping, backed, mapped: 0 })
     }
 
     /// The same with other bytes.
@@ -113,11 +118,27 @@ impl Carrier {
             rustix::fs::fallocate(&self.fd, mode, from, missing as u64)?;
             self.backed = bytes.len();
         }
+        self.map_pages(bytes.len());
         // SAFETY: so many bytes from its beginning on are within the mapping, which no reference reaches into.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.mapping.first.as_ptr(), bytes.len())
         };
         Ok(())
+    }
+
+    /// Has the kernel put the pages into the mapping that are to be used: all at once, where else each would be a fault.
+    fn map_pages(&mut self, length: usize) {
+        let Some(missing) = length.checked_sub(self.mapped).filter(|missing| *missing > 0) else {
+            return;
+        };
+        // Where the pages begin that may be missing: the one before is there in whole, or in part.
+        let from = self.mapped / PAGE_BYTES * PAGE_BYTES;
+        let first = self.mapping.first.as_ptr().wrapping_add(from).cast();
+        let length = missing + self.mapped - from;
+        // Pages of a shared mapping are writable once they can be read. Linux before 5.14 does not know this advice.
+        // SAFETY: within the mapping; no byte of it changes.
+        let _ = unsafe { rustix::mm::madvise(first, length, Advice::LinuxPopulateRead) };
+        self.mapped += missing;
     }
 
     /// The longest value that there is room for.
