@@ -63,17 +63,25 @@ pub(super) fn encode<T: Serialize>(
     out: &mut Parcel,
     segments: Option<&Segments>,
 ) -> Result<(), CodecError> {
-    let Parcel { bytes, attachments } = out;
+    let Parcel { bytes, attachments } = &mut *out;
     let start = bytes.len();
     attachments.collect(|| super::encode(value, bytes))?;
-    let length = bytes.len() - start;
+    if bytes.len() - start >= limits::SEGMENT_BYTES {
+        move_aside(out, start, segments);
+    }
+    Ok(())
+}
+
+/// Moves what was appended from `start` on into a segment, if there is one to be had.
+fn move_aside(out: &mut Parcel, start: usize, segments: Option<&Segments>) {
+    let Parcel { bytes, attachments } = out;
+    let length = (bytes.len() - start) as u64;
     if let Some(attachment) = put(&bytes[start..], attachments, segments) {
         bytes.truncate(start);
         bytes.extend_from_slice(&MARK);
         bytes.extend_from_slice(&attachment.to_le_bytes());
-        bytes.extend_from_slice(&(length as u64).to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
     }
-    Ok(())
 }
 
 /// Takes a value from the front of `input`, or from where that says that it lies.
@@ -81,16 +89,11 @@ pub(super) fn decode<T: DeserializeOwned>(
     input: &mut &[u8],
     attachments: &Attachments,
 ) -> Result<T, CodecError> {
-    let Some(mut place) = input.strip_prefix(&MARK) else {
+    // Most are short: so it is one byte that is looked at.
+    if input.first() != Some(&MARK[0]) {
         return attachments.offer(|| super::decode(input));
-    };
-    let attachment = take_number(&mut place).map(u32::from_le_bytes);
-    let length = take_number(&mut place).map(u64::from_le_bytes);
-    let (Some(attachment), Some(length)) = (attachment, length) else {
-        return Err(failed("the bytes end too early"));
-    };
-    let length = usize::try_from(length).map_err(failed)?;
-    *input = place;
+    }
+    let (attachment, length) = take_place(input)?;
     with_room(|room| {
         take(attachment, length, attachments, room)?;
         let mut bytes = &room[..];
@@ -99,10 +102,18 @@ pub(super) fn decode<T: DeserializeOwned>(
     })
 }
 
-fn take_number<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (number, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*number)
+/// The attachment that a value lies in, and its length.
+fn take_place(input: &mut &[u8]) -> Result<(u32, usize), CodecError> {
+    let too_early = || failed("the bytes end too early");
+    let (mark, rest) = input.split_first_chunk().ok_or_else(too_early)?;
+    if *mark != MARK {
+        return Err(failed("it does not begin like one"));
+    }
+    let (attachment, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
+    let (length, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
+    *input = rest;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(failed)?;
+    Ok((u32::from_le_bytes(*attachment), length))
 }
 
 /// Runs `decode` with room for bytes, which is kept for the next value if it is not large.
