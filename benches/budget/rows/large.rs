@@ -16,7 +16,7 @@ use super::{Row, executor};
 
 /// Bytes in, their number out.
 pub(crate) const BYTES_IN: Row = Row {
-    budget: Budget::NONE.later(0.8),
+    budget: Budget::now(0.8),
     ..Row::new("64 MiB Vec<u8> in", |effort, place| {
         measure(Way::In, len_of_bytes, bytes(), effort, place)
     })
@@ -24,7 +24,7 @@ pub(crate) const BYTES_IN: Row = Row {
 
 /// The same with numbers.
 pub(crate) const NUMBERS_IN: Row = Row {
-    budget: Budget::NONE.later(0.8),
+    budget: Budget::now(0.8),
     ..Row::new("64 MiB Vec<f64> in", |effort, place| {
         measure(Way::In, len_of_numbers, numbers(), effort, place)
     })
@@ -32,7 +32,7 @@ pub(crate) const NUMBERS_IN: Row = Row {
 
 /// Bytes in, and out again.
 pub(crate) const ECHO: Row = Row {
-    budget: Budget::NONE.later(0.8),
+    budget: Budget::now(0.8),
     ..Row::new("64 MiB echo", |effort, place| measure(Way::InAndOut, echo, bytes(), effort, place))
 };
 
