@@ -97,6 +97,7 @@ mod random;
 mod registry;
 mod role;
 mod scheduler;
+mod segments;
 pub mod shared;
 mod spawn;
 mod sys;

@@ -209,3 +209,29 @@ pub(crate) const LANE_WATCH: Duration = Duration::from_secs(1);
 
 /// How many bytes of answers are taken out of a lane under the pool's lock, before others get their turn.
 pub(crate) const DRAIN_BYTES: usize = 256 * 1024;
+
+/// From this length on a value goes in a segment beside its call or result. A call with it would not fit into a letter, and to
+/// pass a descriptor costs less than to copy this twice more.
+pub(crate) const SEGMENT_BYTES: usize = LETTER_BYTES;
+
+/// How many segments with arguments a pool has at a time, and with results its workers together: each is a descriptor of this
+/// process, which may have a thousand or so. What comes beyond goes the way of shorter values, so a million calls can be queued.
+pub(crate) const MAX_SEGMENTS: usize = 64;
+
+/// The part of the descriptors that this process may have at most for either.
+pub(crate) const SEGMENTS_PART: usize = 16;
+
+/// How many results of one worker lie in segments at a time, until they were read and dropped.
+pub(crate) const MAX_RESULT_SEGMENTS: usize = 8;
+
+/// How many segments are kept for the next values: as many calls as a map has in flight for two workers.
+pub(crate) const KEPT_SEGMENTS: usize = 8;
+
+/// How many bytes of memory the segments have that are kept: some arrays of a size at which fresh memory takes long.
+pub(crate) const KEPT_SEGMENT_BYTES: usize = 256 << 20;
+
+/// How many times as large as it need be a segment may be that is used again.
+pub(crate) const SEGMENT_EXCESS: usize = 4;
+
+/// How long a segment that nobody uses is kept.
+pub(crate) const SEGMENT_IDLE: Duration = Duration::from_secs(1);

@@ -31,13 +31,13 @@ fn r#loop(x: u64) -> u64 {
 }
 
 /// A forked child that is running its body.
-struct Forked {
+pub(crate) struct Forked {
     pid: i32,
 }
 
 impl Forked {
     /// Forks. The child runs `body` and exits, with 0 if that did not panic.
-    fn start(body: impl FnOnce()) -> Self {
+    pub(crate) fn start(body: impl FnOnce()) -> Self {
         #[expect(unsafe_code, reason = "this is what is tested")]
         // SAFETY: the child runs only what does not depend on other threads; that loky is so is what is tested.
         let pid = unsafe { libc::fork() };
@@ -55,7 +55,7 @@ impl Forked {
 
     /// Waits for its end, which must be a good one.
     #[track_caller]
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         let mut status = 0;
         let mut has_ended = || {
             #[expect(unsafe_code, reason = "std waits only for what it has started")]

@@ -9,6 +9,7 @@ use loky::{Future, ProcessPoolExecutor};
 use loky_tests::{Random, isolated, process as look, until};
 
 use crate::crash_matrix::{Deed, kill, perform};
+use crate::faults::limit_descriptors;
 use crate::step::{warm, warm_up};
 use crate::submit::LONG;
 
@@ -80,6 +81,13 @@ fn has_stopped(pid: u32) -> bool {
     look(pid).is_some_and(|it| it.state == 'T')
 }
 
+/// There is no descriptor left for a segment, so it comes piece by piece.
+#[loky::task]
+fn text_on_stream(length: usize) -> String {
+    limit_descriptors(3);
+    text(length)
+}
+
 /// They sleep, and do not tell each other again and again to look.
 #[test]
 fn who_waits_for_a_long_answer_that_is_on_its_way_sleeps() {
@@ -87,7 +95,7 @@ fn who_waits_for_a_long_answer_that_is_on_its_way_sleeps() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let before = resident_bytes();
-        let call = executor.submit(text, LENGTH);
+        let call = executor.submit(text_on_stream, LENGTH);
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| check_text(&call, LENGTH));

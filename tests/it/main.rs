@@ -44,6 +44,7 @@ mod regressions;
 mod replaced;
 mod reusable;
 mod reusable_threads;
+mod segments;
 mod shared;
 mod shutdown;
 mod slot_page;

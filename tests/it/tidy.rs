@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["id", "limits", "clock", "unwind"],
     &["error", "calls", "sys"],
-    &["observer", "codec"],
+    &["observer", "segments"],
+    &["codec"],
     &["config"],
     &["scheduler"],
     &["future", "task", "cpu_count"],

@@ -234,15 +234,16 @@ fn leak(fd: &impl AsRawFd) {
     assert_eq!(done, 0);
 }
 
-/// What a worker has beyond its streams must be its channel, its view of the parent where the kernel gives one, and two that it
-/// holds back for its end.
+/// What a worker has beyond its streams must be its channel, its view of the parent where the kernel gives one, two that it holds
+/// back for its end, and one by which it wakes its watch.
 #[track_caller]
 fn assert_own(descriptors: &BTreeMap<u32, String>) {
     let own: Vec<_> = descriptors.range(3..).map(|(_, target)| target).collect();
     let of = |kind: &str| own.iter().filter(|target| target.contains(kind)).count();
     assert_eq!(of("socket:"), 1, "{descriptors:?}");
     assert_eq!(of("/dev/null"), 2, "{descriptors:?}");
-    assert!(of("pidfd") <= 1 && own.len() == 3 + of("pidfd"), "{descriptors:?}");
+    assert_eq!(of("eventfd"), 1, "{descriptors:?}");
+    assert!(of("pidfd") <= 1 && own.len() == 4 + of("pidfd"), "{descriptors:?}");
 }
 
 #[test]

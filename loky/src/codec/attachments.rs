@@ -9,7 +9,8 @@
 //! another (by a `Serialize` that submits a call, or asks for a result) hides that until it is closed, so the two have nothing
 //! of each other's; it is closed however its code ends. Outside of any scope both are errors.
 //!
-//! What an attachment is, is known here alone. Today it is always a descriptor.
+//! What an attachment is, is known here alone: always a descriptor, be it a value's own, one that has come, or that of a segment in
+//! which a long value lies ([`aside`](super::aside)).
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,15 +19,35 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::limits;
+use crate::segments::{Arrived, Lease};
 
 /// One thing that travels beside the bytes. Not a copy of the descriptor, which would count against the limit: a share in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Attachment(Arc<OwnedFd>);
+pub(crate) enum Attachment {
+    /// The descriptor of a value.
+    Own(Arc<OwnedFd>),
+    /// The segment of a long value.
+    Lent(Arc<Lease>),
+    /// From another process.
+    Arrived(Arc<Arrived>),
+}
 
 impl Attachment {
     /// What it is to the system.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.share().as_fd()
+    }
+
+    fn share(&self) -> &Arc<OwnedFd> {
+        match self {
+            Self::Own(fd) => fd,
+            Self::Lent(lease) => lease.fd(),
+            Self::Arrived(arrived) => arrived.fd(),
+        }
+    }
+
+    fn is(&self, fd: &Arc<OwnedFd>) -> bool {
+        Arc::ptr_eq(self.share(), fd)
     }
 }
 
@@ -70,25 +91,52 @@ impl Attachments {
         decode()
     }
 
+    /// They are about to go to another process, which says of those that are lent when it is through with them.
+    pub(crate) fn set_out(&self) {
+        for attachment in self.as_slice() {
+            if let Attachment::Lent(lease) = attachment {
+                lease.set_out();
+            }
+        }
+    }
+
     /// The number of a descriptor, which is added if it is not there.
     fn number_of(&mut self, fd: &Arc<OwnedFd>) -> Result<u32, Misplaced> {
-        let list = Arc::make_mut(self.list.get_or_insert_default());
         // They are few: beside the call that sends so many, to look through them takes no time.
-        let known = list.iter().position(|Attachment(known)| Arc::ptr_eq(known, fd));
-        let number = known.unwrap_or(list.len());
-        if number == limits::MAX_ATTACHMENTS {
+        match self.as_slice().iter().position(|known| known.is(fd)) {
+            Some(known) => u32::try_from(known).map_err(|_| Misplaced::TooMany),
+            None => self.add(Attachment::Own(Arc::clone(fd))),
+        }
+    }
+
+    /// Adds one that is not there: its number.
+    fn add(&mut self, attachment: Attachment) -> Result<u32, Misplaced> {
+        let list = Arc::make_mut(self.list.get_or_insert_default());
+        if list.len() == limits::MAX_ATTACHMENTS {
             return Err(Misplaced::TooMany);
         }
-        if known.is_none() {
-            list.push(Attachment(Arc::clone(fd)));
-        }
-        u32::try_from(number).map_err(|_| Misplaced::TooMany)
+        list.push(attachment);
+        u32::try_from(list.len() - 1).map_err(|_| Misplaced::TooMany)
+    }
+
+    /// Adds the segment of a long value.
+    pub(super) fn add_lease(&mut self, lease: Lease) -> Result<u32, Misplaced> {
+        self.add(Attachment::Lent(Arc::new(lease)))
+    }
+
+    /// The one of this number.
+    pub(super) fn get(&self, number: u32) -> Result<&Attachment, Misplaced> {
+        let list = self.as_slice();
+        let found = usize::try_from(number).ok().and_then(|number| list.get(number));
+        found.ok_or(Misplaced::Unknown(number, list.len()))
     }
 }
 
+/// Those that have come from another process.
 impl FromIterator<OwnedFd> for Attachments {
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(fds: I) -> Self {
-        let list: Vec<_> = fds.into_iter().map(|fd| Attachment(Arc::new(fd))).collect();
+        let arrived = |fd| Attachment::Arrived(Arc::new(Arrived::new(fd)));
+        let list: Vec<_> = fds.into_iter().map(arrived).collect();
         Self { list: (!list.is_empty()).then(|| Arc::new(list)) }
     }
 }
@@ -98,7 +146,7 @@ impl PartialEq for Attachments {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.as_slice(), other.as_slice());
         let mut pairs = ours.iter().zip(theirs);
-        ours.len() == theirs.len() && pairs.all(|(ours, theirs)| Arc::ptr_eq(&ours.0, &theirs.0))
+        ours.len() == theirs.len() && pairs.all(|(ours, theirs)| ours.is(theirs.share()))
     }
 }
 
@@ -175,10 +223,7 @@ pub(crate) fn attach(fd: &Arc<OwnedFd>) -> Result<u32, Misplaced> {
 pub(crate) fn attached(number: u32) -> Result<Arc<OwnedFd>, Misplaced> {
     with_scope(|scope| match scope {
         Scope::Decoding(attachments) => {
-            let list = attachments.as_slice();
-            let found = usize::try_from(number).ok().and_then(|number| list.get(number));
-            let Attachment(fd) = found.ok_or(Misplaced::Unknown(number, list.len()))?;
-            Ok(Arc::clone(fd))
+            attachments.get(number).map(|attachment| Arc::clone(attachment.share()))
         }
         Scope::None | Scope::Encoding(_) => Err(Misplaced::NotDecoding),
     })
@@ -296,7 +341,7 @@ mod tests {
     fn too_many_are_an_error() {
         let fds: Vec<_> = std::iter::repeat_with(fd).take(3).collect();
         let mut full = Attachments::new();
-        full.list = Some(Arc::new(vec![Attachment(fd()); limits::MAX_ATTACHMENTS - 2]));
+        full.list = Some(Arc::new(vec![Attachment::Own(fd()); limits::MAX_ATTACHMENTS - 2]));
         let numbers: Vec<_> = full.collect(|| fds.iter().map(attach).collect());
         assert_eq!(numbers[..2], [65_533, 65_534].map(Ok));
         assert_eq!(numbers[2], Err(Misplaced::TooMany));

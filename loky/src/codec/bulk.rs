@@ -1,22 +1,27 @@
 //! Vectors of numbers as they lie in memory: copied, instead of number by number through serde.
 //!
 //! ```text
-//!        0      1        2      3   4                8                16
-//!  value │ mark │ letter │ bytes │ 0 │ element bytes │ element count  │ elements …
-//!                └─ of a number ─┘     head: little-endian; elements: in this machine's order
+//!        0      1        2      3       4               8               16
+//!  value │ mark │ letter │ bytes │ place │ element bytes │ element count │ elements …         where `place` is `HERE`
+//!                └─ of a number ─┘                                        │ attachment │       where it is `ASIDE`
+//!                                         head: little-endian; elements: in this machine's order
 //! ```
+//!
+//! Many elements lie in a segment, if there is one to be had: copied there once, and from there into the vector that arrives
+//! ([`aside`]).
 //!
 //! Whether a type travels so is seen where its witness is made: it is a `Vec` of what is [`Numeric`], itself and not as a
 //! part of another. [`Form`] knows. Two programs that do not agree get an error, as the head says what the numbers are, and
 //! no CBOR begins with the mark.
 //!
-//! What it must never do: change a bit, or allocate for more elements than there are bytes. Tested beside the code, and in
-//! calls by the package `tests`.
+//! What it must never do: change a bit, or allocate for more elements than there are bytes, here or there. Tested beside the
+//! code, and in calls by the package `tests`.
 
 use std::any::type_name;
 use std::marker::PhantomData;
 
-use super::{CodecError, Witness};
+use super::{Attachments, CodecError, Parcel, Witness, aside};
+use crate::segments::Segments;
 use crate::sys::huge_pages;
 use crate::sys::pod::{self, Number, Numeric};
 
@@ -29,7 +34,7 @@ pub struct Form<T>(PhantomData<T>);
 impl<T: Numeric> Form<Vec<T>> {
     /// As they lie in memory.
     pub const __LOKY_BULK: Option<Witness<Vec<T>>> =
-        Some(Witness::of(|values, out| encode(values, out), decode));
+        Some(Witness::of(|values, out, segments| encode(values, out, segments), decode));
 }
 
 /// All that does not travel in bulk. It asks nothing of the type: what serde asks of it is said elsewhere, once.
@@ -44,17 +49,36 @@ impl<T> BySerde<T> for Form<T> {}
 /// No CBOR begins so.
 const MARK: u8 = 0xfe;
 
-/// The first half of the head: what the elements are.
-fn kind<T: Numeric>() -> [u8; 8] {
+/// The elements follow.
+const HERE: u8 = 0;
+
+/// The number of the attachment that they lie in follows.
+const ASIDE: u8 = 1;
+
+/// The first half of the head: what the elements are, and where.
+fn kind<T: Numeric>(place: u8) -> [u8; 8] {
     let Number { letter, bytes } = T::NUMBER;
     // Of larger elements the lower half is enough to tell them apart.
     let [a, b, c, d] = (size_of::<T>() as u32).to_le_bytes();
-    [MARK, letter, bytes, 0, a, b, c, d]
+    [MARK, letter, bytes, place, a, b, c, d]
 }
 
-fn encode<T: Numeric>(values: &[T], out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let head = [kind::<T>(), (values.len() as u64).to_le_bytes()];
+fn head<T: Numeric>(place: u8, count: usize) -> [[u8; 8]; 2] {
+    [kind::<T>(place), (count as u64).to_le_bytes()]
+}
+
+fn encode<T: Numeric>(
+    values: &[T],
+    out: &mut Parcel,
+    segments: Option<&Segments>,
+) -> Result<(), CodecError> {
     let elements = pod::bytes_of(values);
+    if let Some(attachment) = aside::put(elements, &mut out.attachments, segments) {
+        out.bytes.extend_from_slice(head::<T>(ASIDE, values.len()).as_flattened());
+        out.bytes.extend_from_slice(&attachment.to_le_bytes());
+        return Ok(());
+    }
+    let (head, out) = (head::<T>(HERE, values.len()), &mut out.bytes);
     // At once: to grow twice would copy what is there, which is long if there were such arguments before.
     out.reserve(size_of_val(&head) + elements.len());
     huge_pages::prefer(out);
@@ -63,13 +87,21 @@ fn encode<T: Numeric>(values: &[T], out: &mut Vec<u8>) -> Result<(), CodecError>
     Ok(())
 }
 
-fn decode<T: Numeric>(input: &mut &[u8]) -> Result<Vec<T>, CodecError> {
+fn decode<T: Numeric>(input: &mut &[u8], attachments: &Attachments) -> Result<Vec<T>, CodecError> {
     let (found, rest) = input.split_first_chunk().ok_or_else(too_early)?;
-    if *found != kind::<T>() {
+    let is_aside = *found == kind::<T>(ASIDE);
+    if !is_aside && *found != kind::<T>(HERE) {
         return Err(CodecError(format!("no vector of `{}`", type_name::<T>())));
     }
     let (count, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
     let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| too_early())?;
+    if is_aside {
+        let (attachment, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
+        *input = rest;
+        let mut values = Vec::new();
+        aside::take(u32::from_le_bytes(*attachment), count, attachments, &mut values)?;
+        return Ok(values);
+    }
     let length = count.checked_mul(size_of::<T>()).ok_or_else(too_early)?;
     let (elements, rest) = rest.split_at_checked(length).ok_or_else(too_early)?;
     *input = rest;
@@ -96,9 +128,14 @@ mod tests {
     }
 
     fn encoded<T: Numeric>(values: &[T]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        encode(values, &mut bytes).expect("is encoded");
-        bytes
+        let mut parcel = Parcel::default();
+        encode(values, &mut parcel, None).expect("is encoded");
+        parcel.bytes
+    }
+
+    /// With nothing beside the bytes.
+    fn decode<T: Numeric>(input: &mut &[u8]) -> Result<Vec<T>, CodecError> {
+        super::decode(input, &Attachments::new())
     }
 
     /// There and back, bit by bit, at every alignment; with another one behind it; and not if any of it is missing.
@@ -196,9 +233,9 @@ mod tests {
         assert!(!is_bulk(Form::<Vec<Vec<u8>>>::__LOKY_BULK));
         assert!(!is_bulk(Form::<Vec<std::rc::Rc<u8>>>::__LOKY_BULK), "it asks for nothing");
 
-        let mut parcel = crate::codec::Parcel::default();
-        witness!(Samples).encode(&vec![1.5], &mut parcel).expect("is encoded");
-        witness!(Vec<Own>).encode(&vec![Own(1)], &mut parcel).expect("is encoded");
+        let mut parcel = Parcel::default();
+        witness!(Samples).encode(&vec![1.5], &mut parcel, None).expect("is encoded");
+        witness!(Vec<Own>).encode(&vec![Own(1)], &mut parcel, None).expect("is encoded");
         assert_eq!(parcel.bytes, [&encoded(&[1.5])[..], &[0x81, 1]].concat());
         let (mut rest, attachments) = (&parcel.bytes[..], &parcel.attachments);
         assert_eq!(witness!(Samples).decode(&mut rest, attachments), Ok(vec![1.5]));

@@ -18,6 +18,7 @@
 //! | [`entries`] | several encoded values in a row, to be taken apart without decoding them |
 //! | [`witness`] | the proof that a type can travel, as a value |
 //! | [`bulk`] | what is not CBOR: a vector of numbers that is a whole argument or result, as it lies in memory |
+//! | [`aside`] | what is long: in a segment beside the bytes |
 //!
 //! All other values that serde writes have the very bytes that ciborium alone gives them.
 //!
@@ -41,6 +42,7 @@
 //! ciborium byte by byte, and the decoder gets random, cut and mutated bytes.
 
 mod access;
+mod aside;
 pub(crate) mod attachments;
 mod bulk;
 mod deserialize;

@@ -6,7 +6,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Attachments, CodecError, Parcel};
+use super::{Attachments, CodecError, Parcel, aside};
+use crate::segments::Segments;
 
 /// What can be an argument of a task.
 #[diagnostic::on_unimplemented(
@@ -48,23 +49,26 @@ impl<T: Serialize + DeserializeOwned + 'static> FallibleOutput for T {}
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Witness<T> {
-    encode: fn(&T, &mut Vec<u8>) -> Result<(), CodecError>,
-    decode: fn(&mut &[u8]) -> Result<T, CodecError>,
+    encode: Encode<T>,
+    decode: Decode<T>,
 }
+
+/// Appends a value. What is long of it may go into one of these segments.
+pub(super) type Encode<T> = fn(&T, &mut Parcel, Option<&Segments>) -> Result<(), CodecError>;
+
+/// Takes a value from the front of the bytes, and what belongs to it from what came beside them.
+pub(super) type Decode<T> = fn(&mut &[u8], &Attachments) -> Result<T, CodecError>;
 
 impl<T> Witness<T> {
     const fn new() -> Self
     where
         T: Serialize + DeserializeOwned,
     {
-        Self { encode: super::encode::<T>, decode: super::decode::<T> }
+        Self { encode: aside::encode::<T>, decode: aside::decode::<T> }
     }
 
     /// In a way that needs no help from serde.
-    pub(super) const fn of(
-        encode: fn(&T, &mut Vec<u8>) -> Result<(), CodecError>,
-        decode: fn(&mut &[u8]) -> Result<T, CodecError>,
-    ) -> Self {
+    pub(super) const fn of(encode: Encode<T>, decode: Decode<T>) -> Self {
         Self { encode, decode }
     }
 
@@ -77,10 +81,14 @@ impl<T> Witness<T> {
         }
     }
 
-    /// Appends `value` to `out`.
-    pub(crate) fn encode(self, value: &T, out: &mut Parcel) -> Result<(), CodecError> {
-        let Parcel { bytes, attachments } = out;
-        attachments.collect(|| (self.encode)(value, bytes))?;
+    /// Appends `value` to `out`. If it is long it lies in one of these segments, if there is one to be had.
+    pub(crate) fn encode(
+        self,
+        value: &T,
+        out: &mut Parcel,
+        segments: Option<&Segments>,
+    ) -> Result<(), CodecError> {
+        (self.encode)(value, out, segments)?;
         if out.has_room() {
             Ok(())
         } else {
@@ -94,7 +102,7 @@ impl<T> Witness<T> {
         input: &mut &[u8],
         attachments: &Attachments,
     ) -> Result<T, CodecError> {
-        attachments.offer(|| (self.decode)(input))
+        (self.decode)(input, attachments)
     }
 
     /// The one value that `input` holds.
@@ -139,7 +147,7 @@ pub const fn fallible_output<T: FallibleOutput>() -> Witness<T> {
 
 /// The witness that stands where a task was refused: it asks nothing of the type, and nothing ever uses it.
 pub(crate) const fn refused<T>() -> Witness<T> {
-    Witness { encode: |_, _| Err(not_a_task()), decode: |_| Err(not_a_task()) }
+    Witness { encode: |_, _, _| Err(not_a_task()), decode: |_, _| Err(not_a_task()) }
 }
 
 fn not_a_task() -> CodecError {

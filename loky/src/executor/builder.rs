@@ -177,11 +177,12 @@ impl<Kind> Builder<Kind> {
         T::Output: InitializerOutput,
     {
         let initializer = task.into_task().and_then(|task| {
-            let args = encode_call(task, &args)?.to_parcel();
+            // They are compared by their bytes, so all of these are to be there.
+            let args = encode_call(task, &args, None)?.to_parcel();
             let output = task.output();
             let mut success = Parcel::default();
             // If it cannot be told by its bytes it is decoded.
-            let _ = output.encode(&T::Output::success(), &mut success);
+            let _ = output.encode(&T::Output::success(), &mut success, None);
             Ok(Initializer::new(task.name(), args, success.bytes, move |result| {
                 let returned = output
                     .decode_all(&result.bytes, &result.attachments)

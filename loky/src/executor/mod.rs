@@ -27,6 +27,7 @@ use crate::observer::Stats;
 use crate::pool::Pool;
 use crate::registry::IntoTask;
 use crate::scheduler::Shutdown;
+use crate::segments::Segments;
 use crate::task::{Call, Task};
 use crate::wire::args::CallArgs;
 
@@ -146,7 +147,8 @@ impl ProcessPoolExecutor {
     }
 
     fn submit_task<Args, R: 'static>(&self, task: Task<Args, R>, args: &Args) -> Future<R> {
-        self.submit_encoded(task.name(), task.output(), encode_call(task, args))
+        let call = encode_call(task, args, Some(self.segments()));
+        self.submit_encoded(task.name(), task.output(), call)
     }
 
     /// Submits calls and chunks of one task together. One that could not be encoded is a failed one in its place.
@@ -180,6 +182,11 @@ impl ProcessPoolExecutor {
             Ok(call) => Future::new(self.pool().submit(task, call), output),
             Err(error) => Future::failed(task, error),
         }
+    }
+
+    /// Where long arguments of its calls lie.
+    pub(crate) fn segments(&self) -> &Segments {
+        self.pool().segments()
     }
 
     /// How many calls a `map` may have in flight so that no worker waits for it. It may change from one moment to the next.
@@ -283,9 +290,13 @@ thread_local! {
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Encodes a call. Whatever serde does wrong is the error.
-pub(crate) fn encode_call<Args, R>(task: Task<Args, R>, args: &Args) -> EncodedCall {
-    with_room(|room| encode_into(task, args, room).map(|()| CallArgs::take_from(room)))
+/// Encodes a call, with what is long in these segments. Whatever serde does wrong is the error.
+pub(crate) fn encode_call<Args, R>(
+    task: Task<Args, R>,
+    args: &Args,
+    segments: Option<&Segments>,
+) -> EncodedCall {
+    with_room(|room| encode_into(task, args, room, segments).map(|()| CallArgs::take_from(room)))
 }
 
 /// Appends the arguments of a call to `out`. After an error what was appended is rubbish.
@@ -293,8 +304,9 @@ pub(crate) fn encode_into<Args, R>(
     task: Task<Args, R>,
     args: &Args,
     out: &mut Parcel,
+    segments: Option<&Segments>,
 ) -> Result<()> {
-    task.encode(args, out).map_err(|error| {
+    task.encode(args, out, segments).map_err(|error| {
         let name = task.name();
         let message = format!("the arguments of `{name}` cannot be encoded: {error}");
         Error::new(ErrorKind::EncodeArgs, message).with_task(name)

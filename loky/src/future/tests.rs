@@ -84,7 +84,7 @@ fn running() -> (Future<u64>, Arc<Holder>) {
 
 fn value(value: u64) -> Outcome {
     let mut parcel = Parcel::default();
-    output().encode(&value, &mut parcel).unwrap();
+    output().encode(&value, &mut parcel, None).unwrap();
     Ok(parcel.into())
 }
 

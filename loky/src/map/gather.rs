@@ -4,6 +4,7 @@ use crate::codec::{Parcel, entries};
 use crate::error::Error;
 use crate::executor::{EncodedCall, encode_into};
 use crate::limits;
+use crate::segments::Segments;
 use crate::task::Task;
 use crate::wire::args::{CallArgs, Chunk};
 
@@ -40,9 +41,14 @@ impl Gathering {
     }
 
     /// Encodes a call. If it has something beside its bytes, or very many of them, it is none of a chunk.
-    pub(super) fn encode<Args, R>(&mut self, task: Task<Args, R>, args: &Args) {
+    pub(super) fn encode<Args, R>(
+        &mut self,
+        task: Task<Args, R>,
+        args: &Args,
+        segments: Option<&Segments>,
+    ) {
         let start = entries::begin(&mut self.open.bytes);
-        let encoded = encode_into(task, args, &mut self.open);
+        let encoded = encode_into(task, args, &mut self.open, segments);
         let length = self.open.bytes.len() - start;
         let is_small = length <= limits::GATHER_BYTES && self.open.attachments.is_empty();
         if encoded.is_err() || self.chunk == 1 || !is_small {

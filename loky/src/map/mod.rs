@@ -74,7 +74,8 @@ impl ProcessPoolExecutor {
             Ok(task) => (task.name(), task.output()),
             Err(_) => (std::any::type_name::<T>(), codec::refused()),
         };
-        let source = Box::new(Items { items: iterable.into_iter(), task });
+        let segments = Some(self.segments().clone());
+        let source = Box::new(Items { items: iterable.into_iter(), task, segments });
         Map::new(Supply::new(self.clone(), name, output, source))
     }
 }

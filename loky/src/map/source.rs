@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::gather::Gathering;
 use crate::clock;
 use crate::error::Result;
+use crate::segments::Segments;
 use crate::task::Task;
 
 /// Where the calls of a map come from.
@@ -22,6 +23,8 @@ pub(super) trait Source: Send {
 pub(super) struct Items<I, Args, R> {
     pub(super) items: I,
     pub(super) task: Result<Task<Args, R>>,
+    /// Where long arguments lie.
+    pub(super) segments: Option<Segments>,
 }
 
 impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
@@ -29,7 +32,7 @@ impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
         for taken in 1..=at_most {
             let Some(args) = self.items.next() else { return false };
             match &self.task {
-                Ok(task) => calls.encode(*task, &args),
+                Ok(task) => calls.encode(*task, &args, self.segments.as_ref()),
                 Err(error) => calls.refuse(error.clone()),
             }
             // The arguments go only now, since their drop may panic as well.

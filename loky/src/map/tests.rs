@@ -60,7 +60,7 @@ fn zero_is_refused_by_name() {
 }
 
 fn items(count: u64) -> impl Source {
-    Items { items: 0..count, task: Ok(task::refused::<u64, u64>()) }
+    Items { items: 0..count, task: Ok(task::refused::<u64, u64>()), segments: None }
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn a_source_ends_a_chunk_when_its_time_is_over() {
 #[test]
 fn a_source_without_a_task_fails_item_by_item() {
     let error = Error::new(ErrorKind::NotATask, "no task");
-    let mut source = Items { items: 0..3, task: Err::<task::Task<u64, u64>, _>(error) };
+    let task = Err::<task::Task<u64, u64>, _>(error);
+    let mut source = Items { items: 0..3, task, segments: None };
     let mut calls = Gathering::new("task", 1);
     assert!(!source.take(5, None, &mut calls));
     assert_eq!(calls.len(), 3);

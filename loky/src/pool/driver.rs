@@ -65,6 +65,7 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
         (std::mem::take(&mut state.calls), std::mem::take(&mut state.decided))
     };
     drop(calls);
+    pool.segments.end();
     pool.changed.notify_all();
     pool.callbacks.finish();
     living::remove(pool);
@@ -195,7 +196,8 @@ impl Driver<'_> {
         match spawn::launch(&self.pool.settings, index) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
-                let mut setup = handshake::setup(&self.pool.settings, index).to_bytes();
+                let setup = handshake::setup(&self.pool.settings, index, self.pool.max_workers());
+                let mut setup = setup.to_bytes();
                 frame::set_descriptors(&mut setup, 1);
                 // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
                 let _ = socket.try_send_with(&setup, &[page_fd.as_fd()]);
@@ -222,6 +224,7 @@ impl Driver<'_> {
 
     /// What is waited for, and until when. `None` if there is a job, or something in a lane.
     fn plan(&self, now: Instant) -> Option<(Plan, Option<Instant>)> {
+        let next_visit = self.pool.segments.visit(now);
         let mut state = self.pool.lock();
         if !state.jobs.is_empty() {
             return None;
@@ -267,7 +270,7 @@ impl Driver<'_> {
         if self.peers.values().any(|peer| peer.pidfd().is_none()) {
             no_later(now + limits::REAP_INTERVAL);
         }
-        state.scheduler.next_timer().into_iter().for_each(no_later);
+        state.scheduler.next_timer().into_iter().chain(next_visit).for_each(no_later);
         state.asleep = deadline.map_or(Asleep::ForEver, Asleep::Until);
         Some((plan, deadline))
     }

@@ -52,6 +52,7 @@ use crate::id::CallId;
 use crate::limits;
 use crate::observer::{Event, Stats};
 use crate::scheduler::{Rules, Scheduler, Shutdown};
+use crate::segments::Segments;
 use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
@@ -74,7 +75,9 @@ pub(crate) struct Pool {
     max_workers: AtomicUsize,
     depth: AtomicUsize,
     chunk: AtomicUsize,
-    wake: Wake,
+    wake: Arc<Wake>,
+    /// Where long arguments lie.
+    segments: Segments,
     callbacks: Callbacks,
     /// Whose turn it is to hand outcomes out.
     turn: Mutex<()>,
@@ -97,7 +100,7 @@ impl Pool {
             let message = format!("cannot create an executor{}", hint(&error));
             Error::io(ErrorKind::Io, &message, error)
         };
-        let wake = Wake::new().map_err(failed)?;
+        let wake = Arc::new(Wake::new().map_err(failed)?);
         let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
         // It is long, perhaps, and needed in one place only.
         let initializer = settings.initializer.as_mut();
@@ -117,6 +120,7 @@ impl Pool {
             settings,
             state: Mutex::new(State::new(scheduler, events, initializer)),
             changed: Condvar::new(),
+            segments: Segments::of_pool(Arc::clone(&wake)),
             wake,
             callbacks,
             turn: Mutex::new(()),
@@ -130,6 +134,10 @@ impl Pool {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// Refuses in a process that was forked off the one that the pool belongs to.
@@ -178,6 +186,10 @@ impl Pool {
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
         self.chunk.store(state.chunk(), Ordering::Relaxed);
+        if state.scheduler.is_shut_down() || state.scheduler.is_broken() {
+            // Before the first call is over that a worker runs still.
+            self.segments.close();
+        }
         if state.scheduler.is_prewarming() {
             self.changed.notify_all();
         }
@@ -346,6 +358,7 @@ impl Pool {
         if is_unstarted {
             // Nor will it be. The observer goes: it may hold a handle of this pool.
             self.lock().events.close();
+            self.segments.end();
             self.callbacks.finish();
         }
         !is_unstarted

@@ -11,7 +11,7 @@ use crate::codec::{CodecError, Output, Parcel, output};
 
 fn encoded<T: Output>(value: &T) -> Parcel {
     let mut parcel = Parcel::default();
-    output().encode(value, &mut parcel).unwrap();
+    output().encode(value, &mut parcel, None).unwrap();
     parcel
 }
 
@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for Stowaways {
 fn there_are_never_more_than_the_bytes_can_bring() {
     let many = |n| Stowaways((0..n).map(|_| shared(&[])).collect());
     assert_eq!(encoded(&many(253)).attachments.count(), 253);
-    let error = output().encode(&many(254), &mut Parcel::default()).unwrap_err();
+    let error = output().encode(&many(254), &mut Parcel::default(), None).unwrap_err();
     assert!(error.0.contains("does not mention"), "{error}");
 }
 

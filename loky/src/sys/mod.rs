@@ -1,13 +1,14 @@
 //! The operating system behind owned, typed values. All unsafe code of the crate that is about the system lies here.
 //!
 //! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two
-//! processes share ([`shared_words`]) and sleep on ([`futex`]), or hand on to one another ([`segment`], filled with
-//! plain values: [`pod`]), large memory of one's own ([`huge_pages`]), [`child`] processes and what hangs below them
+//! processes share ([`shared_words`]) and sleep on ([`futex`]), hand on to one another ([`segment`], filled with
+//! plain values: [`pod`]), or fill again and again for one another ([`carrier`]), large memory of one's own ([`huge_pages`]), [`child`] processes and what hangs below them
 //! ([`tree`]), what a process puts right in itself when it starts as a worker ([`startup`], [`signals`],
 //! [`init_array`]), and what a process knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here
 //! knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
 
+pub(crate) mod carrier;
 pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod fork_guard;
@@ -43,6 +44,12 @@ fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
         return Ok(fd);
     }
     Ok(rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), LOWEST)?)
+}
+
+/// How many descriptors this process may have at a time.
+pub(crate) fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 /// Whether the system is out of something that it may have again later, so that trying again is no folly.

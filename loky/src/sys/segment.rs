@@ -34,7 +34,7 @@ use super::pod::Pod;
 const NAME: &str = "loky-shared";
 
 /// What holds from the beginning.
-const FIXED: SealFlags = SealFlags::GROW.union(SealFlags::SHRINK);
+pub(super) const FIXED: SealFlags = SealFlags::GROW.union(SealFlags::SHRINK);
 
 /// What holds of frozen memory.
 const FROZEN: SealFlags = FIXED.union(SealFlags::WRITE);
@@ -55,7 +55,7 @@ pub(crate) struct Segment {
 impl Segment {
     /// New memory with these bytes.
     pub(crate) fn create(bytes: &[u8]) -> io::Result<Self> {
-        let fd = create()?;
+        let fd = create(NAME)?;
         write(&fd, bytes)?;
         rustix::fs::fcntl_add_seals(&fd, FROZEN | SealFlags::SEAL)?;
         Self::map(fd.into(), bytes.len())
@@ -102,7 +102,7 @@ pub(crate) struct SegmentMut {
 impl SegmentMut {
     /// So many bytes, all zero.
     pub(crate) fn zeroed(length: usize) -> io::Result<Self> {
-        let fd = create()?;
+        let fd = create(NAME)?;
         rustix::fs::ftruncate(&fd, length as u64)?;
         rustix::fs::fcntl_add_seals(&fd, FIXED)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -155,13 +155,14 @@ const fn size_of_element<T>() -> usize {
     size_of::<T>()
 }
 
-fn create() -> io::Result<OwnedFd> {
+/// Empty memory, which can be sealed. `name` is for /proc alone.
+pub(super) fn create(name: &str) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    super::above_stdio(rustix::fs::memfd_create(NAME, flags)?)
+    super::above_stdio(rustix::fs::memfd_create(name, flags)?)
 }
 
 /// Writes at the current offset. Not through a mapping: the kernel would have to be asked for each page.
-fn write(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes))?;
         bytes = &bytes[written..];
@@ -171,7 +172,7 @@ fn write(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 
 /// A frozen copy, without a mapping that somebody else might write to meanwhile.
 fn copy(from: &OwnedFd) -> io::Result<OwnedFd> {
-    let copy = create()?;
+    let copy = create(NAME)?;
     let mut buffer = vec![0; COPY_BYTES];
     let mut offset = 0;
     loop {
@@ -203,10 +204,10 @@ fn check(fd: BorrowedFd<'_>, length: usize) -> io::Result<()> {
 
 /// A part of the address space.
 #[derive(Debug)]
-struct Mapping {
-    first: NonNull<u8>,
+pub(super) struct Mapping {
+    pub(super) first: NonNull<u8>,
     /// 0 where there is none: the kernel maps no empty ones.
-    length: usize,
+    pub(super) length: usize,
 }
 
 // SAFETY: it owns its mapping, which any thread may unmap. What is borrowed from it says itself what threads may do.
@@ -215,7 +216,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(
+    pub(super) fn new(
         fd: BorrowedFd<'_>,
         length: usize,
         protection: ProtFlags,
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn what_is_not_frozen_memory_is_not_mapped() {
         let memfd = |seals| {
-            let fd = create().unwrap();
+            let fd = create(NAME).unwrap();
             rustix::fs::ftruncate(&fd, 8).unwrap();
             rustix::fs::fcntl_add_seals(&fd, seals).unwrap();
             fd

@@ -1,18 +1,20 @@
 //! The arguments of one call as bytes: put in one after another by the caller, taken out in the same order by the worker.
 
 use crate::codec::{self, Attachments, CodecError, Parcel, Witness};
+use crate::segments::Segments;
 
 /// The arguments of one call, one encoded value after the other.
 #[doc(hidden)]
 #[derive(Debug, Default)]
-pub struct EncodedArgs {
+pub struct EncodedArgs<'a> {
     parcel: Parcel,
+    segments: Option<&'a Segments>,
 }
 
-impl EncodedArgs {
-    /// To be appended to `parcel`.
-    pub(crate) fn new(parcel: Parcel) -> Self {
-        Self { parcel }
+impl<'a> EncodedArgs<'a> {
+    /// To be appended to `parcel`, but for what is long and finds a place in one of these segments.
+    pub(crate) fn new(parcel: Parcel, segments: Option<&'a Segments>) -> Self {
+        Self { parcel, segments }
     }
 
     /// Appends one argument.
@@ -20,7 +22,7 @@ impl EncodedArgs {
     /// # Errors
     /// What serde says.
     pub fn put<T>(&mut self, witness: Witness<T>, value: &T) -> Result<(), CodecError> {
-        witness.encode(value, &mut self.parcel)
+        witness.encode(value, &mut self.parcel, self.segments)
     }
 
     pub(crate) fn into_parcel(self) -> Parcel {

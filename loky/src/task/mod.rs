@@ -18,8 +18,9 @@ pub use self::entry::{Item, TaskEntry, TaskOptions, item_of};
 pub use self::run::{Failure, Ran, Run};
 
 use crate::codec::{self, CodecError, Parcel, Witness, output};
+use crate::segments::Segments;
 
-type Encode<Args> = fn(&Args, &mut EncodedArgs) -> Result<(), CodecError>;
+type Encode<Args> = fn(&Args, &mut EncodedArgs<'_>) -> Result<(), CodecError>;
 
 /// A registered function as a value: what to run, and with which types.
 ///
@@ -62,9 +63,15 @@ impl<Args, R> Task<Args, R> {
         self.output
     }
 
-    /// Appends the encoded arguments to `out`. After an error what was appended is rubbish.
-    pub(crate) fn encode(&self, args: &Args, out: &mut Parcel) -> Result<(), CodecError> {
-        let mut encoded = EncodedArgs::new(std::mem::take(out));
+    /// Appends the encoded arguments to `out`; what is long of them goes into these segments. After an error what was appended is
+    /// rubbish.
+    pub(crate) fn encode(
+        &self,
+        args: &Args,
+        out: &mut Parcel,
+        segments: Option<&Segments>,
+    ) -> Result<(), CodecError> {
+        let mut encoded = EncodedArgs::new(std::mem::take(out), segments);
         let result = (self.encode)(args, &mut encoded);
         *out = encoded.into_parcel();
         result

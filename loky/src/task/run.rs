@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Arguments;
 use crate::codec::{Attachments, CodecError, Parcel, Witness};
+use crate::segments::Segments;
 use crate::unwind::PanicPayload;
 
 /// One call to be run: its encoded arguments, and where its encoded result goes.
@@ -13,6 +14,8 @@ pub struct Run<'a> {
     args: &'a [u8],
     attachments: Attachments,
     result: &'a mut Parcel,
+    /// Where a long result is to lie.
+    segments: Option<&'a Segments>,
 }
 
 /// What came of running a call. Its result lies where [`Run`] was told to put it.
@@ -32,8 +35,13 @@ pub enum Failure {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(args: &'a [u8], attachments: Attachments, result: &'a mut Parcel) -> Self {
-        Self { args, attachments, result }
+    pub(crate) fn new(
+        args: &'a [u8],
+        attachments: Attachments,
+        result: &'a mut Parcel,
+        segments: Option<&'a Segments>,
+    ) -> Self {
+        Self { args, attachments, result, segments }
     }
 
     /// Runs `body` on what `decode` takes from the arguments.
@@ -46,7 +54,7 @@ impl<'a> Run<'a> {
         body: impl FnOnce(A) -> R,
         output: Witness<R>,
     ) -> Ran {
-        let Self { args, attachments, result } = self;
+        let Self { args, attachments, result, segments } = self;
         // The drop of what was decoded, and of the result, is the user's code too.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let mut arguments = Arguments::new(args, attachments);
@@ -54,7 +62,7 @@ impl<'a> Run<'a> {
                 .and_then(|decoded| arguments.finish().map(|()| decoded))
                 .map_err(Failure::DecodeArgs)?;
             let value = body(decoded);
-            output.encode(&value, result).map_err(Failure::EncodeResult)
+            output.encode(&value, result, segments).map_err(Failure::EncodeResult)
         }));
         ran.unwrap_or_else(|payload| Err(Failure::Panicked(payload)))
     }

@@ -10,7 +10,7 @@ fn run<A, R>(
     out: Witness<R>,
 ) -> (Ran, Vec<u8>) {
     let mut result = Parcel::default();
-    let run = Run::new(args, Attachments::new(), &mut result);
+    let run = Run::new(args, Attachments::new(), &mut result, None);
     let ran = run.task(|args| args.take(input), body, out);
     (ran, result.bytes)
 }

@@ -72,7 +72,14 @@ impl CallArgs {
     /// Takes all that is in `room`, which stays what it is, as far as that costs no copy of what is long.
     pub(crate) fn take_from(room: &mut Parcel) -> Self {
         if !room.attachments.is_empty() {
-            return Self::Attached(Arc::new(std::mem::take(room)));
+            let attachments = std::mem::take(&mut room.attachments);
+            let bytes = match room.bytes.len() > limits::GATHER_BYTES {
+                true => std::mem::take(&mut room.bytes),
+                // The room may have been that of a long value, which lies elsewhere.
+                false => room.bytes.as_slice().into(),
+            };
+            room.bytes.clear();
+            return Self::Attached(Arc::new(Parcel { bytes, attachments }));
         }
         let room = &mut room.bytes;
         if room.len() > limits::GATHER_BYTES {

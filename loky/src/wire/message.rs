@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) memory_growth_limit: u64,
     /// Whether calls come through the lane.
     pub(crate) uses_lane: bool,
+    /// How many of its results may lie in segments at a time.
+    pub(crate) segments: u32,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -128,6 +130,7 @@ impl Setup {
             out.extend_from_slice(&self.depth.to_le_bytes());
             out.extend_from_slice(&self.memory_growth_limit.to_le_bytes());
             out.push(u8::from(self.uses_lane));
+            out.extend_from_slice(&self.segments.to_le_bytes());
             put_fingerprint(out, self.fingerprint);
         })
     }
@@ -180,6 +183,7 @@ impl<'a> ToWorker<'a> {
                     depth: reader.u32()?,
                     memory_growth_limit: reader.u64()?,
                     uses_lane: reader.u8()? == 1,
+                    segments: reader.u32()?,
                     fingerprint: take_fingerprint(&mut reader)?,
                 };
                 reader.end()?;

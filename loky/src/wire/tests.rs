@@ -66,6 +66,7 @@ fn every_message_comes_back_from_pieces_of_any_size() {
 
     let setup = Setup {
         uses_lane: true,
+        segments: 8,
         version: VERSION,
         index: 3,
         depth: 1,

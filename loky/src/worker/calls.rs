@@ -8,6 +8,7 @@ use crate::codec::{Attachments, CodecError, Parcel, entries};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
+use crate::segments::Segments;
 use crate::sys::image::Image;
 use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Ran, Run, TaskEntry};
@@ -20,11 +21,11 @@ use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker
 use super::memory::MemoryWatch;
 use super::{panics, place};
 
-/// Serves until the pool has no more to say.
+/// Serves until the pool has no more to say. Long results lie in these segments.
 ///
 /// # Errors
 /// The channel is broken.
-pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
+pub(super) fn serve(end: &mut impl WorkerEnd, segments: &Segments) -> io::Result<()> {
     let mut frame = Frame::default();
     let mut answer = Parcel::default();
     let mut memory = MemoryWatch::new(u64::MAX);
@@ -36,6 +37,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             ToWorker::Setup(setup) => {
                 place::set(setup.depth, setup.index);
                 memory = MemoryWatch::new(setup.memory_growth_limit);
+                segments.allow(setup.segments as usize);
                 if let Err(error) = end.open_page(setup.uses_lane) {
                     let reason = format!("the worker cannot map its page: {error}");
                     return end.send(&FromWorker::Refuse(reason).to_bytes());
@@ -44,7 +46,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
             }
             ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
                 end.send(&FromWorker::Initializing.to_bytes())?;
-                run(Ticket::INITIALIZER, task, args, attachments, &mut answer);
+                run(Ticket::INITIALIZER, task, args, attachments, &mut answer, segments);
                 end.send_parcel(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
@@ -52,7 +54,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                     continue;
                 }
                 let start = clock::now();
-                run(ticket, task, args, attachments, &mut answer);
+                run(ticket, task, args, attachments, &mut answer, segments);
                 let ran = start.elapsed();
                 end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
@@ -61,7 +63,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd) -> io::Result<()> {
                 if end.claim(ticket)? == Claim::Skip {
                     continue;
                 }
-                returned_at = Some(run_chunk(end, ticket, task, items, &mut answer)?);
+                returned_at = Some(run_chunk(end, ticket, task, items, &mut answer, segments)?);
             }
         }
         answer.attachments = Attachments::new();
@@ -101,23 +103,35 @@ fn run(
     args: &[u8],
     attachments: Result<Attachments, CutOff>,
     answer: &mut Parcel,
+    segments: &Segments,
 ) {
     FromWorker::begin_result(answer, ticket);
     let ran = match (Table::get().by_name(task), attachments) {
         (None, _) => Err(CallFailure::UnknownTask),
         (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
-        (Some(entry), Ok(attachments)) => run_entry(entry, args, attachments, answer).map_err(told),
+        (Some(entry), Ok(attachments)) => {
+            run_entry(entry, args, attachments, answer, segments).map_err(told)
+        }
     };
     match ran {
-        Ok(()) => message::finish_result(answer),
+        Ok(()) => {
+            answer.attachments.set_out();
+            message::finish_result(answer);
+        }
         Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
     }
 }
 
 /// Runs one call of a task, whose result is appended to `result`.
-fn run_entry(entry: &TaskEntry, args: &[u8], attachments: Attachments, result: &mut Parcel) -> Ran {
+fn run_entry(
+    entry: &TaskEntry,
+    args: &[u8],
+    attachments: Attachments,
+    result: &mut Parcel,
+    segments: &Segments,
+) -> Ran {
     let pid = fork_guard::current_pid();
-    let ran = panics::watched(|| (entry.run)(Run::new(args, attachments, result)));
+    let ran = panics::watched(|| (entry.run)(Run::new(args, attachments, result, Some(segments))));
     if fork_guard::current_pid() != pid {
         // A child that the task forked off, and that has come back from it as well: the call is not its.
         startup::exit_at_once(0);
@@ -132,6 +146,7 @@ fn run_chunk(
     task: &str,
     items: &[u8],
     answers: &mut Parcel,
+    segments: &Segments,
 ) -> io::Result<Instant> {
     let entry = Table::get().by_name(task);
     let mut items = items;
@@ -143,7 +158,9 @@ fn run_chunk(
         let head = entries::begin(&mut answers.bytes);
         let ran = match entry {
             None => Err(CallFailure::UnknownTask),
-            Some(entry) => run_entry(entry, item.bytes, Attachments::new(), answers).map_err(told),
+            Some(entry) => {
+                run_entry(entry, item.bytes, Attachments::new(), answers, segments).map_err(told)
+            }
         };
         if let Err(failure) = &ran {
             answers.attachments = Attachments::new();
@@ -182,6 +199,7 @@ fn alone(
     FromWorker::begin_result(&mut last, ticket);
     last.bytes.extend_from_slice(&answers.bytes[start..]);
     last.attachments = std::mem::take(&mut answers.attachments);
+    last.attachments.set_out();
     message::finish_result(&mut last);
     last
 }

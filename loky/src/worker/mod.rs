@@ -20,7 +20,9 @@ use std::{io, process};
 pub use self::place::{depth, is_worker, worker_index};
 
 use self::watch::{End, Watch};
+use crate::segments::Segments;
 use crate::sys::socket::Socket;
+use crate::sys::wake::Wake;
 use crate::sys::{child, poll, signals, startup};
 use crate::transport::WorkerEnd;
 use crate::transport::worker_end::WorkerChannel;
@@ -66,13 +68,11 @@ pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     signals::restore_defaults();
     // Without them this process might outlive its parent, which is perhaps gone already.
     let Ok(end) = End::new().map(Arc::new) else { process::exit(1) };
-    if watch(&socket, cookie, &end).is_err() {
-        process::exit(1);
-    }
+    let Ok(segments) = watch(&socket, cookie, &end) else { process::exit(1) };
     panics::install_hook();
 
     let mut channel = WorkerChannel::new(Arc::clone(&socket));
-    let served = calls::serve(&mut channel);
+    let served = calls::serve(&mut channel, &segments);
     if served.is_err() || poll::is_hung_up(socket.as_fd()) {
         // The channel is broken: the parent is gone, or wants this process gone, or a task has closed it.
         end.without_channel();
@@ -85,10 +85,15 @@ pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     process::exit(0)
 }
 
-fn watch(socket: &Arc<Socket>, cookie: Cookie, end: &Arc<End>) -> io::Result<()> {
+/// Starts the watch, which looks after the segments that come back as well.
+fn watch(socket: &Arc<Socket>, cookie: Cookie, end: &Arc<End>) -> io::Result<Segments> {
     let parent_pid = cookie.parent_pid;
     let parent = child::watch_parent(parent_pid)?;
-    Watch { socket: Arc::clone(socket), parent, parent_pid, end: Arc::clone(end) }.start()
+    let wake = Arc::new(Wake::new()?);
+    let segments = Segments::of_worker(Arc::clone(&wake));
+    let (socket, end) = (Arc::clone(socket), Arc::clone(end));
+    let watch = Watch { socket, parent, parent_pid, end, segments: segments.clone(), wake };
+    watch.start().map(|()| segments)
 }
 
 /// Tells the parent, on the channel that is this process's stdin, why it will get no worker. Touches nothing else: this

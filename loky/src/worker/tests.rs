@@ -1,10 +1,13 @@
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::calls::serve;
+use super::calls;
 use crate::codec::entries;
 use crate::id::{CallId, Fingerprint, Ticket};
 use crate::registry::Table;
+use crate::segments::Segments;
+use crate::sys::wake::Wake;
 use crate::transport::memory::Memory;
 use crate::transport::page::Page;
 use crate::transport::slots::items::Items;
@@ -15,6 +18,11 @@ use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 fn slots() -> (SlotTable, Page) {
     let (ours, fd) = Page::create().unwrap();
     (SlotTable::new(Arc::new(ours)), Page::open(fd.as_fd()).unwrap())
+}
+
+/// Without segments, as nobody allows it any.
+fn serve(end: &mut Memory) -> io::Result<()> {
+    calls::serve(end, &Segments::of_worker(Arc::new(Wake::new()?)))
 }
 
 fn said(mut end: Memory) -> Vec<FromWorker> {

@@ -2,7 +2,8 @@
 //! what its tasks started.
 //!
 //! It waits, without ever waking for nothing, for one of two things: the parent's pidfd says that it has ended, or the
-//! channel is closed at the other end (the parent is gone, or wants this process gone). Not `PR_SET_PDEATHSIG`: that fires
+//! channel is closed at the other end (the parent is gone, or wants this process gone). Meanwhile it takes away the
+//! [segments](crate::segments) of results that are not used any more, for which it is woken. Not `PR_SET_PDEATHSIG`: that fires
 //! when the *thread* ends that spawned the worker, and descendants do not inherit it.
 
 use std::io;
@@ -13,10 +14,12 @@ use std::thread;
 use crate::clock;
 use crate::error::WorkerExit;
 use crate::limits;
+use crate::segments::Segments;
 use crate::sys::no_fork;
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
 use crate::sys::socket::Socket;
+use crate::sys::wake::Wake;
 use crate::sys::{child, startup, tree};
 
 /// What the thread waits for.
@@ -27,6 +30,9 @@ pub(super) struct Watch {
     pub(super) parent: Option<OwnedFd>,
     pub(super) parent_pid: u32,
     pub(super) end: Arc<End>,
+    /// What takes idle segments away is this thread.
+    pub(super) segments: Segments,
+    pub(super) wake: Arc<Wake>,
 }
 
 /// The end of this process, when it is not its own idea: with everything that it started.
@@ -80,8 +86,11 @@ impl Watch {
             let parent = self.parent.as_ref().map(|parent| set.add(parent.as_fd(), true, false));
             // Without a pidfd of the parent the channel is all there is to wait for, and another process may hold its other
             // end open: then one has to look as well.
-            let look = parent.is_none().then_some(limits::PARENT_INTERVAL);
-            let is_over = match set.wait(clock::now(), clock::deadline(look)) {
+            let look = clock::deadline(parent.is_none().then_some(limits::PARENT_INTERVAL));
+            let wake = set.add(self.wake.as_fd(), true, false);
+            let now = clock::now();
+            let next_visit = self.segments.visit(now);
+            let is_over = match set.wait(now, look.into_iter().chain(next_visit).min()) {
                 Ok(()) => set.hung_up(channel) || parent.is_some_and(|parent| set.readable(parent)),
                 // A task has lowered the limit of descriptors to less than these two.
                 Err(_) => {
@@ -89,6 +98,9 @@ impl Watch {
                     false
                 }
             };
+            if set.readable(wake) {
+                self.wake.clear();
+            }
             let is_over = is_over || !child::is_parent(self.parent_pid);
             if is_over {
                 return;

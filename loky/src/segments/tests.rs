@@ -1,0 +1,197 @@
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::limits::{KEPT_SEGMENT_BYTES, KEPT_SEGMENTS, MAX_SEGMENTS, SEGMENT_BYTES, SEGMENT_IDLE};
+use crate::sys::poll::PollSet;
+
+fn wake() -> Arc<Wake> {
+    Arc::new(Wake::new().unwrap())
+}
+
+/// Whether somebody was woken since this was asked last.
+fn is_woken(segments: &Segments) -> bool {
+    let wake = &segments.shared.wake;
+    let mut set = PollSet::default();
+    let place = set.add(wake.as_fd(), true, false);
+    let now = clock::now();
+    set.wait(now, Some(now)).unwrap();
+    let is_woken = set.readable(place);
+    wake.clear();
+    is_woken
+}
+
+fn n_kept(segments: &Segments) -> usize {
+    segments.shared.lock().n_kept()
+}
+
+/// Which segment it is: its descriptor, as long as that is open.
+fn place(lease: &Lease) -> i32 {
+    lease.fd().as_raw_fd()
+}
+
+#[track_caller]
+fn read(lease: &Lease, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    carrier::read(lease.fd().as_fd(), length, &mut bytes).unwrap();
+    bytes
+}
+
+const LATER: Duration = Duration::from_secs(1000);
+
+#[test]
+fn what_is_short_has_none() {
+    let segments = Segments::of_pool(wake());
+    assert!(segments.put(&[]).is_none());
+    assert!(segments.put(&[0; SEGMENT_BYTES - 1]).is_none());
+    let lease = segments.put(&[1; SEGMENT_BYTES]).unwrap();
+    assert_eq!(read(&lease, SEGMENT_BYTES), [1; SEGMENT_BYTES]);
+}
+
+#[test]
+fn one_is_used_again_that_is_not_much_too_large() {
+    let segments = Segments::of_pool(wake());
+    let sizes = [1, 2, 4, 5, 9].map(|times| times * SEGMENT_BYTES);
+    let mut leases = sizes.map(|size| Some(segments.put(&vec![7; size]).unwrap()));
+    let places = leases.each_ref().map(|lease| place(lease.as_ref().unwrap()));
+    let put = |times: usize| segments.put(&vec![8; times * SEGMENT_BYTES]).unwrap();
+    leases[3] = None;
+    assert_ne!(place(&put(1)), places[3], "eight times as large");
+    // That one is there now as well.
+    assert_eq!(place(&put(2)), places[3], "four times as large");
+    leases[1] = None;
+    leases[2] = None;
+    let lease = put(2);
+    assert_eq!(place(&lease), places[1], "the best");
+    assert_eq!(read(&lease, 2 * SEGMENT_BYTES), vec![8; 2 * SEGMENT_BYTES]);
+    assert_eq!(place(&put(3)), places[2]);
+    drop(lease);
+}
+
+#[test]
+fn of_those_that_fit_the_last_one() {
+    let segments = Segments::of_pool(wake());
+    let [first, second] = [0; 2].map(|_| segments.put(&[0; SEGMENT_BYTES]).unwrap());
+    let last = place(&first);
+    drop(second);
+    drop(first);
+    assert_eq!(place(&segments.put(&[0; SEGMENT_BYTES]).unwrap()), last, "it is warm");
+}
+
+#[test]
+fn there_are_not_more_than_allowed() {
+    let segments = Segments::new(Release::Known, wake(), 3);
+    let put = || segments.put(&[0; SEGMENT_BYTES]);
+    let mut leases: Vec<_> = std::iter::repeat_with(put).take(5).collect();
+    assert_eq!(leases.iter().flatten().count(), 3);
+    leases.remove(0);
+    assert!(put().is_some(), "which is given back at once");
+    segments.allow(0);
+    assert!(put().is_none());
+    assert!(at_most() <= MAX_SEGMENTS);
+    assert_eq!((per_worker(0), per_worker(1 << 15)), (per_worker(1), 0));
+}
+
+#[test]
+fn a_worker_waits_until_it_is_told() {
+    let segments = Segments::of_worker(wake());
+    assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "nothing is allowed yet");
+    segments.allow(2);
+    let put = || segments.put(&[0; SEGMENT_BYTES]);
+    let unsent = put().unwrap();
+    let first = place(&unsent);
+    drop(unsent);
+    let sent = put().unwrap();
+    assert_eq!(place(&sent), first, "nobody has got it");
+    sent.set_out();
+    let theirs = Arrived::new(sent.fd().try_clone().unwrap());
+    drop(sent);
+    let other = put().unwrap();
+    assert_ne!(place(&other), first);
+    other.set_out();
+    drop(other);
+    assert!(put().is_none(), "both are out");
+    drop(theirs);
+    assert_eq!(place(&put().unwrap()), first);
+}
+
+#[test]
+fn somebody_comes_when_something_is_idle_and_not_again() {
+    let segments = Segments::of_pool(wake());
+    let start = clock::now();
+    assert_eq!(segments.visit(start), None);
+    drop(segments.put(&[0; SEGMENT_BYTES]));
+    assert!(is_woken(&segments), "nobody would come");
+    let at = segments.visit(clock::now()).unwrap();
+    assert!(at >= start + SEGMENT_IDLE);
+    drop(segments.put(&[0; SEGMENT_BYTES]));
+    assert!(!is_woken(&segments), "somebody comes");
+    let later = segments.visit(at).unwrap();
+    assert!(later > at, "it was used again");
+    assert_eq!(segments.visit(later), None);
+    assert!(n_kept(&segments) == 0);
+    drop(segments.put(&[0; SEGMENT_BYTES]));
+    assert!(is_woken(&segments));
+}
+
+#[test]
+fn too_many_are_taken_away_at_once() {
+    let segments = Segments::of_pool(wake());
+    let put = || segments.put(&[0; SEGMENT_BYTES]).unwrap();
+    let n = KEPT_SEGMENTS + 3;
+    let leases: Vec<_> = std::iter::repeat_with(put).take(n).collect();
+    leases.into_iter().take(KEPT_SEGMENTS).for_each(drop);
+    let start: Instant = clock::now();
+    assert!(is_woken(&segments) && segments.visit(start).unwrap() > start);
+    let leases: Vec<_> = std::iter::repeat_with(put).take(n).collect();
+    drop(leases);
+    assert!(is_woken(&segments), "earlier than that");
+    segments.visit(start);
+    assert_eq!(n_kept(&segments), KEPT_SEGMENTS);
+}
+
+/// No memory is touched but what the test writes: it says how much there would be.
+#[test]
+fn large_ones_are_not_kept() {
+    let segments = Segments::of_pool(wake());
+    let large = vec![0; KEPT_SEGMENT_BYTES / 2 + 1];
+    let [first, second] = [0; 2].map(|_| segments.put(&large).unwrap());
+    drop(first);
+    segments.visit(clock::now());
+    assert_eq!(n_kept(&segments), 1);
+    drop(second);
+    assert!(is_woken(&segments));
+    segments.visit(clock::now());
+    assert_eq!(n_kept(&segments), 1, "the last one");
+}
+
+#[test]
+fn one_that_is_read_for_long_is_looked_at_seldom() {
+    let segments = Segments::of_worker(wake());
+    segments.allow(1);
+    let lease = segments.put(&[0; SEGMENT_BYTES]).unwrap();
+    lease.set_out();
+    let theirs = Arrived::new(lease.fd().try_clone().unwrap());
+    drop(lease);
+    let late = clock::now() + LATER;
+    let next = segments.visit(late).unwrap();
+    assert!(next > late + LATER / 2);
+    drop(theirs);
+    assert_eq!(segments.visit(late), None);
+}
+
+#[test]
+fn of_a_pool_that_ends_none_are_to_be_had() {
+    let segments = Segments::of_pool(wake());
+    let [first, second] = [0; 2].map(|_| segments.put(&[0; SEGMENT_BYTES]).unwrap());
+    segments.close();
+    assert!(segments.put(&[0; SEGMENT_BYTES]).is_none());
+    drop(first);
+    assert!(is_woken(&segments));
+    let now = clock::now();
+    assert_eq!((segments.visit(now), n_kept(&segments)), (None, 0));
+    segments.end();
+    drop(second);
+    assert!(!is_woken(&segments) && n_kept(&segments) == 0);
+}
