@@ -296,7 +296,16 @@ pub(crate) fn encode_call<Args, R>(
     args: &Args,
     segments: Option<&Segments>,
 ) -> EncodedCall {
-    with_room(|room| encode_into(task, args, room, segments).map(|()| CallArgs::take_from(room)))
+    // While the user's code runs, which may submit as well, it is not there.
+    let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
+    let encoded =
+        encode_into(task, args, &mut room, segments).map(|()| CallArgs::take_from(&mut room));
+    let mut room = room.bytes;
+    room.clear(); // What was appended before an error is rubbish.
+    if room.capacity() <= limits::ROOM_KEEP_BYTES {
+        let _ = ROOM.try_with(|kept| kept.set(room));
+    }
+    encoded
 }
 
 /// Appends the arguments of a call to `out`. After an error what was appended is rubbish.
@@ -311,19 +320,6 @@ pub(crate) fn encode_into<Args, R>(
         let message = format!("the arguments of `{name}` cannot be encoded: {error}");
         Error::new(ErrorKind::EncodeArgs, message).with_task(name)
     })
-}
-
-/// Runs `encode` with the room of this thread.
-fn with_room<T>(encode: impl FnOnce(&mut Parcel) -> T) -> T {
-    // While the user's code runs, which may submit as well, it is not there.
-    let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
-    let encoded = encode(&mut room);
-    let mut room = room.bytes;
-    room.clear(); // What was appended before an error is rubbish.
-    if room.capacity() <= limits::ROOM_KEEP_BYTES {
-        let _ = ROOM.try_with(|kept| kept.set(room));
-    }
-    encoded
 }
 
 impl fmt::Debug for ProcessPoolExecutor {

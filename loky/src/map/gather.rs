@@ -90,3 +90,39 @@ impl Gathering {
         self.pieces
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::refused;
+
+    /// How many calls each piece has; 0: it is refused.
+    fn counts(gathering: Gathering) -> Vec<u32> {
+        let pieces = gathering.finish().into_iter();
+        pieces.map(|piece| piece.map_or(0, |args| args.count())).collect()
+    }
+
+    fn gathering(chunk: usize, n_calls: usize) -> Gathering {
+        let mut gathering = Gathering::new("task", chunk);
+        (0..n_calls).for_each(|_| gathering.encode(refused::<(), ()>(), &(), None));
+        assert_eq!(gathering.len(), n_calls);
+        gathering
+    }
+
+    #[test]
+    fn so_many_calls_are_a_chunk() {
+        assert_eq!(counts(gathering(1, 3)), [1, 1, 1]);
+        assert_eq!(counts(gathering(4, 9)), [4, 4, 1]);
+        assert_eq!(counts(gathering(4, 0)), []);
+        let long_name = "x".repeat(NAME_BYTES);
+        assert_eq!(Gathering::new(&long_name, 4).chunk, 1, "there is no room for it");
+    }
+
+    #[test]
+    fn what_cannot_be_called_goes_alone_and_in_its_place() {
+        let mut gathering = gathering(4, 2);
+        gathering.refuse(Error::new(crate::ErrorKind::NotATask, "no task"));
+        gathering.encode(refused::<(), ()>(), &(), None);
+        assert_eq!((gathering.len(), counts(gathering)), (4, vec![2, 0, 1]));
+    }
+}

@@ -95,6 +95,13 @@ impl Link {
         }
         Ok(Box::new(Answers { bytes, count: 0, failures: Vec::new() }))
     }
+
+    /// Leaves to the worker what it has begun of a chunk, and one call at least: the answers of all but the last of that, and how
+    /// many calls it is left.
+    fn cut(&mut self, ticket: Ticket) -> Result<(Box<Answers>, u32), Fault> {
+        let Items { limit, .. } = self.slots.cut(ticket)?;
+        Ok((self.answers_before_last(ticket)?, limit))
+    }
 }
 
 impl State {
@@ -244,14 +251,5 @@ impl State {
         let args = CallArgs::take_from(&mut Parcel::default());
         self.decided.ended.push(Ended { promise, ending, worker_pid: Some(worker_pid), args });
         slot
-    }
-}
-
-impl Link {
-    /// Leaves to the worker what it has begun of a chunk, and one call at least: the answers of all but the last of that, and how
-    /// many calls it is left.
-    fn cut(&mut self, ticket: Ticket) -> Result<(Box<Answers>, u32), Fault> {
-        let Items { limit, .. } = self.slots.cut(ticket)?;
-        Ok((self.answers_before_last(ticket)?, limit))
     }
 }

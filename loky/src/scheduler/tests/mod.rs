@@ -507,3 +507,29 @@ fn a_worker_that_does_not_leave_is_killed_and_one_that_crashes_on_leaving_hurts_
     check(&mut pool, &["end"]);
     assert!(!pool.scheduler.is_broken());
 }
+
+/// Of a chunk that runs for long what has not begun goes to the front of the queue, and from there to others.
+#[test]
+fn a_chunk_that_takes_long_is_divided() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let held = pool.submit();
+    let chunk = pool.submit_chunk(9);
+    assert_eq!(pool.actions().len(), 2);
+    let later = pool.submit();
+    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (1, 1));
+    pool.pass(limits::TAKE_BACK);
+    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
+    let divided = Action::Divide { worker, call: chunk };
+    assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
+
+    let [running, tail] = [(); 2].map(|()| pool.ids.next());
+    pool.scheduler.chunk_divided(chunk, running, Some((tail, 5)));
+    pool.scheduler.advance(pool.now);
+    assert_eq!(pool.scheduler.place(chunk), None);
+    assert_eq!(pool.scheduler.place(running), Some(Place::Given(worker)));
+    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (2, 6));
+    let Some(Place::Given(other)) = pool.scheduler.place(held) else { panic!("it runs") };
+    pool.finish(other.0, held, limits::TAKE_BACK);
+    let next = Action::Dispatch { worker: other, call: tail };
+    assert_eq!(shorthand(&pool.actions()), shorthand(&[next]), "before {later:?}");
+}
