@@ -108,6 +108,7 @@ impl SlotTable {
         (*last, *record) = (ticket, Record::Given(call, false));
         self.chunks[slot] = Extent::default();
         self.taken |= 1 << slot;
+        self.oldest(); // Or on a stream nobody would ask, and they would be kept for ever.
         self.order.push_back(ticket);
         Ok(ticket)
     }
@@ -183,6 +184,12 @@ impl SlotTable {
     pub(crate) fn nth(&self, after: u64) -> Option<Ticket> {
         let last = self.order.len().checked_sub(1)?;
         self.order.get(usize::try_from(after).map_or(last, |after| after.min(last))).copied()
+    }
+
+    /// How many tickets are known.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.order.len()
     }
 
     /// What the worker has done with the oldest, if anything. What it has skipped is free with that.

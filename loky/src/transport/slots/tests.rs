@@ -81,6 +81,19 @@ fn an_old_answer_is_found_however_many_calls_came_after_it() {
     assert_eq!(table.step(), Ok(Some(Step::Answered(tickets[0]))));
 }
 
+/// Calls that all go over the stream come and go, and nobody asks which is the oldest.
+#[test]
+fn what_is_over_is_not_kept() {
+    let (mut table, page) = pair();
+    for i in 0..1000 {
+        let ticket = give(&mut table, CallId::nth(i));
+        page.claim(ticket).unwrap();
+        page.done(ticket, RAN);
+        table.answered(ticket).unwrap();
+    }
+    assert!(table.kept() <= SLOTS, "{}", table.kept());
+}
+
 /// A worker takes its calls in their order, so the pool looks at the oldest only.
 #[test]
 fn what_the_worker_does_is_seen_in_its_order() {
