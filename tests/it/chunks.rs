@@ -12,6 +12,7 @@ use loky::{CrashPolicy, Error, Execution, ProcessPoolExecutor, Shutdown};
 use loky_tests::{Event, Random, Record, isolated, until};
 
 use crate::crash_matrix::{Deed, kill};
+use crate::readers::Stopped;
 use crate::step::{Step, passes, step, warm};
 use crate::submit::LONG;
 
@@ -135,6 +136,26 @@ fn calls_that_turn_out_long_are_shared_out() {
         assert!((N_CALLS / 8..N_CALLS - N_CALLS / 8).contains(&of_first), "{of_first}");
         let outcomes: Vec<_> = executor.map(step, steps(&record, repeat_n(long(), 10))).collect();
         check(&outcomes, &record, |_, _| false);
+    });
+}
+
+/// Nobody knows how long a chunk takes that its worker has not begun, for want of a processor perhaps.
+#[test]
+fn what_a_worker_does_not_come_to_runs_elsewhere() {
+    isolated(|| {
+        let executor = chunking(2);
+        for pid in executor.worker_pids() {
+            chunk(&executor);
+            let stopped = Stopped::new(pid);
+            let record = Record::new();
+            let mut map = executor.map(step, steps(&record, passes(200))).unordered();
+            let mut outcomes: BTreeMap<_, _> = map.by_ref().take(199).collect();
+            drop(stopped);
+            outcomes.extend(map);
+            let outcomes: Vec<_> = outcomes.into_values().collect();
+            assert_eq!(outcomes.len(), 200);
+            check(&outcomes, &record, |_, _| false);
+        }
     });
 }
 

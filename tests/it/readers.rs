@@ -203,11 +203,11 @@ fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
 // ---- a stopped worker ----
 
 /// Stops a worker for as long as this is there.
-struct Stopped(u32);
+pub(crate) struct Stopped(u32);
 
 impl Stopped {
     #[track_caller]
-    fn new(pid: u32) -> Self {
+    pub(crate) fn new(pid: u32) -> Self {
         assert!(kill(pid, libc::SIGSTOP));
         until("it is stopped", LONG, || look(pid).is_some_and(|it| it.state == 'T'));
         Self(pid)

@@ -122,12 +122,13 @@ impl State {
         }
     }
 
-    /// Cuts off what a worker has not begun of a chunk that it runs. True if that is to run elsewhere.
+    /// Cuts off what a worker has not begun of the chunk that it is at. True if that is to run elsewhere.
     pub(super) fn divide(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
         let Some((ticket, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
-        // One that has not begun is taken back as a whole; and what is answered is about to be fetched.
-        if chunk.count == 1 || link.slots.progress(ticket) != Ok(Progress::Running) {
+        // Its worker may have been so slow to wake that it has not even begun: it is left the first call. What is answered is about
+        // to be fetched.
+        if chunk.count == 1 || link.slots.progress(ticket) == Ok(Progress::Finished) {
             return false;
         }
         match link.cut(ticket) {
