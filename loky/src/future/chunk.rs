@@ -1,15 +1,16 @@
-//! The outcomes of calls that were submitted together, in the hand of the one who waits for all of them.
+//! The outcomes of calls that travel together.
 //!
 //! A chunk has one slot for all its calls. Its outcome says what the first of them have come to, and which slots the others
-//! have now, if a worker did not run them all: one of them took long, or killed it. So whoever holds a [`Part`] follows it
-//! from slot to slot until each call has had its turn, once.
+//! have now, if a worker did not run them all: one of them took long, or killed it, or was cancelled. So who wants to know of one
+//! of them follows it from slot to slot. That is a future, which has a [`Seat`] there; or the one who waits for all of them, a
+//! `map`, which has a [`Part`], and takes each result once.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::slot::Slot;
+use super::Future;
+use super::slot::{Outcome, Slot};
 use super::watch::Awaited;
-use super::{Future, check_process};
 use crate::codec::{Attachments, Witness, entries};
 use crate::error::{Error, Result};
 
@@ -26,6 +27,88 @@ pub(crate) struct ChunkOutcome {
     /// How many calls this is about.
     pub(crate) count: u32,
     pub(crate) rest: Rest,
+    /// An entry that was asked for, by its number, and where it is. (The next one to be asked for is the one behind it, mostly.)
+    pub(crate) cursor: (u32, usize),
+}
+
+impl ChunkOutcome {
+    /// Where one of its calls is now. `None`: here.
+    pub(super) fn seat(&self, number: u32) -> Option<Seat> {
+        let mut beyond = number.checked_sub(self.count)?;
+        for (slot, count) in &self.rest {
+            if beyond < *count {
+                return Some(Seat { slot: Arc::clone(slot), number: Some(beyond) });
+            }
+            beyond -= count;
+        }
+        None
+    }
+
+    /// Whether all its calls were cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.results.as_ref().is_err_and(Error::is_cancelled)
+    }
+
+    /// What has become of one of its calls.
+    pub(super) fn outcome(&mut self, number: u32) -> Outcome {
+        let results = self.results.as_ref().map_err(Error::clone)?;
+        if let Ok(at) = self.failures.binary_search_by_key(&number, |(failed, _)| *failed) {
+            return Err(self.failures[at].1.clone());
+        }
+        let (first, start) = if self.cursor.0 <= number { self.cursor } else { (0, 0) };
+        let skipped = entries::length_of(&results[start..], number - first);
+        let at = start + skipped.expect("the pool has looked");
+        self.cursor = (number, at);
+        let (entry, _) = entries::next(&results[at..]).expect("the pool has looked");
+        Ok(entry.bytes.into())
+    }
+}
+
+/// Where the outcome of a call comes to: its slot, and which of the calls of that it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    pub(crate) slot: Arc<Slot>,
+    /// `None` where the slot is that of one call, or where it stands for all its calls.
+    pub(crate) number: Option<u32>,
+}
+
+/// What one asks of a seat.
+pub(crate) enum Found<T> {
+    Here(T),
+    /// The call has moved on, to another seat.
+    Elsewhere(Seat),
+}
+
+impl<T> Found<T> {
+    pub(super) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Found<U> {
+        self.then(|found| Found::Here(answer(found)))
+    }
+
+    pub(super) fn then<U>(self, next: impl FnOnce(T) -> Found<U>) -> Found<U> {
+        match self {
+            Self::Here(found) => next(found),
+            Self::Elsewhere(seat) => Found::Elsewhere(seat),
+        }
+    }
+}
+
+impl Seat {
+    /// Asks the slot that the call's outcome comes to now.
+    pub(super) fn ask<T>(&self, mut question: impl FnMut(&Self) -> Found<T>) -> T {
+        let mut moved = None;
+        loop {
+            match question(moved.as_ref().unwrap_or(self)) {
+                Found::Here(answer) => return answer,
+                Found::Elsewhere(seat) => moved = Some(seat),
+            }
+        }
+    }
+}
+
+impl From<Arc<Slot>> for Seat {
+    fn from(slot: Arc<Slot>) -> Self {
+        Self { slot, number: None }
+    }
 }
 
 /// One or more calls in a row that have one slot.
@@ -43,7 +126,7 @@ pub(crate) enum Taken<R: 'static> {
 impl<R: 'static> Part<R> {
     /// So many calls, whose outcome comes to this slot.
     pub(crate) fn new(slot: Arc<Slot>, output: Witness<R>, count: u32) -> Self {
-        Self { future: Future::new(slot, output), count }
+        Self { future: Future::new(slot.into(), output), count }
     }
 
     /// How many calls it has.
@@ -56,17 +139,17 @@ impl<R: 'static> Part<R> {
         if let Err(error) = self.future.check_process() {
             return Ok(self.failed(error));
         }
-        self.future.wait_until(deadline);
-        let Some(outcome) = self.future.slot.take_chunk() else {
-            return match self.future.slot.peek() {
+        let outcome = self.future.outcome_until(deadline);
+        let Some(chunk) = self.future.seat.slot.take_chunk() else {
+            return match outcome {
                 None => Err(self),
                 Some(Err(error)) if self.count > 1 => Ok(self.failed(error)),
                 Some(outcome) => Ok(Taken::One(self.future.decode(outcome))),
             };
         };
-        let ChunkOutcome { results, failures, count, rest } = outcome;
+        let ChunkOutcome { results, failures, count, rest, .. } = chunk;
         let output = self.future.output;
-        let part = |(slot, count)| Self { future: Future { slot, output, polled: None }, count };
+        let part = |(slot, count)| Self { future: Future::seated(slot, output), count };
         let rest = rest.into_iter().map(part).collect();
         let failures = failures.into_iter().peekable();
         Ok(Taken::Many(Results { of: self.future, results, at: 0, failures, next: 0, count }, rest))
@@ -82,14 +165,14 @@ impl<R: 'static> Part<R> {
 
     /// Takes back what has not begun of it.
     pub(crate) fn cancel(self) {
-        if self.future.cancel() || check_process(self.future.slot.owner_pid()).is_err() {
+        if self.future.cancel() || self.future.check_process().is_err() {
             return;
         }
         // What it is now, if it was divided by that or before.
-        if let Some(outcome) = self.future.slot.take_chunk() {
+        if let Some(outcome) = self.future.seat.slot.take_chunk() {
             for (slot, count) in outcome.rest.into_iter().rev() {
                 let output = self.future.output;
-                Self { future: Future { slot, output, polled: None }, count }.cancel();
+                Self { future: Future::seated(slot, output), count }.cancel();
             }
         }
     }

@@ -34,8 +34,9 @@ pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
 pub use self::wait::{ReturnWhen, Waited, wait};
 pub(crate) use self::watch::{Awaited, Watch};
 
+use self::chunk::{Found, Seat};
 use self::poll::Polled;
-use self::slot::{Outcome, Slot, Snapshot};
+use self::slot::{Callback, Outcome, Slot, Snapshot};
 use crate::clock;
 use crate::codec::{Attachments, Witness};
 use crate::error::{Error, ErrorKind, Execution, Result};
@@ -55,11 +56,11 @@ pub(crate) trait Driver: Send + Sync {
     /// Somebody is to be told of the outcome who does not [`wait`](Self::wait) for it.
     fn attend(&self, call: CallId);
 
-    /// Takes the call back, if it has not started.
-    fn cancel(&self, call: CallId) -> Cancelled;
+    /// Takes the call back, if it has not started; of a chunk the one with this number.
+    fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled;
 
-    /// The process that has begun the call, if one has.
-    fn running_in(&self, call: CallId) -> Option<u32>;
+    /// The process that has begun the call, or that one of the chunk, if one has.
+    fn running_in(&self, call: CallId, number: Option<u32>) -> Option<u32>;
 }
 
 /// The way from a slot to its pool: one for all slots of a pool, so that each takes one word. Cheap to clone.
@@ -112,7 +113,8 @@ pub(crate) enum Cancelled {
 /// ```
 #[must_use = "the outcome of the call, errors included, is only seen here"]
 pub struct Future<R> {
-    slot: Arc<Slot>,
+    /// Where its call was in the beginning.
+    seat: Seat,
     /// `None` where no result can come: what was submitted is no task.
     output: Option<Witness<R>>,
     /// Set once it is polled.
@@ -120,13 +122,13 @@ pub struct Future<R> {
 }
 
 impl<R: 'static> Future<R> {
-    pub(crate) fn new(slot: Arc<Slot>, output: Witness<R>) -> Self {
-        Self { slot, output: Some(output), polled: None }
+    pub(crate) fn new(seat: Seat, output: Witness<R>) -> Self {
+        Self { seat, output: Some(output), polled: None }
     }
 
     /// The future of a call that was not accepted.
     pub(crate) fn failed(task: &'static str, error: Error) -> Self {
-        Self { slot: Slot::failed(task, error), output: None, polled: None }
+        Self::seated(Slot::failed(task, error), None)
     }
 
     /// Blocks until the call has an outcome, and returns it: each time a fresh value.
@@ -146,21 +148,26 @@ impl<R: 'static> Future<R> {
         self.result_until(clock::deadline(Some(timeout)))
     }
 
-    /// Blocks until there is an outcome, or until `deadline`.
-    fn wait_until(&self, deadline: Option<Instant>) {
-        if !self.done() {
-            match self.slot.driver() {
-                Some((driver, call)) => driver.wait(call, &self.slot, deadline),
-                // The pool is at its end, and has given its outcomes out, or is about to.
-                None => drop(self.slot.park(None, deadline)),
+    /// Blocks until there is an outcome, or until `deadline`. `None` as well where the slot is that of a chunk, and this stands for
+    /// all of it.
+    fn outcome_until(&self, deadline: Option<Instant>) -> Option<Outcome> {
+        self.seat.ask(|Seat { slot, number }| match slot.peek(*number) {
+            Found::Here(None) => {
+                match slot.driver() {
+                    _ if slot.is_done() => {}
+                    Some((driver, call)) => driver.wait(call, slot, deadline),
+                    // The pool is at its end, and has given its outcomes out, or is about to.
+                    None => drop(slot.park(None, deadline)),
+                }
+                slot.peek(*number)
             }
-        }
+            found => found,
+        })
     }
 
     fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
         self.check_process()?;
-        self.wait_until(deadline);
-        match self.slot.peek() {
+        match self.outcome_until(deadline) {
             Some(outcome) => self.decode(outcome),
             None => Err(self.timed_out()),
         }
@@ -168,13 +175,15 @@ impl<R: 'static> Future<R> {
 
     /// Tells the pool that somebody is to be told of the outcome.
     fn attend(&self) {
-        if let Some((driver, call)) = self.slot.driver() {
+        let driver =
+            self.seat.ask(|Seat { slot, number }| slot.snapshot(*number).map(|_| slot.driver()));
+        if let Some((driver, call)) = driver {
             driver.attend(call);
         }
     }
 
     fn timed_out(&self) -> Error {
-        let task = self.slot.task();
+        let task = self.seat.slot.task();
         Error::new(ErrorKind::Timeout, format!("the call of `{task}` has no outcome yet"))
             .with_task(task)
             .with_execution(Execution::Started) // Or it does so next: it goes on.
@@ -188,7 +197,7 @@ impl<R: 'static> Future<R> {
     fn decode_bytes(&self, bytes: &[u8], attachments: &Attachments) -> Result<R> {
         let output = self.output.expect("a call that was not accepted has no result");
         output.decode_all(bytes, attachments).map_err(|error| {
-            let task = self.slot.task();
+            let task = self.seat.slot.task();
             let message = format!("the result of `{task}` cannot be decoded: {error}");
             Error::new(ErrorKind::DecodeResult, message)
                 .with_task(task)
@@ -202,10 +211,19 @@ impl<R: 'static> Future<R> {
         self.result().err()
     }
 
+    fn snapshot(&self) -> Snapshot {
+        self.seat.ask(|Seat { slot, number }| slot.snapshot(*number))
+    }
+
+    /// The outcome, if there is one.
+    fn peek(&self) -> Option<Outcome> {
+        self.seat.ask(|Seat { slot, number }| slot.peek(*number))
+    }
+
     /// Whether the call has an outcome. Never blocks.
     #[must_use]
     pub fn done(&self) -> bool {
-        matches!(self.slot.snapshot(), Snapshot::Done { .. })
+        matches!(self.snapshot(), Snapshot::Done { .. })
     }
 
     /// Whether a worker has begun the call and it has no outcome yet. Never blocks.
@@ -217,12 +235,12 @@ impl<R: 'static> Future<R> {
     /// Whether the call was cancelled. Never blocks.
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        matches!(self.slot.snapshot(), Snapshot::Done { cancelled: true })
+        self.snapshot().is_cancelled()
     }
 
     /// Whether there is an outcome, which is an error, which is not that it was cancelled.
     fn has_failed(&self) -> bool {
-        matches!(self.slot.peek(), Some(Err(error)) if !error.is_cancelled())
+        matches!(self.peek(), Some(Err(error)) if !error.is_cancelled())
     }
 
     /// Takes the call back, if it has not started. True if it will never run (also when it was cancelled before).
@@ -232,23 +250,26 @@ impl<R: 'static> Future<R> {
         if self.check_process().is_err() {
             return false;
         }
-        match (self.slot.snapshot(), self.slot.driver()) {
-            (Snapshot::Pending, Some((driver, call))) => match driver.cancel(call) {
-                Cancelled::Yes => true,
-                Cancelled::No => false,
-                Cancelled::IsOver => {
-                    self.slot.park(None, None);
-                    self.cancelled()
-                }
-            },
-            _ => self.cancelled(),
-        }
+        self.seat.ask(|Seat { slot, number }| {
+            slot.snapshot(*number).then(|snapshot| match (snapshot, slot.driver()) {
+                (Snapshot::Pending, Some((driver, call))) => match driver.cancel(call, *number) {
+                    Cancelled::Yes => Found::Here(true),
+                    Cancelled::No => Found::Here(false),
+                    Cancelled::IsOver => {
+                        slot.park(None, None);
+                        slot.snapshot(*number).map(Snapshot::is_cancelled)
+                    }
+                },
+                (snapshot, _) => Found::Here(snapshot.is_cancelled()),
+            })
+        })
     }
 
     /// The process that runs the call, or ran it. `None` before it began.
     #[must_use]
     pub fn worker_pid(&self) -> Option<u32> {
-        self.running_in().or_else(|| self.slot.worker_pid())
+        let worker_pid = |Seat { slot, number }: &Seat| slot.worker_pid(*number);
+        self.running_in().or_else(|| self.seat.ask(worker_pid))
     }
 
     /// Has `callback` called with this future as soon as there is an outcome.
@@ -258,22 +279,31 @@ impl<R: 'static> Future<R> {
     /// hook and hurts nothing else.
     pub fn add_done_callback(&self, callback: impl FnOnce(Self) + Send + 'static) {
         let future = self.clone();
-        if self.slot.add_callback(Box::new(move || callback(future))) {
+        let mut callback: Option<Callback> = Some(Box::new(move || callback(future)));
+        if self.seat.ask(|Seat { slot, number }| slot.add_callback(*number, &mut callback)) {
             self.attend();
         }
     }
 
     fn check_process(&self) -> Result<()> {
-        check_process(self.slot.owner_pid())
+        check_process(self.seat.slot.owner_pid())
     }
 }
 
 impl<R> Future<R> {
+    fn seated(slot: Arc<Slot>, output: Option<Witness<R>>) -> Self {
+        Self { seat: slot.into(), output, polled: None }
+    }
+
     /// The process that has begun the call, of which there is no outcome yet.
     fn running_in(&self) -> Option<u32> {
-        check_process(self.slot.owner_pid()).ok()?;
-        let (driver, call) = self.slot.driver()?;
-        driver.running_in(call)
+        check_process(self.seat.slot.owner_pid()).ok()?;
+        self.seat.ask(|Seat { slot, number }| {
+            slot.snapshot(*number).map(|_| {
+                let (driver, call) = slot.driver()?;
+                driver.running_in(call, *number)
+            })
+        })
     }
 }
 
@@ -289,15 +319,15 @@ pub(crate) fn check_process(owner: u32) -> Result<()> {
 
 impl<R> Clone for Future<R> {
     fn clone(&self) -> Self {
-        Self { slot: Arc::clone(&self.slot), output: self.output, polled: None }
+        Self { seat: self.seat.clone(), output: self.output, polled: None }
     }
 }
 
 impl<R> fmt::Debug for Future<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Future");
-        out.field("task", &self.slot.task());
-        match self.slot.peek() {
+        out.field("task", &self.seat.slot.task());
+        match self.seat.ask(|Seat { slot, number }| slot.peek(*number)) {
             None if self.running_in().is_some() => out.field("state", &"running"),
             None => out.field("state", &"pending"),
             Some(Ok(_)) => {

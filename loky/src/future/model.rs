@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::chunk::Found;
 use super::{Driver, DriverRef, chunk, payload};
 
 mod locks {
@@ -23,10 +24,10 @@ fn promise() -> (Promise, Arc<Slot>) {
         fn wait(&self, _: crate::id::CallId, _: &super::slot::Slot, _: Option<std::time::Instant>) {
         }
         fn attend(&self, _: crate::id::CallId) {}
-        fn cancel(&self, _: crate::id::CallId) -> super::Cancelled {
+        fn cancel(&self, _: crate::id::CallId, _: Option<u32>) -> super::Cancelled {
             super::Cancelled::No
         }
-        fn running_in(&self, _: crate::id::CallId) -> Option<u32> {
+        fn running_in(&self, _: crate::id::CallId, _: Option<u32>) -> Option<u32> {
             None
         }
     }
@@ -42,7 +43,7 @@ fn who_is_parked_sees_the_outcome() {
         let parked = [Arc::clone(&slot), slot].map(|slot| {
             loom::thread::spawn(move || {
                 assert_eq!(slot.park(None, None), Unparked::Done);
-                assert!(slot.peek().is_some());
+                assert!(matches!(slot.peek(None), Found::Here(Some(_))));
             })
         });
         tell_everybody(promise.resolve(Ok(Vec::new().into()), Some(1)));
@@ -57,7 +58,7 @@ fn who_is_parked_sees_a_promise_go() {
         let (promise, slot) = promise();
         let parked = loom::thread::spawn(move || {
             assert_eq!(slot.park(None, None), Unparked::Done);
-            assert!(matches!(slot.peek(), Some(Err(_))));
+            assert!(matches!(slot.peek(None), Found::Here(Some(Err(_)))));
         });
         drop(promise);
         parked.join().unwrap();
@@ -91,9 +92,10 @@ fn a_callback_runs_once() {
         let adding = loom::thread::spawn({
             let runs = Arc::clone(&runs);
             move || {
-                slot.add_callback(Box::new(move || {
+                let callback = move || {
                     runs.fetch_add(1, Ordering::Relaxed);
-                }))
+                };
+                slot.add_callback(None, &mut Some(Box::new(callback)));
             }
         });
         tell_everybody(promise.resolve(Ok(Vec::new().into()), None));

@@ -21,6 +21,13 @@ pub(crate) enum Payload {
 }
 
 impl Payload {
+    fn short(payload: &[u8]) -> Option<Self> {
+        let length = u8::try_from(payload.len()).ok().filter(|_| payload.len() <= SHORT_BYTES)?;
+        let mut bytes = [0; SHORT_BYTES];
+        bytes[..payload.len()].copy_from_slice(payload);
+        Some(Self::Short { length, bytes })
+    }
+
     /// What came beside the bytes.
     pub(crate) fn attachments(&self) -> &Attachments {
         static NONE: Attachments = Attachments::new();
@@ -42,14 +49,13 @@ impl From<Parcel> for Payload {
 
 impl From<Vec<u8>> for Payload {
     fn from(payload: Vec<u8>) -> Self {
-        match u8::try_from(payload.len()) {
-            Ok(length) if payload.len() <= SHORT_BYTES => {
-                let mut bytes = [0; SHORT_BYTES];
-                bytes[..payload.len()].copy_from_slice(&payload);
-                Self::Short { length, bytes }
-            }
-            _ => Self::Shared(Arc::new(payload)),
-        }
+        Self::short(&payload).unwrap_or_else(|| Self::Shared(Arc::new(payload)))
+    }
+}
+
+impl From<&[u8]> for Payload {
+    fn from(payload: &[u8]) -> Self {
+        Self::short(payload).unwrap_or_else(|| Self::Shared(Arc::new(payload.to_vec())))
     }
 }
 

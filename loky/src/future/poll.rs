@@ -1,29 +1,39 @@
 //! Awaiting a future.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Future;
-use super::slot::{Outcome, Slot};
+use super::chunk::{Found, Seat};
+use super::slot::Outcome;
 use crate::error::Result;
 
 /// The place that a polled handle has in the slot, which goes with the handle.
 pub(super) struct Polled {
-    slot: Arc<Slot>,
+    seat: Seat,
     key: Option<u64>,
 }
 
 impl Polled {
+    fn new(seat: Seat) -> Self {
+        Self { seat, key: None }
+    }
+
     fn poll(&mut self, context: &Context<'_>) -> Option<Outcome> {
-        self.slot.poll(&mut self.key, context.waker())
+        loop {
+            let Seat { slot, number } = &self.seat;
+            match slot.poll(*number, &mut self.key, context.waker()) {
+                Found::Here(outcome) => return outcome,
+                Found::Elsewhere(seat) => *self = Self::new(seat),
+            }
+        }
     }
 }
 
 impl Drop for Polled {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.slot.forget_waker(key);
+            self.seat.slot.forget_waker(key);
         }
     }
 }
@@ -35,8 +45,8 @@ impl<R: 'static> std::future::Future for Future<R> {
         if let Err(error) = self.check_process() {
             return Poll::Ready(Err(error));
         }
-        let slot = Arc::clone(&self.slot);
-        let polled = self.polled.get_or_insert_with(|| Polled { slot, key: None });
+        let seat = self.seat.clone();
+        let polled = self.polled.get_or_insert_with(|| Polled::new(seat));
         match polled.poll(context) {
             Some(outcome) => Poll::Ready(self.decode(outcome)),
             None => {

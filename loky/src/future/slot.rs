@@ -7,6 +7,9 @@
 //! `resolve` takes the promise by value, so there is no second one. A promise that is dropped resolves its slot with an
 //! error: a waiter is never left behind, whatever becomes of the pool's thread.
 //!
+//! Of a chunk it is the place of all its calls: their futures ask for one of them by its number, and follow those that are not
+//! here any more ([`chunk`](super::chunk)). Who was to be told of one that has moved on is moved with it.
+//!
 //! A thread that waits here is *parked*: it sleeps until there is an outcome, until its deadline, or until it is *nudged*,
 //! which tells it to ask the pool again whether there is something that it could do for its call. No wake-up is lost: the
 //! outcome and the number of nudges lie behind the lock that the sleep gives up, and whoever is to be nudged has read the
@@ -21,7 +24,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::chunk::ChunkOutcome;
+use super::chunk::{ChunkOutcome, Found, Seat};
 use super::locks::{Condvar, Mutex, MutexGuard};
 use super::payload::Payload;
 use super::{Driver, DriverRef};
@@ -42,6 +45,12 @@ pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) enum Snapshot {
     Pending,
     Done { cancelled: bool },
+}
+
+impl Snapshot {
+    pub(crate) fn is_cancelled(self) -> bool {
+        self == Self::Done { cancelled: true }
+    }
 }
 
 /// Why a thread that was parked goes on.
@@ -78,12 +87,20 @@ impl Inner {
     fn audience(&mut self) -> &mut Audience {
         self.audience.get_or_insert_default()
     }
+
+    /// Where the call with this number is, if it has moved on.
+    fn seat(&self, number: Option<u32>) -> Option<Seat> {
+        match &self.state {
+            State::Chunk(Some(outcome)) => outcome.seat(number?),
+            _ => None,
+        }
+    }
 }
 
 enum State {
     Pending,
     Done(Outcome),
-    /// Of a chunk, until the one who waits for it has taken it.
+    /// Of a chunk; `None` when the one who waits for all of it has taken it.
     Chunk(Option<Box<ChunkOutcome>>),
 }
 
@@ -91,10 +108,21 @@ impl State {
     fn is_done(&self) -> bool {
         !matches!(self, Self::Pending)
     }
+
+    /// The outcome of one call.
+    fn outcome(&mut self, of: Option<u32>) -> Option<Outcome> {
+        match self {
+            Self::Done(outcome) => Some(outcome.clone()),
+            Self::Chunk(Some(outcome)) => Some(outcome.outcome(of?)),
+            Self::Pending | Self::Chunk(None) => None,
+        }
+    }
 }
 
-/// Somebody who waits for several slots: gets the number of this one when it is done.
+/// Somebody who waits for several calls: gets the number that he has given this one when it is done.
 struct Watcher {
+    /// Which call of a chunk it is.
+    of: Option<u32>,
     number: usize,
     sender: Sender<usize>,
 }
@@ -129,9 +157,12 @@ impl Slot {
     /// `None` in a process that was forked off the one that the slot belongs to: there another thread may have had the lock,
     /// and nobody will ever give it back.
     fn lock(&self) -> Option<MutexGuard<'_, Inner>> {
-        let is_ours = fork_guard::current_pid() == self.owner_pid;
         // Nothing that may panic runs under this lock.
-        is_ours.then(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+        self.is_ours().then(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_ours(&self) -> bool {
+        fork_guard::current_pid() == self.owner_pid
     }
 
     pub(super) fn task(&self) -> &'static str {
@@ -146,19 +177,30 @@ impl Slot {
         Some((self.driver.as_ref()?.get()?, self.call))
     }
 
-    pub(super) fn worker_pid(&self) -> Option<u32> {
-        self.lock()?.worker_pid.map(NonZeroU32::get)
+    pub(super) fn worker_pid(&self, of: Option<u32>) -> Found<Option<u32>> {
+        self.look(of, None, |inner| inner.worker_pid.map(NonZeroU32::get))
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let Some(inner) = self.lock() else { return Snapshot::Pending };
-        match &inner.state {
+    pub(super) fn snapshot(&self, of: Option<u32>) -> Found<Snapshot> {
+        self.look(of, Snapshot::Pending, |inner| match &inner.state {
             State::Pending => Snapshot::Pending,
             State::Done(outcome) => {
                 let cancelled = outcome.as_ref().is_err_and(Error::is_cancelled);
                 Snapshot::Done { cancelled }
             }
-            State::Chunk(_) => Snapshot::Done { cancelled: false },
+            State::Chunk(outcome) => {
+                let cancelled = outcome.as_ref().is_some_and(|outcome| outcome.is_cancelled());
+                Snapshot::Done { cancelled: cancelled && of.is_some() }
+            }
+        })
+    }
+
+    /// Looks at the slot, if the call is here: `none` in a process that was forked off.
+    fn look<T>(&self, of: Option<u32>, none: T, look: impl FnOnce(&mut Inner) -> T) -> Found<T> {
+        let Some(mut inner) = self.lock() else { return Found::Here(none) };
+        match inner.seat(of) {
+            Some(seat) => Found::Elsewhere(seat),
+            None => Found::Here(look(&mut inner)),
         }
     }
 
@@ -168,11 +210,8 @@ impl Slot {
     }
 
     /// The outcome, if there is one.
-    pub(super) fn peek(&self) -> Option<Outcome> {
-        match &self.lock()?.state {
-            State::Done(outcome) => Some(outcome.clone()),
-            State::Pending | State::Chunk(_) => None,
-        }
+    pub(super) fn peek(&self, of: Option<u32>) -> Found<Option<Outcome>> {
+        self.look(of, None, |inner| inner.state.outcome(of))
     }
 
     /// The outcome of a chunk, if there is one: once.
@@ -224,19 +263,26 @@ impl Slot {
         unparked
     }
 
-    /// The outcome, or else a promise that `waker` will be woken when there is one. `key` is the polled handle's, which gets
-    /// one here; a waker that it left before is replaced.
-    pub(super) fn poll(&self, key: &mut Option<u64>, waker: &Waker) -> Option<Outcome> {
+    /// The outcome, or else a promise that `waker` will be woken when there is one, or when the call has moved on. `key` is the
+    /// polled handle's, which gets one here; a waker that it left before is replaced.
+    pub(super) fn poll(
+        &self,
+        of: Option<u32>,
+        key: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Found<Option<Outcome>> {
         // Cloning and dropping are the code of some runtime, and not to be run under the lock.
         let waker = waker.clone();
-        let mut inner = self.lock()?;
-        if let State::Done(outcome) = &inner.state {
-            return Some(outcome.clone());
-        }
-        let replaced = inner.audience().put_waker(key, waker);
-        drop(inner);
+        let mut replaced = None;
+        let found = self.look(of, None, |inner| {
+            let outcome = inner.state.outcome(of);
+            if outcome.is_none() {
+                replaced = inner.audience().put_waker(key, waker);
+            }
+            outcome
+        });
         drop(replaced);
-        None
+        found
     }
 
     /// Forgets the waker of a handle that is gone.
@@ -246,37 +292,62 @@ impl Slot {
         drop(forgotten);
     }
 
-    /// Runs `callback` when there is an outcome: now, if there is one. True if it is still to come.
-    pub(super) fn add_callback(&self, callback: Callback) -> bool {
-        let Some(mut inner) = self.lock() else { return false };
-        if inner.state.is_done() {
-            drop(inner);
-            run_callbacks(vec![callback]);
-            return false;
+    /// Runs the callback when there is an outcome: now, if there is one. True if it is still to come.
+    pub(super) fn add_callback(
+        &self,
+        of: Option<u32>,
+        callback: &mut Option<Callback>,
+    ) -> Found<bool> {
+        let found = self.leave_callback(of, callback);
+        if let Found::Here(false) = found
+            && self.is_ours()
+        {
+            run_callbacks(callback.take().into_iter().collect());
         }
-        inner.audience().callbacks.push(callback);
-        true
+        found
+    }
+
+    /// Takes the callback, if the outcome is still to come: true then.
+    pub(super) fn leave_callback(
+        &self,
+        of: Option<u32>,
+        callback: &mut Option<Callback>,
+    ) -> Found<bool> {
+        self.look(of, false, |inner| {
+            let is_to_come = !inner.state.is_done();
+            if is_to_come {
+                inner.audience().callbacks.extend(callback.take().map(|callback| (of, callback)));
+            }
+            is_to_come
+        })
     }
 
     /// Has `number` sent when there is an outcome: now, if there is one. True if it is still to come.
-    pub(crate) fn watch(&self, number: usize, sender: &Sender<usize>) -> bool {
-        let Some(mut inner) = self.lock() else { return false };
-        if inner.state.is_done() {
-            // Nobody listens any more, or the number arrives: the channel is unbounded.
-            let _ = sender.send(number);
-            return false;
-        }
-        inner.audience().watchers.push(Watcher { number, sender: sender.clone() });
-        true
+    pub(crate) fn watch(
+        &self,
+        of: Option<u32>,
+        number: usize,
+        sender: &Sender<usize>,
+    ) -> Found<bool> {
+        self.look(of, false, |inner| {
+            let is_to_come = !inner.state.is_done();
+            if is_to_come {
+                inner.audience().watchers.push(Watcher { of, number, sender: sender.clone() });
+            } else {
+                // Nobody listens any more, or the number arrives: the channel is unbounded.
+                let _ = sender.send(number);
+            }
+            is_to_come
+        })
     }
 
     /// Forgets a watcher that has gone before the outcome came.
-    pub(super) fn unwatch(&self, sender: &Sender<usize>) {
-        if let Some(mut inner) = self.lock()
-            && let Some(audience) = &mut inner.audience
-        {
-            audience.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
-        }
+    pub(super) fn unwatch(&self, of: Option<u32>, sender: &Sender<usize>) -> Found<()> {
+        self.look(of, (), |inner| {
+            if let Some(audience) = &mut inner.audience {
+                audience.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
+            }
+        })
     }
 }
 
@@ -294,6 +365,10 @@ impl Promise {
 
     pub(crate) fn task(&self) -> &'static str {
         self.slot.as_ref().map_or("", |slot| slot.task)
+    }
+
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+        self.slot.as_ref()
     }
 
     /// The way to the pool of its call.
@@ -318,10 +393,14 @@ impl Promise {
         fill(&slot, State::Done(outcome), worker_pid)
     }
 
-    /// The same for a chunk.
-    pub(crate) fn resolve_chunk(mut self, outcome: ChunkOutcome) -> Option<Audience> {
+    /// The same for a chunk, of which this process has run what has an answer.
+    pub(crate) fn resolve_chunk(
+        mut self,
+        outcome: ChunkOutcome,
+        worker_pid: Option<u32>,
+    ) -> Option<Audience> {
         let slot = self.slot.take()?;
-        fill(&slot, State::Chunk(Some(Box::new(outcome))), None)
+        fill(&slot, State::Chunk(Some(Box::new(outcome))), worker_pid)
     }
 }
 
@@ -345,7 +424,10 @@ pub(crate) struct Audience {
     /// One for each handle that is polled: the one of its latest poll.
     wakers: BTreeMap<u64, Waker>,
     last_waker: u64,
-    callbacks: Vec<Callback>,
+    /// With the numbers of their calls in a chunk.
+    callbacks: Vec<(Option<u32>, Callback)>,
+    /// Where some of them have moved to.
+    moved: Vec<Seat>,
 }
 
 impl Audience {
@@ -361,18 +443,48 @@ impl Audience {
     /// The callbacks, to be run where the pool wants them to.
     #[must_use = "the callbacks are still to be run"]
     pub(crate) fn take_callbacks(&mut self) -> Vec<Callback> {
-        std::mem::take(&mut self.callbacks)
+        self.callbacks.drain(..).map(|(_, callback)| callback).collect()
+    }
+
+    /// Has those be told elsewhere whose calls have moved on. (They are not there before this slot says so, but for this. So the
+    /// order of callbacks stays.)
+    fn move_on(&mut self, outcome: &ChunkOutcome) {
+        let seat = |of: Option<u32>| outcome.seat(of?);
+        let moved = &mut self.moved;
+        self.watchers.retain(|Watcher { of, number, sender }| {
+            let Some(seat) = seat(*of) else { return true };
+            if seat.ask(|seat| seat.slot.watch(seat.number, *number, sender)) {
+                moved.push(seat);
+            }
+            false
+        });
+        for (of, callback) in std::mem::take(&mut self.callbacks) {
+            let mut callback = Some(callback);
+            if let Some(seat) = seat(of)
+                && seat.ask(|seat| seat.slot.leave_callback(seat.number, &mut callback))
+            {
+                moved.push(seat);
+            }
+            // Of a call that is over there it is run with those from here.
+            self.callbacks.extend(callback.map(|callback| (of, callback)));
+        }
     }
 
     /// Tells all others.
     pub(crate) fn tell(self) {
-        for Watcher { number, sender } in self.watchers {
+        for Watcher { number, sender, .. } in self.watchers {
             // Perhaps nobody listens any more.
             let _ = sender.send(number);
         }
         for waker in self.wakers.into_values() {
             // A waker is the code of some runtime: what it does wrong is not to hurt the pool.
             let _ = unwind::guarded(|| waker.wake());
+        }
+        for seat in self.moved {
+            // The pool did not know that somebody is to be told of these.
+            if let Some((driver, call)) = seat.slot.driver() {
+                driver.attend(call);
+            }
         }
     }
 }
@@ -388,9 +500,12 @@ pub(crate) fn tell_everybody(audience: Option<Audience>) {
 
 fn fill(slot: &Slot, state: State, worker_pid: Option<u32>) -> Option<Audience> {
     let mut inner = slot.lock()?;
+    let mut audience = inner.audience.take().map(|audience| *audience);
+    if let (State::Chunk(Some(outcome)), Some(audience)) = (&state, &mut audience) {
+        audience.move_on(outcome);
+    }
     inner.state = state;
     inner.worker_pid = worker_pid.and_then(NonZeroU32::new);
-    let audience = inner.audience.take().map(|audience| *audience);
     slot.unpark(inner);
     audience
 }

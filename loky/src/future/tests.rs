@@ -51,9 +51,9 @@ impl Driver for Holder {
         assert_eq!(call, CALL);
     }
 
-    fn cancel(&self, call: CallId) -> Cancelled {
+    fn cancel(&self, call: CallId, _: Option<u32>) -> Cancelled {
         assert_eq!(call, CALL);
-        if self.running_in(call).is_some() {
+        if self.running_in(call, None).is_some() {
             return Cancelled::No;
         }
         let Some(promise) = self.take() else { return Cancelled::IsOver };
@@ -62,7 +62,7 @@ impl Driver for Holder {
         Cancelled::Yes
     }
 
-    fn running_in(&self, call: CallId) -> Option<u32> {
+    fn running_in(&self, call: CallId, _: Option<u32>) -> Option<u32> {
         assert_eq!(call, CALL);
         *self.running_in.lock().unwrap()
     }
@@ -73,7 +73,7 @@ fn pending() -> (Future<u64>, Arc<Holder>) {
     let driver = DriverRef::new(Arc::downgrade(&holder) as _);
     let (promise, slot) = Promise::new(TASK, &driver, CALL);
     *holder.promise.lock().unwrap() = Some(promise);
-    (Future::new(slot, output()), holder)
+    (Future::new(slot.into(), output()), holder)
 }
 
 fn running() -> (Future<u64>, Arc<Holder>) {

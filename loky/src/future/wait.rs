@@ -89,5 +89,6 @@ pub fn wait<R: 'static>(
 /// The futures without those that are clones of an earlier one.
 pub(super) fn distinct<R>(futures: impl Iterator<Item = Future<R>>) -> Vec<Future<R>> {
     let mut seen = HashSet::new();
-    futures.filter(|future| seen.insert(Arc::as_ptr(&future.slot))).collect()
+    let call = |future: &Future<R>| (Arc::as_ptr(&future.seat.slot), future.seat.number);
+    futures.filter(|future| seen.insert(call(future))).collect()
 }

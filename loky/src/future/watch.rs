@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::chunk::Seat;
 use super::{Future, check_process};
 use crate::sys::fork_guard;
 
@@ -50,7 +51,9 @@ impl<F: Awaited<Output: 'static>> Watch<F> {
         if future.check_process().is_err() {
             return;
         }
-        if self.is_ours() && future.slot.watch(number, &self.sender) {
+        let sender = &self.sender;
+        let watch = |seat: &Seat| seat.slot.watch(seat.number, number, sender);
+        if self.is_ours() && future.seat.ask(watch) {
             future.attend();
         }
         let replaced = self.silent.insert(number, awaited);
@@ -93,7 +96,7 @@ impl<F: Awaited> Watch<F> {
 
     /// Gives back those that `next` has not given yet, in any order, and watches nothing any more.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (usize, F)> {
-        self.silent.drain().inspect(|(_, awaited)| awaited.future().slot.unwatch(&self.sender))
+        self.silent.drain().inspect(|(_, awaited)| unwatch(awaited, &self.sender))
     }
 }
 
@@ -106,7 +109,11 @@ impl<F: Awaited> fmt::Debug for Watch<F> {
 impl<F: Awaited> Drop for Watch<F> {
     fn drop(&mut self) {
         for awaited in self.silent.values() {
-            awaited.future().slot.unwatch(&self.sender);
+            unwatch(awaited, &self.sender);
         }
     }
+}
+
+fn unwatch(awaited: &impl Awaited, sender: &Sender<usize>) {
+    awaited.future().seat.ask(|seat| seat.slot.unwatch(seat.number, sender));
 }

@@ -21,12 +21,9 @@ pub(super) struct Gathering {
     len: usize,
 }
 
-/// What a chunk leaves of a letter for the name of its task. One whose name is longer comes in single calls.
-const NAME_BYTES: usize = 4 * 1024;
-
 impl Gathering {
     pub(super) fn new(task: &str, chunk: usize) -> Self {
-        let chunk = if task.len() < NAME_BYTES { chunk } else { 1 };
+        let chunk = if task.len() < Chunk::NAME_BYTES { chunk } else { 1 };
         Self { chunk, pieces: Vec::new(), open: Parcel::default(), n_open: 0, len: 0 }
     }
 
@@ -61,9 +58,7 @@ impl Gathering {
         entries::finish(&mut self.open.bytes, start, false);
         self.len += 1;
         self.n_open += 1;
-        let is_full =
-            self.open.bytes.len() > limits::LETTER_BYTES - NAME_BYTES - limits::GATHER_BYTES;
-        if is_full || self.n_open as usize == self.chunk {
+        if self.open.bytes.len() > Chunk::BYTES || self.n_open as usize == self.chunk {
             self.close();
         }
     }
@@ -114,7 +109,7 @@ mod tests {
         assert_eq!(counts(gathering(1, 3)), [1, 1, 1]);
         assert_eq!(counts(gathering(4, 9)), [4, 4, 1]);
         assert_eq!(counts(gathering(4, 0)), []);
-        let long_name = "x".repeat(NAME_BYTES);
+        let long_name = "x".repeat(Chunk::NAME_BYTES);
         assert_eq!(Gathering::new(&long_name, 4).chunk, 1, "there is no room for it");
     }
 

@@ -11,6 +11,10 @@
 //!                 └─ what the chunk itself has come to; its outcome names the slots of the two others
 //! ```
 //!
+//! A `map` makes its chunks itself. Calls that are submitted one by one join one while they are queued, at the end of the queue, if
+//! they are short, and calls are known to take little time: so where a worker finds one call behind the other anyway, many go
+//! to it together. One that is cancelled leaves its chunk, which is parted at its place.
+//!
 //! It also ends early if its worker has an answer that cannot lie beside the others: that one comes alone, over the stream, and
 //! what lies behind it was not begun. What a worker has begun is known by the word of [`items`](crate::transport::slots::items).
 
@@ -19,14 +23,15 @@ use std::time::{Duration, Instant};
 
 use super::hearing::Fault;
 use super::link::Link;
-use super::outcome::Ending;
+use super::outcome::{Attribution, Ending};
 use super::state::{Ended, State};
-use crate::codec::{Parcel, entries};
-use crate::future::DriverRef;
-use crate::future::chunk::Rest;
+use crate::codec::entries;
+use crate::future::chunk::{Rest, Seat};
 use crate::future::slot::{Promise, Slot};
+use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
+use crate::scheduler::{Place, Verdict};
 use crate::transport::slots::items::Items;
 use crate::transport::slots::table::Progress;
 use crate::wire::args::{CallArgs, Chunk};
@@ -112,6 +117,100 @@ impl State {
         limits::FORCED_CHUNK.unwrap_or_else(|| fitting().clamp(1, limits::CHUNK_CALLS))
     }
 
+    /// Has a call join the chunk at the end of the queue, if it is one of the same task. Where it sits comes back.
+    pub(super) fn join(&mut self, task: &'static str, args: &CallArgs) -> Option<Seat> {
+        let call = self.open.filter(|call| self.scheduler.last_queued() == Some(*call))?;
+        let most = self.chunk();
+        let pending = self.calls.get_mut(&call)?;
+        let CallArgs::Chunk(chunk) = &mut pending.args else { return None };
+        let number = chunk.count;
+        if !std::ptr::eq(pending.promise.task(), task)
+            || number as usize >= most
+            || !chunk.push(args)
+        {
+            return None;
+        }
+        self.counts.submitted += 1;
+        self.scheduler.chunk_grew(call);
+        Some(Seat { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
+    }
+
+    /// Takes in a call that others may join.
+    pub(super) fn accept_open(
+        &mut self,
+        task: &'static str,
+        args: &CallArgs,
+        driver: &DriverRef,
+    ) -> Seat {
+        let mut chunk = Chunk::new(Vec::new(), 0);
+        chunk.push(args);
+        let (call, slot) = self.accept(task, CallArgs::Chunk(Box::new(chunk)), driver);
+        self.open = Some(call);
+        Seat { slot, number: Some(0) }
+    }
+
+    /// Whether a call that is submitted now is to be one that others may join: it is short, and has to wait.
+    pub(super) fn is_joinable(&self, task: &str, args: &CallArgs) -> bool {
+        args.is_small()
+            && task.len() < Chunk::NAME_BYTES
+            && self.scheduler.queued() > 0
+            && self.chunk() > 1
+    }
+
+    /// Cancels one call of a chunk, if it has not begun.
+    pub(super) fn cancel_one(&mut self, now: Instant, call: CallId, number: u32) -> Cancelled {
+        if let Some(Place::Given(worker)) = self.scheduler.place(call)
+            && !self.take_back(now, worker, call)
+        {
+            if self.has_begun(call, number) || !self.divide(now, worker, call) {
+                return Cancelled::No;
+            }
+            self.scheduler.advance(now);
+        }
+        match self.scheduler.place(call) {
+            Some(Place::Queued) => {}
+            Some(Place::Given(_)) => return Cancelled::No,
+            None => return Cancelled::IsOver,
+        }
+        self.part(call, number);
+        self.scheduler.advance(now);
+        Cancelled::Yes
+    }
+
+    /// Cancels one call of a queued chunk: those before it and those behind it stay where they are.
+    fn part(&mut self, call: CallId, number: u32) {
+        let Some(pending) = self.calls.get(&call) else { return };
+        let (CallArgs::Chunk(chunk), Some(driver)) = (&pending.args, pending.promise.driver())
+        else {
+            return;
+        };
+        let (task, chunk) = (pending.task(), Chunk::clone(chunk));
+        let mut rest = Rest::new();
+        let mut parts = Vec::new();
+        if number > 0 {
+            let head = CallArgs::Chunk(Box::new(chunk.head(number)));
+            let (part, slot) = self.insert(task, head, &driver, None);
+            parts.push((part, number));
+            rest.push((slot, number));
+        }
+        let cancelled = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
+        rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
+        parts.extend(self.tail(task, &driver, &chunk, number + 1, &mut rest));
+        self.scheduler.chunk_parted(call, parts);
+        let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
+        self.end(call, Ending::Answers(nothing, rest), None, None);
+    }
+
+    /// Whether its worker has begun this call of a chunk.
+    pub(super) fn has_begun(&mut self, call: CallId, number: u32) -> bool {
+        let at = self.calls.get(&call).and_then(|pending| pending.at);
+        let link = at.and_then(|(worker, ticket)| Some((self.links.get_mut(&worker)?, ticket)));
+        let Some((link, ticket)) = link else { return false };
+        let before = link.slots.before(ticket);
+        // If the page is not to be believed, it has.
+        link.slots.items(ticket).map_or(true, |items| items.begun > before + number)
+    }
+
     /// The chunk that this call is, if it lies with that worker; and its slot there.
     fn chunk_at(&self, worker: WorkerId, call: CallId) -> Option<(Ticket, Chunk)> {
         let pending = self.calls.get(&call)?;
@@ -188,7 +287,8 @@ impl State {
         let mut rest = vec![(slot, 1)];
         let tail = self.tail(task, &driver, chunk, limit, &mut rest);
         self.scheduler.chunk_divided(call, running, tail);
-        self.end(call, Ending::Answers(answers, rest), None, None);
+        let worker_pid = self.links.get(&worker).map(|link| link.pid);
+        self.end(call, Ending::Answers(answers, rest), worker_pid, None);
         if is_attended {
             self.attend(running);
         }
@@ -229,7 +329,8 @@ impl State {
         let answered = answers.count + u32::from(last.is_some());
         let mut rest = Rest::new();
         if let Some(ending) = last {
-            rest.push((self.end_at_once(task, &driver, ending, worker_pid), 1));
+            let slot = self.end_at_once(task, &driver, ending, CallArgs::none(), Some(worker_pid));
+            rest.push((slot, 1));
         }
         let tail = self.tail(task, &driver, &chunk, answered, &mut rest);
         self.scheduler.call_finished(now, worker, call, ran / answered.max(1));
@@ -237,20 +338,51 @@ impl State {
         self.end(call, Ending::Answers(answers, rest), Some(worker_pid), Some(ran));
     }
 
-    /// A call of its own that is over as it comes into being.
+    /// Ends a chunk that a worker is in the midst of, by this verdict: each of its calls by how far it has come. False if this is
+    /// none.
+    pub(super) fn judge_chunk(
+        &mut self,
+        call: CallId,
+        (worker, ticket): (WorkerId, Ticket),
+        verdict: &Verdict,
+    ) -> bool {
+        let Some((_, chunk)) = self.chunk_at(worker, call) else { return false };
+        let Some(link) = self.links.get_mut(&worker) else { return false };
+        if chunk.count == 1 || link.slots.progress(ticket) != Ok(Progress::Running) {
+            return false;
+        }
+        let (Ok((answers, limit)), worker_pid) = (link.cut(ticket), Some(link.pid)) else {
+            return false;
+        };
+        let Some(pending) = self.calls.get(&call) else { return false };
+        let (task, Some(driver)) = (pending.task(), pending.promise.driver()) else { return false };
+        let running = Ending::Judged(verdict.clone(), Attribution::Began);
+        let running = self.end_at_once(task, &driver, running, CallArgs::none(), worker_pid);
+        let mut rest = vec![(running, 1)];
+        if limit < chunk.count {
+            let unbegun = Ending::Judged(verdict.clone(), Attribution::NotBegun);
+            let tail = CallArgs::Chunk(Box::new(chunk.tail(limit)));
+            let slot = self.end_at_once(task, &driver, unbegun, tail, None);
+            rest.push((slot, chunk.count - limit));
+        }
+        self.end(call, Ending::Answers(answers, rest), worker_pid, None);
+        true
+    }
+
+    /// A call, or a chunk, that is over as it comes into being.
     fn end_at_once(
         &mut self,
         task: &'static str,
         driver: &DriverRef,
         ending: Ending,
-        worker_pid: u32,
+        args: CallArgs,
+        worker_pid: Option<u32>,
     ) -> Arc<Slot> {
         let call = self.ids.next();
         let (promise, slot) = Promise::new(task, driver, call);
         self.ids.release(call);
-        self.counts.note(&ending, 1);
-        let args = CallArgs::take_from(&mut Parcel::default());
-        self.decided.ended.push(Ended { promise, ending, worker_pid: Some(worker_pid), args });
+        self.counts.note(&ending, args.count());
+        self.decided.ended.push(Ended { promise, ending, worker_pid, args });
         slot
     }
 }

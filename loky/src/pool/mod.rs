@@ -46,6 +46,7 @@ use self::state::{Decided, DriverState, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
+use crate::future::chunk::Seat;
 use crate::future::slot::{Slot, run_callbacks};
 use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
@@ -217,20 +218,40 @@ impl Pool {
     }
 
     /// Accepts a call of `task`, or returns a slot that says why not.
-    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> Arc<Slot> {
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> Seat {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
-            return Slot::failed(task, error.with_task(task));
+            return Slot::failed(task, error.with_task(task)).into();
+        }
+        if let Some(seat) = self.join(task, &args) {
+            return seat;
         }
         let accepted = self.with_state(|state, now| {
             if let Some(refusal) = state.scheduler.refusal() {
                 return Err(refusal);
             }
             state.drain_if_queued(now);
-            let slot = state.accept(task, args, &self.as_driver);
+            let seat = if self.takes_chunks && state.is_joinable(task, &args) {
+                state.accept_open(task, &args, &self.as_driver)
+            } else {
+                state.accept(task, args, &self.as_driver).1.into()
+            };
             state.scheduler.advance(now);
-            Ok(slot)
+            Ok(seat)
         });
-        accepted.unwrap_or_else(|refusal| Slot::failed(task, outcome::refused(task, &refusal)))
+        let failed = |refusal| Slot::failed(task, outcome::refused(task, &refusal)).into();
+        accepted.unwrap_or_else(failed)
+    }
+
+    /// Has a call join others that wait, if it may. Nothing else follows from that.
+    fn join(&self, task: &'static str, args: &CallArgs) -> Option<Seat> {
+        if !self.takes_chunks || !args.is_small() {
+            return None;
+        }
+        let mut state = self.lock();
+        if state.scheduler.refusal().is_some() {
+            return None;
+        }
+        state.join(task, args)
     }
 
     /// Accepts calls of `task` together, or returns slots that say why not.
@@ -249,7 +270,7 @@ impl Pool {
                 return Err(refusal);
             }
             state.drain_if_queued(now);
-            let accept = |args| state.accept(task, args, &self.as_driver);
+            let accept = |args| state.accept(task, args, &self.as_driver).1;
             let slots = calls.into_iter().map(accept).collect();
             state.scheduler.advance(now);
             Ok(slots)
@@ -462,8 +483,8 @@ impl Driver for Pool {
         self.with_state(|state, _| state.attend(call));
     }
 
-    fn cancel(&self, call: CallId) -> Cancelled {
-        let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call));
+    fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {
+        let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
             let _member = Membership::of(self.id);
             let (callbacks, audiences) = decided.resolve();
@@ -475,7 +496,7 @@ impl Driver for Pool {
         cancelled
     }
 
-    fn running_in(&self, call: CallId) -> Option<u32> {
-        self.lock().running_in(call)
+    fn running_in(&self, call: CallId, number: Option<u32>) -> Option<u32> {
+        self.lock().running_in(call, number)
     }
 }

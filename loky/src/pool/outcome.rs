@@ -79,12 +79,14 @@ impl Ending {
                 let Answers { bytes, count, failures } = *answers;
                 let failures = failures.into_iter();
                 let failures = failures.map(|(number, failure)| (number, failed(task, failure)));
-                ChunkOutcome { results: Ok(bytes), failures: failures.collect(), count, rest }
+                let failures = failures.collect();
+                ChunkOutcome { results: Ok(bytes), failures, count, rest, cursor: (0, 0) }
             }
             ending => {
                 let error = ending.into_outcome(task).err();
                 let results = error.map_or_else(|| Ok(Vec::new()), Err);
-                ChunkOutcome { results, failures: Vec::new(), count, rest: Vec::new() }
+                let (failures, rest) = (Vec::new(), Vec::new());
+                ChunkOutcome { results, failures, count, rest, cursor: (0, 0) }
             }
         }
     }

@@ -139,6 +139,8 @@ pub(super) struct State {
     pub(super) last_start_error: Option<Error>,
     /// How many of the calls are chunks.
     pub(super) chunks: usize,
+    /// The chunk that calls may join as long as it is the last in the queue.
+    pub(super) open: Option<CallId>,
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
@@ -207,15 +209,16 @@ impl Decided {
         let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
         for Ended { promise, ending, worker_pid, args } in self.ended {
             let task = promise.task();
+            let audience;
             if let CallArgs::Chunk(chunk) = args {
                 let outcome = ending.into_chunk(task, chunk.count);
-                audiences.extend(promise.resolve_chunk(outcome));
-                continue;
+                audience = promise.resolve_chunk(outcome, worker_pid);
+            } else {
+                // Who has the outcome finds nothing of the arguments left, least of all their descriptors.
+                drop(args);
+                audience = promise.resolve(ending.into_outcome(task), worker_pid);
             }
-            // Who has the outcome finds nothing of the arguments left, least of all their descriptors.
-            drop(args);
-            let outcome = ending.into_outcome(task);
-            if let Some(mut audience) = promise.resolve(outcome, worker_pid) {
+            if let Some(mut audience) = audience {
                 callbacks.extend(audience.take_callbacks());
                 audiences.push(audience);
             }
@@ -244,6 +247,7 @@ impl State {
             start_failures: 0,
             last_start_error: None,
             chunks: 0,
+            open: None,
             parked: 0,
             attended: 0,
             written: Vec::new(),
@@ -261,13 +265,13 @@ impl State {
         task: &'static str,
         args: CallArgs,
         driver: &DriverRef,
-    ) -> Arc<Slot> {
+    ) -> (CallId, Arc<Slot>) {
         let count = args.count();
         self.counts.submitted += u64::from(count);
         let (call, slot) = self.insert(task, args, driver, None);
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
         self.scheduler.submit(call, count);
-        slot
+        (call, slot)
     }
 
     /// A new call, of which the scheduler is still to know.
@@ -438,7 +442,7 @@ impl State {
     }
 
     /// Takes a call back that lies with a worker. False if that has begun it.
-    fn take_back(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
+    pub(super) fn take_back(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
         let Some(pending) = self.calls.get_mut(&call) else { return false };
         let Some((at, ticket)) = pending.at.filter(|(at, _)| *at == worker) else { return false };
         let Some(link) = self.links.get_mut(&at) else { return false };
@@ -462,8 +466,11 @@ impl State {
         }
     }
 
-    /// Cancels a call that has not begun.
-    pub(super) fn cancel(&mut self, now: Instant, call: CallId) -> Cancelled {
+    /// Cancels a call that has not begun; of a chunk all that has not, or the one with this number.
+    pub(super) fn cancel(&mut self, now: Instant, call: CallId, number: Option<u32>) -> Cancelled {
+        if let Some(number) = number {
+            return self.cancel_one(now, call, number);
+        }
         if let Some(Place::Given(worker)) = self.scheduler.place(call)
             && !self.take_back(now, worker, call)
         {
@@ -483,13 +490,14 @@ impl State {
 
     /// Ends a call without a result.
     fn judge(&mut self, call: CallId, worker: Option<WorkerId>, verdict: Verdict) {
-        let Some(pending) = self.calls.get_mut(&call) else { return };
+        let Some(pending) = self.calls.get(&call) else { return };
         let at = pending.at.filter(|(at, _)| worker == Some(*at));
         let (attribution, pid) = match (&verdict, at) {
             (Verdict::Terminated { exit, began: true }, _) => (Attribution::Began, Some(exit.pid)),
             (Verdict::Terminated { began: false, .. }, _) | (_, None) => {
                 (Attribution::NotBegun, None)
             }
+            (_, Some(at)) if self.judge_chunk(call, at, &verdict) => return,
             (_, Some((worker, ticket))) => self.settle(worker, ticket),
         };
         self.end(call, Ending::Judged(verdict, attribution), pid, None);
@@ -590,11 +598,12 @@ impl State {
         }
     }
 
-    /// The process that has begun the call.
-    pub(super) fn running_in(&mut self, call: CallId) -> Option<u32> {
+    /// The process that has begun the call, or this one of a chunk.
+    pub(super) fn running_in(&mut self, call: CallId, number: Option<u32>) -> Option<u32> {
         let (worker, ticket) = self.calls.get(&call)?.at?;
         let link = self.links.get_mut(&worker)?;
-        let progress = link.slots.progress(ticket).ok()?;
-        (progress != Progress::Waiting).then_some(link.pid)
+        let (progress, pid) = (link.slots.progress(ticket).ok()?, link.pid);
+        let is_begun = number.is_none_or(|number| self.has_begun(call, number));
+        (progress != Progress::Waiting && is_begun).then_some(pid)
     }
 }

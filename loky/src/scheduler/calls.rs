@@ -93,6 +93,33 @@ impl Calls {
         self.note_queued(count);
     }
 
+    /// A queued chunk has one more call.
+    pub(super) fn grow(&mut self, chunk: CallId) {
+        if let Some(state) = self.states.get_mut(&chunk) {
+            state.count += 1;
+            self.queued_calls += 1;
+        }
+    }
+
+    /// In the place of a queued chunk come parts of it.
+    pub(super) fn replace(
+        &mut self,
+        chunk: CallId,
+        parts: impl IntoIterator<Item = (CallId, u32)>,
+    ) {
+        let Some(State { whereabouts, count, .. }) = self.states.remove(&chunk) else { return };
+        self.unlink(whereabouts, count);
+        let Whereabouts::Queued { mut before, after } = whereabouts else { return };
+        for (part, count) in parts {
+            self.states
+                .insert(part, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
+            self.join(before, part.place);
+            self.join(part.place, after);
+            self.note_queued(count);
+            before = part.place;
+        }
+    }
+
     /// The same to the front.
     pub(super) fn push_front(&mut self, call: CallId, count: u32) {
         self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
@@ -141,6 +168,11 @@ impl Calls {
     /// The call at the front of the queue.
     pub(super) fn front(&mut self) -> Option<CallId> {
         self.states.at_mut(self.first).map(|(call, _)| call)
+    }
+
+    /// The call at the back of the queue.
+    pub(super) fn back(&mut self) -> Option<CallId> {
+        self.states.at_mut(self.last).map(|(call, _)| call)
     }
 
     /// The call leaves. Where it was comes back.

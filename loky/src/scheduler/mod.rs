@@ -217,6 +217,27 @@ impl Scheduler {
         self.demanded = true;
     }
 
+    /// The call that would be given to a worker last of all.
+    pub(crate) fn last_queued(&mut self) -> Option<CallId> {
+        self.calls.back()
+    }
+
+    /// A queued chunk has one more call.
+    pub(crate) fn chunk_grew(&mut self, chunk: CallId) {
+        debug_assert!(self.refusal().is_none(), "asked before");
+        self.calls.grow(chunk);
+    }
+
+    /// In the place of a queued chunk come these parts of it. What is left out was cancelled.
+    pub(crate) fn chunk_parted(
+        &mut self,
+        chunk: CallId,
+        parts: impl IntoIterator<Item = (CallId, u32)>,
+    ) {
+        debug_assert!(self.place(chunk) == Some(Place::Queued), "asked before");
+        self.calls.replace(chunk, parts);
+    }
+
     /// All workers are wanted, before there are calls, and at one time: until [`end_prewarm`](Self::end_prewarm).
     pub(crate) fn prewarm(&mut self, now: Instant) {
         self.demanded = true;

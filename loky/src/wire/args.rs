@@ -40,9 +40,34 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// How many bytes its entries may take, so that there is room in a letter for one more, and the name of the task.
+    pub(crate) const BYTES: usize =
+        limits::LETTER_BYTES - Self::NAME_BYTES - limits::GATHER_BYTES - entries::HEAD_BYTES;
+
+    /// What it leaves of a letter for the name of its task. One whose name is longer comes in single calls.
+    pub(crate) const NAME_BYTES: usize = 4 * 1024;
+
     /// So many entries.
     pub(crate) fn new(bytes: Vec<u8>, count: u32) -> Self {
         Self { bytes: Arc::new(bytes), start: 0, count }
+    }
+
+    /// One more call. False if there is no room for it, or if others share the bytes.
+    pub(crate) fn push(&mut self, args: &[u8]) -> bool {
+        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return false };
+        if bytes.len() > Self::BYTES {
+            return false;
+        }
+        let start = entries::begin(bytes);
+        bytes.extend_from_slice(args);
+        entries::finish(bytes, start, false);
+        self.count += 1;
+        true
+    }
+
+    /// So many of its calls, from the first.
+    pub(crate) fn head(&self, count: u32) -> Self {
+        Self { count, ..self.clone() }
     }
 
     /// The entries. (There may be others behind them.)
@@ -69,6 +94,11 @@ impl Chunk {
 const _: () = assert!(size_of::<CallArgs>() == 24, "as long as a `Vec`");
 
 impl CallArgs {
+    /// Of a call that needs none any more.
+    pub(crate) fn none() -> Self {
+        Self::Short { length: 0, bytes: [0; SHORT_BYTES] }
+    }
+
     /// Takes all that is in `room`, which stays what it is, as far as that costs no copy of what is long.
     pub(crate) fn take_from(room: &mut Parcel) -> Self {
         if !room.attachments.is_empty() {
@@ -104,6 +134,11 @@ impl CallArgs {
             Self::Short { .. } | Self::Copied(_) | Self::Shared(_) | Self::Chunk(_) => &NONE,
             Self::Attached(args) => &args.attachments,
         }
+    }
+
+    /// Whether others may travel with them.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self, Self::Short { .. } | Self::Copied(_))
     }
 
     /// Of how many calls they are.
