@@ -21,6 +21,7 @@ mod idle;
 mod idle_churn;
 mod initializer;
 mod initializer_failures;
+mod joined;
 mod kill_storm;
 mod lane_memory;
 mod ledger;

@@ -159,22 +159,35 @@ impl State {
 
     /// Cancels one call of a chunk, if it has not begun.
     pub(super) fn cancel_one(&mut self, now: Instant, call: CallId, number: u32) -> Cancelled {
-        if let Some(Place::Given(worker)) = self.scheduler.place(call)
-            && !self.take_back(now, worker, call)
-        {
-            if self.has_begun(call, number) || !self.divide(now, worker, call) {
+        if self.calls.get(&call).is_some_and(|pending| pending.args.count() == 1) {
+            return self.cancel(now, call, None);
+        }
+        if let Some(Place::Given(worker)) = self.scheduler.place(call) {
+            if self.has_begun(call, number) {
                 return Cancelled::No;
             }
-            self.scheduler.advance(now);
+            self.take_all_back(now, worker);
         }
-        match self.scheduler.place(call) {
-            Some(Place::Queued) => {}
-            Some(Place::Given(_)) => return Cancelled::No,
-            None => return Cancelled::IsOver,
-        }
-        self.part(call, number);
+        let cancelled = match self.scheduler.place(call) {
+            Some(Place::Queued) => {
+                self.part(call, number);
+                Cancelled::Yes
+            }
+            Some(Place::Given(_)) => Cancelled::No,
+            // Who cancels it finds what it is now.
+            None => Cancelled::IsOver,
+        };
         self.scheduler.advance(now);
-        Cancelled::Yes
+        cancelled
+    }
+
+    /// Takes back all that a worker has not begun. (What is left of a chunk from its midst is not to run after what lies behind it.)
+    fn take_all_back(&mut self, now: Instant, worker: WorkerId) {
+        for call in self.scheduler.given_to(worker).into_iter().rev() {
+            if !self.take_back(now, worker, call) {
+                self.divide(now, worker, call);
+            }
+        }
     }
 
     /// Cancels one call of a queued chunk: those before it and those behind it stay where they are.

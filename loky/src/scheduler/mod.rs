@@ -266,6 +266,12 @@ impl Scheduler {
         self.calls.place(call)
     }
 
+    /// The calls that a worker has, in their order.
+    pub(crate) fn given_to(&self, worker: WorkerId) -> Vec<CallId> {
+        let given = self.workers.get(&worker).map(|worker| &worker.given);
+        given.into_iter().flatten().copied().collect()
+    }
+
     /// Cancels a queued call. One that is given to a worker is first to be taken back.
     pub(crate) fn cancel(&mut self, now: Instant, call: CallId) {
         debug_assert!(self.place(call) == Some(Place::Queued), "asked before");
