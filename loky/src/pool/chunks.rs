@@ -234,8 +234,17 @@ impl State {
         }
     }
 
+    /// Whether the scheduler knows of the call there. If not it is resolved, and that is about to be performed: what it came to be
+    /// now nobody would ever resolve.
+    fn is_with(&self, worker: WorkerId, call: CallId) -> bool {
+        self.scheduler.place(call) == Some(Place::Given(worker))
+    }
+
     /// Cuts off what a worker has not begun of the chunk that it is at. True if that is to run elsewhere.
     pub(super) fn divide(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
+        if !self.is_with(worker, call) {
+            return false;
+        }
         let Some((ticket, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
         // Its worker may have been so slow to wake that it has not even begun: it is left the first call. What is answered is about
@@ -256,7 +265,8 @@ impl State {
     pub(super) fn divide_dead(&mut self, worker: WorkerId) -> Vec<CallId> {
         let Some(link) = self.links.get_mut(&worker) else { return Vec::new() };
         let mut unbegun = Vec::new();
-        let calls: Vec<_> = link.slots.calls().collect();
+        let mut calls: Vec<_> = link.slots.calls().collect();
+        calls.retain(|call| self.is_with(worker, *call));
         for call in calls {
             let Some((ticket, chunk)) = self.chunk_at(worker, call) else { continue };
             let Some(link) = self.links.get_mut(&worker) else { continue };

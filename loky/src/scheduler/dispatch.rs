@@ -168,8 +168,14 @@ impl Scheduler {
     pub(crate) fn chunk_ended_early(&mut self, tail: Option<(CallId, u32)>) {
         if let Some((tail, count)) = tail {
             self.calls.push_front(tail, count);
-            if self.cancels_pending {
-                self.resolve(tail, Verdict::Cancelled);
+            // The pool may have come to its end since the chunk was given out.
+            let verdict = match (&self.broken, self.phase) {
+                (Some(cause), _) => Some(Verdict::Broken(cause.clone())),
+                (None, Phase::Closed | Phase::Ended) => Some(Verdict::ShutDown),
+                (None, _) => self.cancels_pending.then_some(Verdict::Cancelled),
+            };
+            if let Some(verdict) = verdict {
+                self.resolve(tail, verdict);
             }
         }
     }

@@ -187,19 +187,29 @@ impl World {
         is_there
     }
 
-    /// Cuts off what has not begun of a chunk that runs. True if anything is left to be queued.
+    /// Cuts off what has not begun of the chunk that a worker is at, but for one call. True if anything is left to be queued.
     fn divide(&mut self, worker: WorkerId, chunk: CallId) -> bool {
-        let Some(worker) = self.workers.get_mut(&worker) else { return false };
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if worker.running != Some(chunk) || count == 1 || !self.open.contains(&chunk) {
+        if count == 1 || self.pool.scheduler.place(chunk) != Some(Place::Given(worker)) {
+            return false; // Or it is resolved, and that is the next thing to be done.
+        }
+        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+        let mut n_begun = 1;
+        let running = self.pool.ids.next();
+        let is_waiting = !worker.revoked.contains(&chunk);
+        if worker.running == Some(chunk) {
+            n_begun += self.random.below(count as usize) as u32;
+            worker.running = Some(running);
+            self.begun.insert(running);
+        } else if let Some(frame) = worker.frames.iter_mut().find(|it| **it == chunk && is_waiting)
+        {
+            *frame = running;
+        } else {
+            self.pool.ids.release(running);
             return false;
         }
-        let n_begun = 1 + self.random.below(count as usize) as u32;
-        let running = self.pool.ids.next();
-        worker.running = Some(running);
         self.pool.calls.push(running);
         self.open.insert(running);
-        self.begun.insert(running);
         let tail = (n_begun < count).then(|| (self.pool.ids.next(), count - n_begun));
         if let Some((tail, count)) = tail {
             self.pool.calls.push(tail);
@@ -269,10 +279,14 @@ impl World {
         } else if let Some(call) = worker.running.take() {
             let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
             self.come_up(id);
+            let is_open = self.open.contains(&call);
             if self.pool.scheduler.place(call).is_some() {
                 self.leave(call);
             }
             self.pool.scheduler.call_finished(now, id, call, ran);
+            if is_open {
+                self.end_early(call);
+            }
         } else if let Some(call) = worker.frames.pop_front() {
             if worker.revoked.remove(&call) {
                 self.pool.scheduler.call_skipped(now, id);
@@ -292,6 +306,19 @@ impl World {
         true
     }
 
+    /// A chunk may be over before all of it has begun.
+    fn end_early(&mut self, chunk: CallId) {
+        let count = self.counts.get(&chunk).copied().unwrap_or(1);
+        if count > 1 && self.random.below(4) == 0 {
+            let (tail, count) =
+                (self.pool.ids.next(), 1 + self.random.below(count as usize - 1) as u32);
+            self.pool.calls.push(tail);
+            self.open.insert(tail);
+            self.counts.insert(tail, count);
+            self.pool.scheduler.chunk_ended_early(Some((tail, count)));
+        }
+    }
+
     /// Whether the next thing that the worker has to do is to skip a call.
     fn skips_next(&self, id: WorkerId) -> bool {
         self.workers.get(&id).is_some_and(|worker| {
@@ -300,10 +327,11 @@ impl World {
         })
     }
 
-    /// One worker does several things before anybody hears of them.
+    /// A worker does several things, and others do some, before anybody hears of them.
     fn work_at_speed(&mut self, id: WorkerId) {
         for _ in 0..1 + self.random.below(8) {
-            self.work(id);
+            let other = self.any_worker().filter(|_| self.random.below(4) == 0);
+            self.work(other.unwrap_or(id));
         }
         self.pool.scheduler.advance(self.pool.now);
     }
@@ -323,6 +351,39 @@ impl World {
         }
     }
 
+    /// A call joins the chunk at the end of the queue.
+    fn join(&mut self) {
+        let last = self.pool.scheduler.last_queued();
+        let chunk = last.and_then(|call| self.counts.get_mut(&call));
+        if let Some((last, count)) = last.zip(chunk)
+            && self.rules.max_tasks.is_none()
+            && self.pool.scheduler.refusal().is_none()
+        {
+            *count += 1;
+            self.pool.scheduler.chunk_grew(last);
+        }
+    }
+
+    /// One call of a queued chunk is cancelled.
+    fn part(&mut self) {
+        let Some(chunk) = self.any_call() else { return };
+        let count = self.counts.get(&chunk).copied().unwrap_or(1);
+        if count == 1 || self.pool.scheduler.place(chunk) != Some(Place::Queued) {
+            return;
+        }
+        let before = self.random.below(count as usize) as u32;
+        let counts = [before, count - before - 1].into_iter().filter(|count| *count > 0);
+        let parts: Vec<_> = counts.map(|count| (self.pool.ids.next(), count)).collect();
+        for (part, count) in &parts {
+            self.pool.calls.push(*part);
+            self.open.insert(*part);
+            self.counts.insert(*part, *count);
+        }
+        self.pool.scheduler.chunk_parted(chunk, parts);
+        self.leave(chunk);
+        self.pool.scheduler.advance(self.pool.now);
+    }
+
     fn cancel(&mut self) {
         let Some(call) = self.any_call() else { return };
         if let Some(Place::Given(worker)) = self.pool.scheduler.place(call)
@@ -336,7 +397,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        let (now, what) = (self.pool.now, self.random.below(24));
+        let (now, what) = (self.pool.now, self.random.below(26));
         let worker = self.any_worker();
         match (what, worker) {
             (0..=4, _) => self.submit(),
@@ -375,6 +436,8 @@ impl World {
                 }
             }
             (18, _) if self.prewarms > 0 => self.end_prewarm(),
+            (19, _) => self.join(),
+            (20, _) => self.part(),
             (_, Some(worker)) => self.work_at_speed(worker),
             (_, None) => {}
         }
