@@ -230,3 +230,152 @@ impl<R: 'static> Iterator for Results<R> {
         Some(self.of.decode_bytes(entry.bytes, &Attachments::new()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError, Weak};
+
+    use super::super::slot::{Promise, tell_everybody};
+    use super::super::{Cancelled, Driver, DriverRef};
+    use super::*;
+    use crate::codec::output;
+    use crate::error::ErrorKind;
+    use crate::id::CallId;
+
+    const TASK: &str = "krate::task";
+
+    /// A pool that is only told of calls.
+    #[derive(Default)]
+    struct Attended(Mutex<Vec<CallId>>);
+
+    impl Driver for Attended {
+        fn wait(&self, _: CallId, _: &Slot, _: Option<Instant>) {
+            panic!("nobody waits");
+        }
+
+        fn attend(&self, call: CallId) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
+
+        fn cancel(&self, _: CallId, _: Option<u32>) -> Cancelled {
+            Cancelled::No
+        }
+
+        fn running_in(&self, _: CallId, _: Option<u32>) -> Option<u32> {
+            None
+        }
+    }
+
+    fn pool() -> (Arc<Attended>, DriverRef) {
+        let pool = Arc::new(Attended::default());
+        let driver: Weak<Attended> = Arc::downgrade(&pool);
+        (pool, DriverRef::new(driver))
+    }
+
+    fn promise(driver: &DriverRef, number: u64) -> (Promise, Arc<Slot>) {
+        Promise::new(TASK, driver, CallId::nth(number))
+    }
+
+    /// The answers of some calls, which return what they are called.
+    fn answers(of: impl Iterator<Item = u64>, rest: Rest) -> ChunkOutcome {
+        let (mut results, mut count) = (Vec::new(), 0);
+        for answer in of {
+            let start = entries::begin(&mut results);
+            ciborium::into_writer(&answer, &mut results).unwrap();
+            entries::finish(&mut results, start, false);
+            count += 1;
+        }
+        ChunkOutcome { results: Ok(results), failures: Vec::new(), count, rest, cursor: (0, 0) }
+    }
+
+    fn futures(slot: &Arc<Slot>, count: u32) -> Vec<Future<u64>> {
+        let seat = |number| Seat { slot: Arc::clone(slot), number: Some(number) };
+        (0..count).map(|number| Future::new(seat(number), output())).collect()
+    }
+
+    #[test]
+    fn each_future_finds_its_own_result_in_any_order() {
+        let (_pool, driver) = pool();
+        let (promise, slot) = promise(&driver, 1);
+        let futures = futures(&slot, 5);
+        assert!(futures.iter().all(|future| !future.done()));
+        let mut outcome = answers(100..105, Rest::new());
+        outcome.failures = vec![(3, Error::new(ErrorKind::Panicked, "it has"))];
+        tell_everybody(promise.resolve_chunk(outcome, Some(17)));
+        for number in [4, 0, 2, 2, 1, 4, 3, 0] {
+            let result = futures[number].result();
+            match number {
+                3 => assert!(result.unwrap_err().is_panicked()),
+                _ => assert_eq!(result.unwrap(), 100 + number as u64),
+            }
+            assert_eq!((futures[number].done(), futures[number].worker_pid()), (true, Some(17)));
+        }
+    }
+
+    /// Of five calls two are answered, one is over elsewhere, and two are a chunk of their own, which is divided in its turn.
+    #[test]
+    fn what_has_moved_on_is_followed_and_whoever_is_to_be_told_moves_along() {
+        let (pool, driver) = pool();
+        let (whole, slot) = promise(&driver, 1);
+        let (single, single_slot) = promise(&driver, 2);
+        let (tail, tail_slot) = promise(&driver, 3);
+        let (last, last_slot) = promise(&driver, 4);
+        let futures = futures(&slot, 5);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for (number, future) in futures.iter().enumerate() {
+            for which in 0..2 {
+                let seen = Arc::clone(&seen);
+                future.add_done_callback(move |future| {
+                    assert!(future.done());
+                    seen.lock().unwrap().push((number, which));
+                });
+            }
+        }
+        let take_seen = || std::mem::take(&mut *seen.lock().unwrap());
+        let mut watch = super::super::Watch::new();
+        futures.iter().enumerate().for_each(|(number, future)| watch.add(number, future.clone()));
+        pool.0.lock().unwrap().clear();
+
+        let cancelled = Error::new(ErrorKind::Cancelled, "it was");
+        tell_everybody(single.resolve(Err(cancelled), None));
+        let rest = vec![(single_slot, 1), (tail_slot, 2)];
+        tell_everybody(whole.resolve_chunk(answers(0..2, rest), Some(17)));
+        assert_eq!(take_seen(), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+        let done: Vec<_> = futures.iter().map(Future::done).collect();
+        assert_eq!(done, [true, true, true, false, false]);
+        assert!(futures[2].cancelled() && !futures[1].cancelled() && !futures[3].cancelled());
+        let attended = pool.0.lock().unwrap().clone();
+        assert!(!attended.is_empty() && attended.iter().all(|call| *call == CallId::nth(3)));
+        let told: Vec<_> = (0..3).map(|_| watch.next(None).unwrap().0).collect();
+        assert!([0, 1, 2].iter().all(|number| told.contains(number)) && !watch.is_ready());
+
+        tell_everybody(tail.resolve_chunk(answers(3..4, vec![(last_slot, 1)]), Some(18)));
+        assert_eq!(take_seen(), [(3, 0), (3, 1)]);
+        assert_eq!((futures[3].result().unwrap(), futures[3].worker_pid()), (3, Some(18)));
+        assert!(!futures[4].done());
+        // One that comes now finds the slot that it is in by itself.
+        let seen = Arc::clone(&seen);
+        futures[4].add_done_callback(move |_| seen.lock().unwrap().push((4, 2)));
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&4_u64, &mut bytes).unwrap();
+        tell_everybody(last.resolve(Ok(bytes.into()), Some(19)));
+        assert_eq!(take_seen(), [(4, 0), (4, 1), (4, 2)]);
+        assert_eq!((futures[4].result().unwrap(), futures[4].worker_pid()), (4, Some(19)));
+        assert_eq!((watch.next(None).unwrap().0, watch.next(None).unwrap().0), (3, 4));
+        assert!(watch.next(None).is_none());
+    }
+
+    #[test]
+    fn what_has_become_of_a_whole_chunk_has_become_of_each() {
+        let (_pool, driver) = pool();
+        let (promise, slot) = promise(&driver, 1);
+        let futures = futures(&slot, 3);
+        let cancelled = Error::new(ErrorKind::Cancelled, "it was");
+        let outcome = ChunkOutcome { results: Err(cancelled), ..answers(0..0, Rest::new()) };
+        tell_everybody(promise.resolve_chunk(outcome, None));
+        for future in futures {
+            assert!(future.cancelled() && future.result().unwrap_err().is_cancelled());
+            assert_eq!(future.worker_pid(), None);
+        }
+    }
+}
