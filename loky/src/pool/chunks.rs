@@ -117,9 +117,17 @@ impl State {
         limits::FORCED_CHUNK.unwrap_or_else(|| fitting().clamp(1, limits::CHUNK_CALLS))
     }
 
-    /// Has a call join the chunk at the end of the queue, if it is one of the same task. Where it sits comes back.
+    /// Whether there is a chunk at the end of the queue that calls may join.
+    pub(super) fn has_open_chunk(&mut self) -> bool {
+        self.open.is_some() && self.open == self.scheduler.last_queued()
+    }
+
+    /// Has a call join that chunk, if it is one of the same task, and has room. Where it sits comes back.
     pub(super) fn join(&mut self, task: &'static str, args: &CallArgs) -> Option<Seat> {
-        let call = self.open.filter(|call| self.scheduler.last_queued() == Some(*call))?;
+        if !self.has_open_chunk() {
+            return None;
+        }
+        let call = self.open?;
         let most = self.chunk();
         let pending = self.calls.get_mut(&call)?;
         let CallArgs::Chunk(chunk) = &mut pending.args else { return None };
@@ -150,7 +158,7 @@ impl State {
     }
 
     /// Whether a call that is submitted now is to be one that others may join: it is short, and has to wait.
-    pub(super) fn is_joinable(&self, task: &str, args: &CallArgs) -> bool {
+    pub(super) fn opens_chunk(&self, task: &str, args: &CallArgs) -> bool {
         args.is_small()
             && task.len() < Chunk::NAME_BYTES
             && self.scheduler.queued() > 0

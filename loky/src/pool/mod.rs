@@ -76,6 +76,8 @@ pub(crate) struct Pool {
     max_workers: AtomicUsize,
     depth: AtomicUsize,
     chunk: AtomicUsize,
+    /// Whether there is a chunk that calls may join, as of the last event.
+    is_joinable: AtomicBool,
     wake: Arc<Wake>,
     /// Where long arguments lie.
     segments: Segments,
@@ -118,6 +120,7 @@ impl Pool {
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
             chunk: AtomicUsize::new(1),
+            is_joinable: AtomicBool::new(false),
             settings,
             state: Mutex::new(State::new(scheduler, events, initializer)),
             changed: Condvar::new(),
@@ -187,6 +190,7 @@ impl Pool {
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
         self.chunk.store(state.chunk(), Ordering::Relaxed);
+        self.is_joinable.store(state.has_open_chunk(), Ordering::Relaxed);
         if state.scheduler.is_shut_down() || state.scheduler.is_broken() {
             // Before the first call is over that a worker runs still.
             self.segments.close();
@@ -230,7 +234,7 @@ impl Pool {
                 return Err(refusal);
             }
             state.drain_if_queued(now);
-            let seat = if self.takes_chunks && state.is_joinable(task, &args) {
+            let seat = if self.takes_chunks && state.opens_chunk(task, &args) {
                 state.accept_open(task, &args, &self.as_driver)
             } else {
                 state.accept(task, args, &self.as_driver).1.into()
@@ -244,7 +248,7 @@ impl Pool {
 
     /// Has a call join others that wait, if it may. Nothing else follows from that.
     fn join(&self, task: &'static str, args: &CallArgs) -> Option<Seat> {
-        if !self.takes_chunks || !args.is_small() {
+        if !args.is_small() || !self.is_joinable.load(Ordering::Relaxed) {
             return None;
         }
         let mut state = self.lock();
