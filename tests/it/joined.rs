@@ -229,6 +229,33 @@ fn note_text(number: u64, record: Record, _text: String) -> u64 {
     number
 }
 
+/// Whatever lies with it in its worker, only the one that runs is said to have started.
+#[test]
+fn a_shutdown_that_kills_tells_which_one_was_running() {
+    isolated(|| {
+        for before in BEFORE {
+            let executor = warm(1);
+            let (gate, record) = (Event::new(), Record::new());
+            let calls = burst(&executor, &record, around(&gate, before));
+            until_running(&calls[before]);
+            executor.shutdown(Shutdown::Kill);
+            let starts = starts_of(&calls, &record);
+            for (number, call) in calls.iter().enumerate() {
+                if number < before {
+                    check_returned(number, call, &starts);
+                    continue;
+                }
+                let error = call.result().unwrap_err();
+                assert!(error.is_shutdown_executor(), "{before}: call {number}: {error:?}");
+                let execution =
+                    if number == before { Execution::Started } else { Execution::NotStarted };
+                assert_eq!(error.execution(), execution, "{before}: call {number}: {error:?}");
+                assert_eq!(starts[number], usize::from(number == before), "call {number}");
+            }
+        }
+    });
+}
+
 /// Threads submit, cancel and wait at full speed.
 #[test]
 fn threads_that_submit_and_cancel_at_once_are_told_the_truth() {

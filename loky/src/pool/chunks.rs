@@ -11,9 +11,7 @@
 //!                 └─ what the chunk itself has come to; its outcome names the slots of the two others
 //! ```
 //!
-//! A `map` makes its chunks itself. Calls that are submitted one by one join one while they are queued, at the end of the queue, if
-//! they are short, and calls are known to take little time: so where a worker finds one call behind the other anyway, many go
-//! to it together. One that is cancelled leaves its chunk, which is parted at its place.
+//! A `map` makes its chunks itself; calls that are submitted one by one [join](super::joining) one.
 //!
 //! It also ends early if its worker has an answer that cannot lie beside the others: that one comes alone, over the stream, and
 //! what lies behind it was not begun. What a worker has begun is known by the word of [`items`](crate::transport::slots::items).
@@ -26,9 +24,9 @@ use super::link::Link;
 use super::outcome::{Attribution, Ending};
 use super::state::{Ended, State};
 use crate::codec::entries;
-use crate::future::chunk::{Rest, Seat};
+use crate::future::DriverRef;
+use crate::future::chunk::Rest;
 use crate::future::slot::{Promise, Slot};
-use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::scheduler::{Place, Verdict};
@@ -115,111 +113,6 @@ impl State {
         let fitting = || self.scheduler.calls_within(limits::CHUNK_TIME);
         let fitting = || usize::try_from(fitting()).unwrap_or(usize::MAX);
         limits::FORCED_CHUNK.unwrap_or_else(|| fitting().clamp(1, limits::CHUNK_CALLS))
-    }
-
-    /// Whether there is a chunk at the end of the queue that calls may join.
-    pub(super) fn has_open_chunk(&mut self) -> bool {
-        self.open.is_some() && self.open == self.scheduler.last_queued()
-    }
-
-    /// Has a call join that chunk, if it is one of the same task, and has room. Where it sits comes back.
-    pub(super) fn join(&mut self, task: &'static str, args: &CallArgs) -> Option<Seat> {
-        if !self.has_open_chunk() {
-            return None;
-        }
-        let call = self.open?;
-        let most = self.chunk();
-        let pending = self.calls.get_mut(&call)?;
-        let CallArgs::Chunk(chunk) = &mut pending.args else { return None };
-        let number = chunk.count;
-        if !std::ptr::eq(pending.promise.task(), task)
-            || number as usize >= most
-            || !chunk.push(args)
-        {
-            return None;
-        }
-        self.counts.submitted += 1;
-        self.scheduler.chunk_grew(call);
-        Some(Seat { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
-    }
-
-    /// Takes in a call that others may join.
-    pub(super) fn accept_open(
-        &mut self,
-        task: &'static str,
-        args: &CallArgs,
-        driver: &DriverRef,
-    ) -> Seat {
-        let mut chunk = Chunk::new(Vec::new(), 0);
-        chunk.push(args);
-        let (call, slot) = self.accept(task, CallArgs::Chunk(Box::new(chunk)), driver);
-        self.open = Some(call);
-        Seat { slot, number: Some(0) }
-    }
-
-    /// Whether a call that is submitted now is to be one that others may join: it is short, and has to wait.
-    pub(super) fn opens_chunk(&self, task: &str, args: &CallArgs) -> bool {
-        args.is_small()
-            && task.len() < Chunk::NAME_BYTES
-            && self.scheduler.queued() > 0
-            && self.chunk() > 1
-    }
-
-    /// Cancels one call of a chunk, if it has not begun.
-    pub(super) fn cancel_one(&mut self, now: Instant, call: CallId, number: u32) -> Cancelled {
-        if self.calls.get(&call).is_some_and(|pending| pending.args.count() == 1) {
-            return self.cancel(now, call, None);
-        }
-        if let Some(Place::Given(worker)) = self.scheduler.place(call) {
-            if self.has_begun(call, number) {
-                return Cancelled::No;
-            }
-            self.take_all_back(now, worker);
-        }
-        let cancelled = match self.scheduler.place(call) {
-            Some(Place::Queued) => {
-                self.part(call, number);
-                Cancelled::Yes
-            }
-            Some(Place::Given(_)) => Cancelled::No,
-            // Who cancels it finds what it is now.
-            None => Cancelled::IsOver,
-        };
-        self.scheduler.advance(now);
-        cancelled
-    }
-
-    /// Takes back all that a worker has not begun. (What is left of a chunk from its midst is not to run after what lies behind it.)
-    fn take_all_back(&mut self, now: Instant, worker: WorkerId) {
-        for call in self.scheduler.given_to(worker).into_iter().rev() {
-            if !self.take_back(now, worker, call) {
-                self.divide(now, worker, call);
-            }
-        }
-    }
-
-    /// Cancels one call of a queued chunk: those before it and those behind it stay where they are.
-    fn part(&mut self, call: CallId, number: u32) {
-        let Some(pending) = self.calls.get(&call) else { return };
-        let (CallArgs::Chunk(chunk), Some(driver)) = (&pending.args, pending.promise.driver())
-        else {
-            return;
-        };
-        let (task, chunk) = (pending.task(), Chunk::clone(chunk));
-        let mut rest = Rest::new();
-        let mut parts = Vec::new();
-        if number > 0 {
-            let head = CallArgs::Chunk(Box::new(chunk.head(number)));
-            let (part, slot) = self.insert(task, head, &driver, None);
-            parts.push((part, number));
-            rest.push((slot, number));
-        }
-        let cancelled = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
-        rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
-        parts.extend(self.tail(task, &driver, &chunk, number + 1, &mut rest));
-        self.scheduler.chunk_parted(call, parts);
-        let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
-        self.end(call, Ending::Answers(nothing, rest), None, None);
     }
 
     /// Whether its worker has begun this call of a chunk.
@@ -327,7 +220,7 @@ impl State {
     }
 
     /// A new chunk of the calls from this one on, if there are any.
-    fn tail(
+    pub(super) fn tail(
         &mut self,
         task: &'static str,
         driver: &DriverRef,
@@ -401,7 +294,7 @@ impl State {
     }
 
     /// A call, or a chunk, that is over as it comes into being.
-    fn end_at_once(
+    pub(super) fn end_at_once(
         &mut self,
         task: &'static str,
         driver: &DriverRef,

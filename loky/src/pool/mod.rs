@@ -15,12 +15,14 @@
 mod callbacks;
 mod capture;
 mod chunks;
+mod counts;
 mod draining;
 mod driver;
 mod events;
 mod handshake;
 mod hearing;
 mod initializer;
+mod joining;
 mod latch;
 mod link;
 mod living;
@@ -374,6 +376,7 @@ impl Pool {
             if !state.scheduler.is_shut_down() {
                 state.events.note(|| Event::ShutDown {});
             }
+            state.drain(now); // What has an answer keeps it.
             state.scheduler.shutdown(now, how);
             matches!(state.driver, DriverState::Unstarted)
         });

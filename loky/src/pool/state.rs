@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::counts::Counts;
 use super::draining::Drained;
 use super::events::Events;
 use super::link::{Link, Source};
@@ -15,7 +16,7 @@ use crate::future::slot::{Audience, Callback, Promise, Slot};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
-use crate::observer::{Event, Retirement, Stats};
+use crate::observer::{Event, Retirement};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::lane::pool_side::PoolLane;
@@ -153,35 +154,6 @@ pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) events: Events,
     pub(super) decided: Decided,
-}
-
-/// What has happened so far.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) submitted: u64,
-    succeeded: u64,
-    failed: u64,
-    cancelled: u64,
-    pub(super) workers_started: u64,
-    pub(super) workers_retired: u64,
-    pub(super) workers_died: u64,
-}
-
-impl Counts {
-    /// So many calls have ended in this way.
-    pub(super) fn note(&mut self, ending: &Ending, count: u32) {
-        let count = u64::from(count);
-        match ending {
-            Ending::Result(_) => self.succeeded += count,
-            Ending::Judged(Verdict::Cancelled, _) => self.cancelled += count,
-            Ending::Failed(_) | Ending::Judged(..) => self.failed += count,
-            Ending::Answers(answers, _) => {
-                let failed = answers.failures.len() as u64;
-                self.failed += failed;
-                self.succeeded += u64::from(answers.count) - failed;
-            }
-        }
-    }
 }
 
 /// What is to be done when the lock is gone.
@@ -573,29 +545,6 @@ impl State {
         };
         let links = self.links.iter_mut().filter(|(_, link)| is_neglected(link));
         links.filter_map(|(id, link)| Some((*id, link.readership.take_as_waiter()?))).collect()
-    }
-
-    /// All numbers, as of now.
-    pub(super) fn stats(&self) -> Stats {
-        let Counts { submitted, succeeded, failed, cancelled, .. } = self.counts;
-        let unfinished = submitted - (succeeded + failed + cancelled);
-        let Counts { workers_started, workers_retired, workers_died, .. } = self.counts;
-        let queued = self.scheduler.queued_calls();
-        Stats {
-            max_workers: self.scheduler.max_workers(),
-            workers: self.links.len(),
-            idle_workers: self.scheduler.idle_workers(),
-            starting_workers: self.scheduler.starting_workers(),
-            queued,
-            given: usize::try_from(unfinished).unwrap_or(usize::MAX).saturating_sub(queued),
-            submitted,
-            succeeded,
-            failed,
-            cancelled,
-            workers_started,
-            workers_retired,
-            workers_died,
-        }
     }
 
     /// The process that has begun the call, or this one of a chunk.
