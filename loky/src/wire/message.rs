@@ -146,10 +146,11 @@ pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_byt
 
 /// The frame of a chunk, whose entries these are.
 pub(crate) fn put_chunk(out: &mut Vec<u8>, ticket: Ticket, task: &str, items: &[u8]) {
+    let start = out.len();
     frame::begin(out, CHUNK, ticket.0);
     put_text(out, task);
     out.extend_from_slice(items);
-    frame::finish(out);
+    frame::finish(&mut out[start..]);
 }
 
 /// The answers of a chunk as a frame.
