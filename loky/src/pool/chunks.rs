@@ -27,6 +27,7 @@ use crate::future::chunk::Rest;
 use crate::future::slot::{Promise, Slot};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
+use crate::scheduler::Place;
 use crate::transport::slots::items::Items;
 use crate::transport::slots::table::Progress;
 use crate::wire::args::{CallArgs, Chunk};
@@ -126,6 +127,10 @@ impl State {
     pub(super) fn divide(&mut self, now: Instant, worker: WorkerId, call: CallId) -> bool {
         let Some((ticket, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
+        // The scheduler may have come to know since that it ends.
+        if self.scheduler.place(call) != Some(Place::Given(worker)) {
+            return false;
+        }
         // Its worker may have been so slow to wake that it has not even begun: it is left the first call. What is answered is about
         // to be fetched.
         if chunk.count == 1 || link.slots.progress(ticket) == Ok(Progress::Finished) {

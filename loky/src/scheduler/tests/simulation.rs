@@ -187,28 +187,41 @@ impl World {
         is_there
     }
 
-    /// Cuts off what has not begun of a chunk that runs. True if anything is left to be queued.
-    fn divide(&mut self, worker: WorkerId, chunk: CallId) -> bool {
-        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+    /// Cuts off what has not begun of a chunk that runs, or that is about to. True if anything is left to be queued.
+    fn divide(&mut self, id: WorkerId, chunk: CallId) -> bool {
+        let Some(worker) = self.workers.get_mut(&id) else { return false };
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if worker.running != Some(chunk) || count == 1 || !self.open.contains(&chunk) {
+        let runs = worker.running == Some(chunk);
+        let is_next = worker.frames.front() == Some(&chunk) && !worker.revoked.contains(&chunk);
+        // The pool may have broken since.
+        let is_there = self.pool.scheduler.place(chunk) == Some(Place::Given(id));
+        if !(runs || is_next) || count == 1 || !is_there {
             return false;
         }
-        let n_begun = 1 + self.random.below(count as usize) as u32;
+        // One is left to a worker that has not begun it.
+        let n_begun = if runs { 1 + self.random.below(count as usize) as u32 } else { 1 };
         let running = self.pool.ids.next();
-        worker.running = Some(running);
+        if runs {
+            worker.running = Some(running);
+            self.begun.insert(running);
+        } else {
+            worker.frames[0] = running;
+        }
         self.pool.calls.push(running);
         self.open.insert(running);
-        self.begun.insert(running);
-        let tail = (n_begun < count).then(|| (self.pool.ids.next(), count - n_begun));
-        if let Some((tail, count)) = tail {
-            self.pool.calls.push(tail);
-            self.open.insert(tail);
-            self.counts.insert(tail, count);
-        }
+        let tail = self.tail(count - n_begun);
         self.pool.scheduler.chunk_divided(chunk, running, tail);
         self.leave(chunk);
         tail.is_some()
+    }
+
+    /// What is left of a chunk, if anything is.
+    fn tail(&mut self, count: u32) -> Option<(CallId, u32)> {
+        let tail = (count > 0).then(|| self.pool.ids.next())?;
+        self.pool.calls.push(tail);
+        self.open.insert(tail);
+        self.counts.insert(tail, count);
+        Some((tail, count))
     }
 
     fn leave(&mut self, call: CallId) {
@@ -269,10 +282,18 @@ impl World {
         } else if let Some(call) = worker.running.take() {
             let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
             self.come_up(id);
-            if self.pool.scheduler.place(call).is_some() {
+            let is_open = self.pool.scheduler.place(call).is_some();
+            if is_open {
                 self.leave(call);
             }
             self.pool.scheduler.call_finished(now, id, call, ran);
+            let count = self.counts.get(&call).copied().unwrap_or(1);
+            if is_open && self.random.below(4) == 0 {
+                // Its last answer came alone.
+                let n_left = self.random.below(count as usize) as u32;
+                let tail = self.tail(n_left);
+                self.pool.scheduler.chunk_ended_early(tail);
+            }
         } else if let Some(call) = worker.frames.pop_front() {
             if worker.revoked.remove(&call) {
                 self.pool.scheduler.call_skipped(now, id);
