@@ -183,6 +183,28 @@ fn many_results_that_nobody_reads() {
     });
 }
 
+/// They are lost, and their memory is not; and later ones come in another way.
+#[test]
+fn results_for_which_there_are_no_descriptors() {
+    isolated(|| {
+        let executor = executor(1);
+        let sent = |i: usize| bytes(i, 3 * LONG);
+        assert!(executor.submit(echo, sent(0)).result().unwrap() == sent(0));
+        let before = limit_descriptors(3);
+        let outcomes: Vec<_> = (0..20).map(|i| executor.submit(echo, sent(i)).result()).collect();
+        limit_descriptors(before);
+        let n_lost = outcomes.iter().take_while(|outcome| outcome.is_err()).count();
+        assert!((1..=8).contains(&n_lost), "{n_lost}");
+        for (i, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(got) => assert!(got == sent(i), "{i}"),
+                Err(error) => assert!(error.is_io() && i < n_lost, "{i}: {error:?}"),
+            }
+        }
+        all_is_given_back(&executor);
+    });
+}
+
 #[test]
 fn ten_thousand_calls_give_everything_back() {
     isolated(|| {
