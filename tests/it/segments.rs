@@ -170,8 +170,8 @@ fn many_results_that_nobody_reads() {
         for round in 0..5 {
             let calls: Vec<_> = (0..100).map(|i| executor.submit(echo, sent(i + round))).collect();
             calls.iter().for_each(|call| assert!(call.error().is_none()));
-            let (n_descriptors, _) = own_holdings();
-            assert!(n_descriptors <= 2 * 8 + 8, "{n_descriptors}");
+            // Of the arguments' there may be more, until the pool's thread has come.
+            until("there are not too many", SOON, || own_holdings().0 <= 2 * 8 + 8);
             for (i, call) in calls.into_iter().enumerate().filter(|(i, _)| i % 3 == 0) {
                 assert!(call.result().unwrap() == sent(i + round));
             }
