@@ -122,6 +122,25 @@ fn a_call_that_blocks_holds_up_nothing_else() {
     });
 }
 
+/// The result of one call was yielded, and those that came with it were not.
+#[test]
+fn a_map_that_is_unordered_from_its_middle_on_loses_nothing() {
+    isolated(|| {
+        let executor = chunking(2);
+        for n_yielded in [1, 2, 100, 999, 1000] {
+            chunk(&executor);
+            let items = (0..1000).map(|number| (number, None, Step::Pass));
+            let mut map = executor.map(step, items);
+            assert!(map.by_ref().take(n_yielded).map(Result::unwrap).eq(0..n_yielded as u64));
+            let rest = map.unordered();
+            assert_eq!(rest.size_hint(), (1000 - n_yielded, Some(1000 - n_yielded)));
+            let rest: BTreeMap<_, _> =
+                rest.map(|(index, it)| (index as u64, it.unwrap())).collect();
+            assert!(rest.into_iter().eq((n_yielded as u64..1000).map(|number| (number, number))));
+        }
+    });
+}
+
 #[test]
 fn calls_that_turn_out_long_are_shared_out() {
     const N_CALLS: usize = 40;

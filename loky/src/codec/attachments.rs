@@ -18,6 +18,7 @@ use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::id::Ticket;
 use crate::limits;
 use crate::segments::{Arrived, Lease};
 
@@ -91,11 +92,12 @@ impl Attachments {
         decode()
     }
 
-    /// They are about to go to another process, which says of those that are lent when it is through with them.
-    pub(crate) fn set_out(&self) {
+    /// They are about to go to another process with the result of this call, which says of those that are lent when it is through
+    /// with them.
+    pub(crate) fn set_out(&self, call: Ticket) {
         for attachment in self.as_slice() {
             if let Attachment::Lent(lease) = attachment {
-                lease.set_out();
+                lease.set_out(call);
             }
         }
     }

@@ -68,9 +68,11 @@ impl<R> Queue<R> {
         Self { open: Open::new(), parts: VecDeque::new(), first: 0, len: 0 }
     }
 
-    /// The same calls, to come in the order in which they are done. None of them was yielded yet.
+    /// The same calls, to come in the order in which they are done. First come the results that are there already: some that came
+    /// with them may have been yielded.
     pub(super) fn into_pile(mut self) -> Pile<R> {
-        let mut pile = Pile { open: Open::new(), watch: Watch::new(), len: 0 };
+        let open = std::mem::replace(&mut self.open, Open::new());
+        let mut pile = Pile { len: open.len(), open, watch: Watch::new() };
         let mut first = self.first;
         for part in self.parts.drain(..) {
             let count = part.count();

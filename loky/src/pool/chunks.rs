@@ -162,31 +162,28 @@ impl State {
         }
     }
 
-    /// The same with all chunks of a worker that is dead. Those come back that it had not come to the first call of.
-    pub(super) fn divide_dead(&mut self, worker: WorkerId) -> Vec<CallId> {
-        let Some(link) = self.links.get_mut(&worker) else { return Vec::new() };
-        let mut unbegun = Vec::new();
-        let mut calls: Vec<_> = link.slots.calls().collect();
-        calls.retain(|call| self.is_with(worker, *call));
-        for call in calls {
-            let Some((ticket, chunk)) = self.chunk_at(worker, call) else { continue };
-            let Some(link) = self.links.get_mut(&worker) else { continue };
-            let has_begun =
-                matches!(link.slots.progress(ticket), Ok(Progress::Running | Progress::Finished));
-            match link.slots.items(ticket) {
-                Ok(Items { begun: 0, .. }) if has_begun => unbegun.push(call),
-                // If the page is not to be believed, all of it counts as begun.
-                Ok(_) if has_begun && chunk.count > 1 => match link.cut(ticket) {
-                    Ok((answers, limit)) => {
-                        self.split(worker, (call, ticket, &chunk), answers, limit);
-                    }
-                    Err(_) => link.is_page_false = true,
-                },
-                Ok(_) => {}
-                Err(_) => link.is_page_false = true,
-            }
+    /// The same with all chunks of a worker that is dead.
+    pub(super) fn divide_dead(&mut self, worker: WorkerId) {
+        let Some(link) = self.links.get_mut(&worker).filter(|link| !link.is_page_false) else {
+            return;
+        };
+        // If the page is not to be believed in one thing, it is in none: all of them count as begun.
+        let Ok(begun) = link.slots.begun() else { return };
+        let chunks = begun.into_iter().filter_map(|call| {
+            self.chunk_at(worker, call).map(|(ticket, chunk)| (call, ticket, chunk))
+        });
+        let chunks = chunks.filter(|(call, ..)| self.is_with(worker, *call));
+        let chunks: Vec<_> = chunks.filter(|(.., chunk)| chunk.count > 1).collect();
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        let cuts: Result<Vec<_>, _> =
+            chunks.iter().map(|(_, ticket, _)| link.cut(*ticket)).collect();
+        let Ok(cuts) = cuts else {
+            link.is_page_false = true;
+            return;
+        };
+        for ((call, ticket, chunk), (answers, limit)) in chunks.into_iter().zip(cuts) {
+            self.split(worker, (call, ticket, &chunk), answers, limit);
         }
-        unbegun
     }
 
     /// Makes of a chunk, of which so many calls have an answer and as many are left to the worker as `limit` says, what it is now.

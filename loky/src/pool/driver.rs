@@ -419,10 +419,9 @@ impl Driver<'_> {
                 if inbox.is_inside_frame() {
                     state.scheduler.worker_cut_off(worker);
                 }
-                let unbegun = state.divide_dead(worker);
+                state.divide_dead(worker);
                 let mut link = state.links.remove(&worker);
-                let mut begun = link.as_mut().map(begun).unwrap_or_default();
-                begun.retain(|call| !unbegun.contains(call));
+                let begun = link.as_mut().map(begun).unwrap_or_default();
                 let remark = state.scheduler.remark(worker).map(str::to_owned);
                 let seen = WorkerExit { remark, ..exit.clone() };
                 let is_expected = state.scheduler.worker_exited(now, worker, exit, &begun);

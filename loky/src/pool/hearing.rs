@@ -13,7 +13,7 @@ use crate::limits;
 use crate::observer::Event;
 use crate::transport::slots::Contradiction;
 use crate::transport::stream::Inbox;
-use crate::wire::message::FromWorker;
+use crate::wire::message::{CallFailure, FromWorker};
 
 /// Why what a worker says counts no more.
 pub(super) struct Fault(pub(super) &'static str);
@@ -86,6 +86,12 @@ impl State {
                 self.answered(now, worker, ticket, Ending::Result(result))?;
             }
             FromWorker::Failed(ticket, failure) => {
+                if failure == CallFailure::ResultCutOff {
+                    // Or it would wait for ever for its segments.
+                    link.outbox.push_not_received(ticket);
+                    link.order();
+                    self.write(worker);
+                }
                 self.answered(now, worker, ticket, Ending::Failed(failure))?;
             }
             FromWorker::Skipped(ticket) => {

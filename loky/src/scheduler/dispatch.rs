@@ -157,9 +157,11 @@ impl Scheduler {
     ) {
         let Some(Place::Given(id)) = self.calls.remove(chunk) else { return };
         self.calls.insert_given(running, id);
-        let given = self.workers.get_mut(&id).map(|worker| &mut worker.given);
-        if let Some(given) = given.into_iter().flatten().find(|given| **given == chunk) {
-            *given = running;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            if let Some(given) = worker.given.iter_mut().find(|given| **given == chunk) {
+                *given = running;
+            }
+            worker.has_chunk = worker.given.iter().any(|given| self.calls.is_chunk(*given));
         }
         self.chunk_ended_early(tail);
     }

@@ -7,7 +7,7 @@
 //! | | leases | a segment is free again when | who takes idle ones away |
 //! |---|---|---|---|
 //! | a pool | arguments | the call is over, and so nobody reads them any more | the pool's thread |
-//! | a worker | results | whoever has the result has dropped it, and has said so in the segment's word | the worker's watch |
+//! | a worker | results | whoever has the result has dropped it, and has said so in the segment's word; or it has not come through, and the pool has said so | the worker's watch |
 //!
 //! There may be none to be had: many are out, or there are no descriptors or no memory, or this process was forked off the one
 //! that they belong to. Then the value goes the way of shorter ones, which takes longer and is no error. So a million calls can
@@ -26,11 +26,12 @@ mod tests;
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use self::shelf::Shelf;
 use crate::clock;
+use crate::id::Ticket;
 use crate::limits;
 use crate::sys;
 use crate::sys::carrier::{self, Carrier, Release};
@@ -90,7 +91,17 @@ impl Segments {
             self.shared.lock().lost();
             return None;
         };
-        Some(Lease { carrier: Some(carrier), shared: Arc::clone(&self.shared) })
+        let shared = Arc::clone(&self.shared);
+        Some(Lease { carrier: Some(carrier), sent_for: OnceLock::new(), shared })
+    }
+
+    /// The reader says that it has no room for descriptors: the result of this call has not come through, and so nobody has the
+    /// segments that were sent with it. Later results go the other way.
+    pub(crate) fn not_received(&self, call: Ticket) {
+        let is_to_be_visited = self.shared.lock().not_received(clock::now(), call);
+        if is_to_be_visited {
+            self.shared.wake.wake();
+        }
     }
 
     /// Takes away what is not to be kept. Until when it need not be done again, if it is ever to be done.
@@ -135,6 +146,8 @@ impl fmt::Debug for Segments {
 pub(crate) struct Lease {
     /// There until it is dropped.
     carrier: Option<Carrier>,
+    /// The call with whose result it goes out.
+    sent_for: OnceLock<Ticket>,
     shared: Arc<Shared>,
 }
 
@@ -148,8 +161,9 @@ impl Lease {
         self.carrier().fd()
     }
 
-    /// It is about to go to a reader, who says when it is through with it.
-    pub(crate) fn set_out(&self) {
+    /// It is about to go to a reader, with the result of this call. He says when he is through with it.
+    pub(crate) fn set_out(&self, call: Ticket) {
+        let _ = self.sent_for.set(call);
         self.carrier().set_out();
     }
 }
@@ -160,7 +174,8 @@ impl Drop for Lease {
         if self.shared.is_foreign() {
             return;
         }
-        let given_back = self.shared.lock().give_back(clock::now(), carrier);
+        let sent_for = self.sent_for.take();
+        let given_back = self.shared.lock().give_back(clock::now(), carrier, sent_for);
         match given_back {
             Ok(is_to_be_visited) if is_to_be_visited => self.shared.wake.wake(),
             Ok(_) => {}

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
+use crate::id::Ticket;
 use crate::limits;
 use crate::sys::carrier::Carrier;
 
@@ -31,6 +32,8 @@ enum Phase {
 struct Kept {
     carrier: Carrier,
     since: Instant,
+    /// The call with whose result it went out.
+    sent_for: Option<Ticket>,
 }
 
 impl Kept {
@@ -80,18 +83,37 @@ impl Shelf {
     }
 
     /// One that was lent comes back. Whether somebody is to come who would not come in time, or, where nobody would, the segment.
-    pub(super) fn give_back(&mut self, now: Instant, carrier: Carrier) -> Result<bool, Carrier> {
+    pub(super) fn give_back(
+        &mut self,
+        now: Instant,
+        carrier: Carrier,
+        sent_for: Option<Ticket>,
+    ) -> Result<bool, Carrier> {
         self.n_lent -= 1;
         if self.phase == Phase::Ended {
             return Err(carrier);
         }
-        self.kept.push(Kept { carrier, since: now });
+        self.kept.push(Kept { carrier, since: now, sent_for });
+        Ok(self.is_due_early(now))
+    }
+
+    /// Those that were sent for this call have not come through: nobody will say that he is through with them. No more are lent,
+    /// which would not come through either. As [`give_back`](Self::give_back), whether somebody is to come.
+    pub(super) fn not_received(&mut self, now: Instant, call: Ticket) -> bool {
+        self.limit = 0;
+        let theirs = self.kept.iter().filter(|kept| kept.sent_for == Some(call));
+        theirs.for_each(|kept| kept.carrier.set_back());
+        self.is_due_early(now)
+    }
+
+    /// Whether somebody is to come who would not come in time.
+    fn is_due_early(&mut self, now: Instant) -> bool {
         let due = self.due(now);
         let is_early = due.is_some_and(|due| self.visit.is_none_or(|visit| due < visit));
         if is_early {
             self.visit = due;
         }
-        Ok(is_early)
+        is_early
     }
 
     /// Somebody has come: what he is to take away, and when he comes next.

@@ -40,6 +40,9 @@ fn read(lease: &Lease, length: usize) -> Vec<u8> {
 
 const LATER: Duration = Duration::from_secs(1000);
 
+/// With whose result some are sent.
+const CALL: Ticket = Ticket(65);
+
 #[test]
 fn what_is_short_has_none() {
     let segments = Segments::of_pool(wake());
@@ -104,16 +107,37 @@ fn a_worker_waits_until_it_is_told() {
     drop(unsent);
     let sent = put().unwrap();
     assert_eq!(place(&sent), first, "nobody has got it");
-    sent.set_out();
+    sent.set_out(CALL);
     let theirs = Arrived::new(sent.fd().try_clone().unwrap());
     drop(sent);
     let other = put().unwrap();
     assert_ne!(place(&other), first);
-    other.set_out();
+    other.set_out(CALL);
     drop(other);
     assert!(put().is_none(), "both are out");
     drop(theirs);
     assert_eq!(place(&put().unwrap()), first);
+}
+
+/// Its reader had no room for the descriptor, so nobody will say that he is through with it.
+#[test]
+fn what_does_not_come_through_is_given_back() {
+    let segments = Segments::of_worker(wake());
+    segments.allow(3);
+    let leases = [1, 2, 2].map(|call| {
+        let lease = segments.put(&[0; SEGMENT_BYTES]).unwrap();
+        lease.set_out(Ticket(call));
+        lease
+    });
+    let theirs = Arrived::new(leases[0].fd().try_clone().unwrap());
+    drop(leases);
+    segments.not_received(Ticket(2));
+    segments.visit(clock::now() + LATER);
+    assert_eq!(n_kept(&segments), 1, "the one that has come");
+    assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "it would not come through either");
+    drop(theirs);
+    segments.visit(clock::now() + LATER);
+    assert_eq!(n_kept(&segments), 0);
 }
 
 #[test]
@@ -171,7 +195,7 @@ fn one_that_is_read_for_long_is_looked_at_seldom() {
     let segments = Segments::of_worker(wake());
     segments.allow(1);
     let lease = segments.put(&[0; SEGMENT_BYTES]).unwrap();
-    lease.set_out();
+    lease.set_out(CALL);
     let theirs = Arrived::new(lease.fd().try_clone().unwrap());
     drop(lease);
     let late = clock::now() + LATER;

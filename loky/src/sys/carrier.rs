@@ -161,6 +161,11 @@ impl Carrier {
         self.word().store(OUT, Ordering::Release);
     }
 
+    /// No reader has got it, or ever will.
+    pub(crate) fn set_back(&self) {
+        self.word().store(0, Ordering::Release);
+    }
+
     /// Whether a reader has it still.
     pub(crate) fn is_out(&self) -> bool {
         self.word().load(Ordering::Acquire) == OUT

@@ -88,6 +88,11 @@ impl Outbox {
         }
     }
 
+    /// The same with the message that what travelled beside the result of a call has not come through.
+    pub(crate) fn push_not_received(&mut self, ticket: Ticket) {
+        message::put_not_received(self.gathered(), ticket);
+    }
+
     fn push_attached(&mut self, ticket: Ticket, task: &str, args: &Arc<Parcel>) {
         let Parcel { bytes, attachments } = &**args;
         let copied = bytes.len().min(limits::GATHER_BYTES);

@@ -10,11 +10,12 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
 const CHUNK: u8 = 3;
+const NOT_RECEIVED: u8 = 4;
 const HELLO: u8 = 17;
 const REFUSE: u8 = 18;
 const SKIPPED: u8 = 19;
@@ -70,6 +71,8 @@ pub(crate) enum ToWorker<'a> {
         task: &'a str,
         items: &'a [u8],
     },
+    /// What travelled beside the result of this call has not come through.
+    NotReceived(Ticket),
 }
 
 /// What comes from a worker. Most are results, so what is long of the others lies elsewhere.
@@ -146,10 +149,19 @@ pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_byt
 
 /// The frame of a chunk, whose entries these are.
 pub(crate) fn put_chunk(out: &mut Vec<u8>, ticket: Ticket, task: &str, items: &[u8]) {
+    let start = out.len();
     frame::begin(out, CHUNK, ticket.0);
     put_text(out, task);
     out.extend_from_slice(items);
-    frame::finish(out);
+    frame::finish(&mut out[start..]);
+}
+
+/// The frame that says that what travelled beside the result of a call has not come through. It is about no call that is to come.
+pub(crate) fn put_not_received(out: &mut Vec<u8>, ticket: Ticket) {
+    let start = out.len();
+    frame::begin(out, NOT_RECEIVED, Ticket::INITIALIZER.0);
+    out.extend_from_slice(&ticket.0.to_le_bytes());
+    frame::finish(&mut out[start..]);
 }
 
 /// The answers of a chunk as a frame.
@@ -192,6 +204,11 @@ impl<'a> ToWorker<'a> {
             CALL => {
                 let task = reader.text()?;
                 Ok(Self::Call { ticket: Ticket(frame.call), task, args: reader.rest() })
+            }
+            NOT_RECEIVED => {
+                let ticket = Ticket(reader.u64()?);
+                reader.end()?;
+                Ok(Self::NotReceived(ticket))
             }
             CHUNK => {
                 let task = reader.text()?;

@@ -74,10 +74,16 @@ fn every_message_comes_back_from_pieces_of_any_size() {
         fingerprint: Fingerprint { count: 1, hash: 2 },
     };
     let call = message::call(Ticket(8), "geo.add", &[9, 9]);
-    let frames = decode(&[setup.to_bytes(), call].concat(), || 5).unwrap();
+    let mut told = [setup.to_bytes(), call].concat();
+    message::put_chunk(&mut told, Ticket(9), "geo.add", &[8]);
+    message::put_not_received(&mut told, Ticket(7));
+    let frames = decode(&told, || 5).unwrap();
     assert_eq!(ToWorker::parse(&frames[0]), Ok(ToWorker::Setup(setup)));
     let expected = ToWorker::Call { ticket: Ticket(8), task: "geo.add", args: &[9, 9] };
     assert_eq!(ToWorker::parse(&frames[1]), Ok(expected));
+    let expected = ToWorker::Chunk { ticket: Ticket(9), task: "geo.add", items: &[8] };
+    assert_eq!(ToWorker::parse(&frames[2]), Ok(expected));
+    assert_eq!(ToWorker::parse(&frames[3]), Ok(ToWorker::NotReceived(Ticket(7))));
 }
 
 #[test]

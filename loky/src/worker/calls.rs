@@ -59,6 +59,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd, segments: &Segments) -> io::Result
                 end.answer(ticket, ran, &answer)?;
                 returned_at = Some(start + ran);
             }
+            ToWorker::NotReceived(ticket) => segments.not_received(ticket),
             ToWorker::Chunk { ticket, task, items } => {
                 if end.claim(ticket)? == Claim::Skip {
                     continue;
@@ -115,7 +116,7 @@ fn run(
     };
     match ran {
         Ok(()) => {
-            answer.attachments.set_out();
+            answer.attachments.set_out(ticket);
             message::finish_result(answer);
         }
         Err(failure) => *answer = FromWorker::Failed(ticket, failure).to_bytes().into(),
@@ -199,7 +200,7 @@ fn alone(
     FromWorker::begin_result(&mut last, ticket);
     last.bytes.extend_from_slice(&answers.bytes[start..]);
     last.attachments = std::mem::take(&mut answers.attachments);
-    last.attachments.set_out();
+    last.attachments.set_out(ticket);
     message::finish_result(&mut last);
     last
 }

@@ -533,3 +533,20 @@ fn a_chunk_that_takes_long_is_divided() {
     let next = Action::Dispatch { worker: other, call: tail };
     assert_eq!(shorthand(&pool.actions()), shorthand(&[next]), "before {later:?}");
 }
+
+/// What its worker is left with is a call as any: there is nothing more to be had from there.
+#[test]
+fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let chunk = pool.submit_chunk(9);
+    pool.actions();
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    check(&mut pool, &[]); // There may be something for the other one.
+    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
+    pool.pass(limits::TAKE_BACK);
+    pool.actions();
+    let running = pool.ids.next();
+    pool.scheduler.chunk_divided(chunk, running, None);
+    pool.scheduler.advance(pool.now);
+    check(&mut pool, &[&format!("retire {}", 3 - worker.0)]);
+}

@@ -210,15 +210,19 @@ impl World {
         }
         self.pool.calls.push(running);
         self.open.insert(running);
-        let tail = (n_begun < count).then(|| (self.pool.ids.next(), count - n_begun));
-        if let Some((tail, count)) = tail {
-            self.pool.calls.push(tail);
-            self.open.insert(tail);
-            self.counts.insert(tail, count);
-        }
+        let tail = self.tail(count - n_begun);
         self.pool.scheduler.chunk_divided(chunk, running, tail);
         self.leave(chunk);
         tail.is_some()
+    }
+
+    /// What is left of a chunk, if anything is.
+    fn tail(&mut self, count: u32) -> Option<(CallId, u32)> {
+        let tail = (count > 0).then(|| self.pool.ids.next())?;
+        self.pool.calls.push(tail);
+        self.open.insert(tail);
+        self.counts.insert(tail, count);
+        Some((tail, count))
     }
 
     fn leave(&mut self, call: CallId) {
@@ -310,12 +314,9 @@ impl World {
     fn end_early(&mut self, chunk: CallId) {
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
         if count > 1 && self.random.below(4) == 0 {
-            let (tail, count) =
-                (self.pool.ids.next(), 1 + self.random.below(count as usize - 1) as u32);
-            self.pool.calls.push(tail);
-            self.open.insert(tail);
-            self.counts.insert(tail, count);
-            self.pool.scheduler.chunk_ended_early(Some((tail, count)));
+            let n_left = self.random.below(count as usize) as u32;
+            let tail = self.tail(n_left);
+            self.pool.scheduler.chunk_ended_early(tail);
         }
     }
 

@@ -26,6 +26,8 @@ enum Record {
 struct Extent {
     /// So many at the front were other calls.
     before: u32,
+    /// So many were seen to have begun: no fewer can have from then on.
+    begun: u32,
     /// No more than so many. None: there is a single call in the slot.
     limit: u32,
 }
@@ -121,7 +123,7 @@ impl SlotTable {
 
     /// The slot that was taken is for a chunk of so many calls.
     pub(crate) fn set_items(&mut self, ticket: Ticket, count: u32) {
-        self.chunks[ticket.slot()] = Extent { before: 0, limit: count };
+        self.chunks[ticket.slot()] = Extent { limit: count, ..Extent::default() };
         items::set(self.page.items(ticket), ticket, count);
     }
 
@@ -136,9 +138,14 @@ impl SlotTable {
     }
 
     /// How far the worker is in a chunk.
-    pub(crate) fn items(&self, ticket: Ticket) -> Result<Items, Contradiction> {
+    pub(crate) fn items(&mut self, ticket: Ticket) -> Result<Items, Contradiction> {
         let items = items::look(self.page.items(ticket), ticket)?;
-        if items.limit <= self.chunks[ticket.slot()].limit { Ok(items) } else { Err(Contradiction) }
+        let known = &mut self.chunks[ticket.slot()];
+        if items.limit > known.limit || items.begun < known.begun {
+            return Err(Contradiction);
+        }
+        known.begun = items.begun;
+        Ok(items)
     }
 
     /// Cuts off what the worker has not begun of a chunk, but for one call: how far it is.
@@ -146,6 +153,9 @@ impl SlotTable {
         self.items(ticket)?;
         items::cut(self.page.items(ticket), ticket)?;
         let items = self.items(ticket)?;
+        if items.limit != items.begun.max(1) {
+            return Err(Contradiction);
+        }
         self.chunks[ticket.slot()].limit = items.limit;
         Ok(items)
     }
@@ -269,17 +279,24 @@ impl SlotTable {
         let mut running = 0;
         let given: Vec<_> = self.given().collect();
         for (ticket, call) in given {
-            match self.progress(ticket) {
-                Ok(Progress::Waiting) => {}
-                Ok(progress) => {
-                    begun.push(call);
-                    running += usize::from(progress == Progress::Running);
-                }
-                Err(Contradiction) => return Err(self.calls().collect()),
-            }
+            let Ok((progress, has_begun)) = self.has_begun(ticket) else {
+                return Err(self.calls().collect());
+            };
+            running += usize::from(progress == Progress::Running);
+            begun.extend(has_begun.then_some(call));
         }
         // A worker runs one call at a time.
         if running > 1 || !self.agrees() { Err(self.calls().collect()) } else { Ok(begun) }
+    }
+
+    /// How far a call is, and whether it has begun. A chunk has not before the first of its calls has.
+    fn has_begun(&mut self, ticket: Ticket) -> Result<(Progress, bool), Contradiction> {
+        let progress = self.progress(ticket)?;
+        let is_claimed = progress != Progress::Waiting;
+        let has_begun =
+            if self.is_chunk(ticket) { self.items(ticket)?.begun > 0 } else { is_claimed };
+        let is_possible = has_begun == is_claimed || progress == Progress::Running;
+        if is_possible { Ok((progress, has_begun)) } else { Err(Contradiction) }
     }
 
     /// Whether the slots without a call are as they were left.

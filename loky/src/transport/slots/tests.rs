@@ -306,6 +306,56 @@ fn a_word_of_a_chunk_that_lies_is_not_believed() {
     }
 }
 
+/// How many it has begun can only grow, once the pool has seen it.
+#[test]
+fn what_has_begun_of_a_chunk_stays_begun() {
+    for (begun, limit) in [(0, 3), (1, 1), (2, 2)] {
+        let (mut table, page) = pair();
+        let ticket = table.take(CALL).unwrap();
+        table.set_items(ticket, 9);
+        table.publish(ticket);
+        page.claim(ticket).unwrap();
+        (0..3).for_each(|_| assert_eq!(page.begin_item(ticket), Ok(true)));
+        assert_eq!(table.cut(ticket), Ok(Items { begun: 3, limit: 3 }));
+        table.rename(ticket, CALL, 2);
+        items::set(page.items(ticket), ticket, limit);
+        (0..begun).for_each(|_| assert_eq!(page.begin_item(ticket), Ok(true)));
+        assert_eq!(table.items(ticket), Err(Contradiction), "{begun} of {limit}");
+        assert_eq!(table.begun(), Err(vec![CALL]), "{begun} of {limit}");
+    }
+}
+
+#[test]
+fn a_chunk_has_begun_when_its_first_call_has() {
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    table.set_items(ticket, 3);
+    table.publish(ticket);
+    assert_eq!(table.begun(), Ok(vec![]));
+    assert_eq!(page.begin_item(ticket), Ok(true));
+    assert_eq!(table.begun(), Err(vec![CALL]), "it was not claimed");
+
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    table.set_items(ticket, 3);
+    table.publish(ticket);
+    page.claim(ticket).unwrap();
+    assert_eq!(table.begun(), Ok(vec![]), "its worker was about to");
+    page.state(Ticket::new(1, 0)).store(1, Ordering::Relaxed);
+    assert_eq!(table.begun(), Err(vec![CALL]), "if the page is not believed, it is in nothing");
+    page.state(Ticket::new(1, 0)).store(0, Ordering::Relaxed);
+    assert_eq!(page.begin_item(ticket), Ok(true));
+    assert_eq!(table.begun(), Ok(vec![CALL]));
+
+    let (mut table, page) = pair();
+    let ticket = table.take(CALL).unwrap();
+    table.set_items(ticket, 3);
+    table.publish(ticket);
+    page.claim(ticket).unwrap();
+    page.done(ticket, RAN);
+    assert_eq!(table.begun(), Err(vec![CALL]), "answers of none");
+}
+
 /// A worker that goes through a chunk while the pool cuts it: what has begun and what was cut off are all of it, each once; and of
 /// all that has begun but the last the answers are there.
 #[test]
