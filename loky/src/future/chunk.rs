@@ -235,11 +235,11 @@ impl<R: 'static> Iterator for Results<R> {
 mod tests {
     use std::sync::{Mutex, PoisonError, Weak};
 
-    use super::super::slot::{Promise, tell_everybody};
-    use super::super::{Cancelled, Driver, DriverRef};
     use super::*;
     use crate::codec::output;
     use crate::error::ErrorKind;
+    use crate::future::slot::{Promise, tell_everybody};
+    use crate::future::{Cancelled, Driver, DriverRef, Watch};
     use crate::id::CallId;
 
     const TASK: &str = "krate::task";
@@ -332,7 +332,7 @@ mod tests {
             }
         }
         let take_seen = || std::mem::take(&mut *seen.lock().unwrap());
-        let mut watch = super::super::Watch::new();
+        let mut watch = Watch::new();
         futures.iter().enumerate().for_each(|(number, future)| watch.add(number, future.clone()));
         pool.0.lock().unwrap().clear();
 
