@@ -4,10 +4,6 @@ use std::fmt;
 
 use loky_benches::Result;
 
-/// By so many parts in a hundred a count may be more than the stored one, and is not worth a word if it is less: more than
-/// repeated runs differ by.
-const MARGIN: u64 = 5;
-
 const HEADING: &str = "\
 # Instructions of a call. Made by `cargo run --release -p loky-benches --bin counts -- --update`.
 ";
@@ -73,11 +69,13 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn of(stored: u64, now: u64, are_comparable: bool) -> Self {
+    /// By `margin` parts in a hundred a count may be more than the stored one, and is not worth a word if it is less. Without
+    /// one they cannot be compared.
+    pub(crate) fn of(stored: u64, now: u64, margin: Option<u64>) -> Self {
+        let Some(margin) = margin else { return Self::None };
         match now * 100 {
-            _ if !are_comparable => Self::None,
-            now if now > stored * (100 + MARGIN) => Self::More,
-            now if now < stored * (100 - MARGIN) => Self::Less,
+            now if now > stored * (100 + margin) => Self::More,
+            now if now < stored * (100 - margin) => Self::Less,
             _ => Self::Same,
         }
     }
@@ -112,15 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn five_in_a_hundred_are_allowed() {
+    fn so_many_in_a_hundred_are_allowed() {
         for (now, verdict) in [
             (1051, Verdict::More),
             (1050, Verdict::Same),
             (950, Verdict::Same),
             (949, Verdict::Less),
         ] {
-            assert_eq!(Verdict::of(1000, now, true), verdict, "{now}");
-            assert_eq!(Verdict::of(1000, now, false), Verdict::None);
+            assert_eq!(Verdict::of(1000, now, Some(5)), verdict, "{now}");
+            assert_eq!(Verdict::of(1000, now, None), Verdict::None);
         }
     }
 }

@@ -67,7 +67,8 @@ fn check() -> Result<ExitCode> {
             let Some(n_before) = expected.of(subject.name(), side) else {
                 return Err(format!("nothing is stored of {}: --update", subject.name()).into());
             };
-            let verdict = Verdict::of(n_before, n_now, expected.compiler() == compiler);
+            let margin = (expected.compiler() == compiler).then(|| subject.margin());
+            let verdict = Verdict::of(n_before, n_now, margin);
             is_within &= verdict != Verdict::More;
             let change = (n_now as f64 / n_before as f64 - 1.0) * 100.0;
             let row = format!("{}, {side}", subject.name());

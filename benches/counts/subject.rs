@@ -38,6 +38,15 @@ impl Subject {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
+    /// By how many parts in a hundred a count may be more than the stored one: more than runs differ by. How many calls travel
+    /// together goes by their time, and so by the machine: a faster one, or a quieter one, counts less.
+    pub(crate) fn margin(self) -> u64 {
+        match self {
+            Self::RoundTrip => 5,
+            Self::Collect | Self::Map => 25,
+        }
+    }
+
     /// Whether what the pool's own thread does belongs to the calls. Where the caller reads each answer himself it does not:
     /// that thread then looks at the pool once a millisecond, however many calls there are in one.
     pub(crate) fn counts_all_threads(self) -> bool {

@@ -148,13 +148,11 @@ impl<R: 'static> Future<R> {
         self.result_until(clock::deadline(Some(timeout)))
     }
 
-    /// Blocks until there is an outcome, or until `deadline`. `None` as well where the slot is that of a chunk, and this stands for
-    /// all of it.
+    /// Blocks until there is an outcome, or until `deadline`.
     fn outcome_until(&self, deadline: Option<Instant>) -> Option<Outcome> {
         self.seat.ask(|Seat { slot, number }| match slot.peek(*number) {
             Found::Here(None) => {
                 match slot.driver() {
-                    _ if slot.is_done() => {}
                     Some((driver, call)) => driver.wait(call, slot, deadline),
                     // The pool is at its end, and has given its outcomes out, or is about to.
                     None => drop(slot.park(None, deadline)),

@@ -109,12 +109,13 @@ impl State {
         !matches!(self, Self::Pending)
     }
 
-    /// The outcome of one call.
+    /// The outcome of one call. Of a chunk as a whole it says nothing, but that it is there.
     fn outcome(&mut self, of: Option<u32>) -> Option<Outcome> {
-        match self {
-            Self::Done(outcome) => Some(outcome.clone()),
-            Self::Chunk(Some(outcome)) => Some(outcome.outcome(of?)),
-            Self::Pending | Self::Chunk(None) => None,
+        match (self, of) {
+            (Self::Pending, _) => None,
+            (Self::Done(outcome), _) => Some(outcome.clone()),
+            (Self::Chunk(Some(outcome)), Some(number)) => Some(outcome.outcome(number)),
+            (Self::Chunk(_), _) => Some(Ok([][..].into())),
         }
     }
 }

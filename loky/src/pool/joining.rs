@@ -19,7 +19,8 @@ use crate::wire::args::{CallArgs, Chunk};
 impl State {
     /// Whether there is a chunk at the end of the queue that calls may join.
     pub(super) fn has_open_chunk(&mut self) -> bool {
-        self.open.is_some() && self.open == self.scheduler.last_queued()
+        self.open = self.open.filter(|open| self.scheduler.last_queued() == Some(*open));
+        self.open.is_some()
     }
 
     /// Has a call join that chunk, if it is one of the same task, and has room. Where it sits comes back.
