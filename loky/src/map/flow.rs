@@ -23,6 +23,10 @@ pub(super) struct Flow<'a, R, F> {
 impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
     /// The next result, with the index of its item.
     pub(super) fn next(&mut self) -> Option<(usize, Result<R>)> {
+        // Others of its chunk come first: they take no time, and there is room for the next chunk when they are gone.
+        if let Some(next) = self.in_flight.next_open() {
+            return Some(next);
+        }
         if self.is_over {
             return None;
         }

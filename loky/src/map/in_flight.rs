@@ -17,6 +17,9 @@ pub(super) trait InFlight<R: 'static> {
     /// Whether `next` would not have to wait.
     fn is_ready(&self) -> bool;
 
+    /// Takes out the next one, if its result lies open, having come with others.
+    fn next_open(&mut self) -> Option<(usize, Result<R>)>;
+
     /// Takes out the next one, with its result. `None` after the deadline, or if there is none.
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)>;
 
@@ -98,10 +101,15 @@ impl<R> InFlight<R> for Queue<R> {
         self.open.len() > 0 || self.parts.front().is_some_and(|part| part.future().done())
     }
 
+    fn next_open(&mut self) -> Option<(usize, Result<R>)> {
+        let next = self.open.next()?;
+        self.len -= 1;
+        Some(next)
+    }
+
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)> {
         loop {
-            if let Some(next) = self.open.next() {
-                self.len -= 1;
+            if let Some(next) = self.next_open() {
                 return Some(next);
             }
             let part = self.parts.pop_front()?;
@@ -163,10 +171,15 @@ impl<R> InFlight<R> for Pile<R> {
         self.open.len() > 0 || self.watch.is_ready()
     }
 
+    fn next_open(&mut self) -> Option<(usize, Result<R>)> {
+        let next = self.open.next()?;
+        self.len -= 1;
+        Some(next)
+    }
+
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)> {
         loop {
-            if let Some(next) = self.open.next() {
-                self.len -= 1;
+            if let Some(next) = self.next_open() {
                 return Some(next);
             }
             let (first, part) = self.watch.next(deadline)?;
