@@ -446,9 +446,8 @@ impl State {
         if let Some(Place::Given(worker)) = self.scheduler.place(call)
             && !self.take_back(now, worker, call)
         {
+            // Who cancels it goes on to cancel what it is now: meanwhile nobody is given that.
             self.divide(now, worker, call);
-            // Who waits for it, or cancels it, finds what it is now.
-            self.scheduler.advance(now);
         }
         match self.scheduler.place(call) {
             Some(Place::Queued) => {
