@@ -300,3 +300,37 @@ fn threads_that_submit_and_cancel_at_once_are_told_the_truth() {
         assert!(counts.iter().all(|count| *count <= 1), "none ran twice");
     });
 }
+
+/// A call whose answer does not fit beside those before it ends its chunk, and the answer is under way for a while.
+#[test]
+fn what_lies_behind_a_long_answer_has_not_begun() {
+    isolated(|| {
+        for round in 0..40 {
+            let executor = warm(1);
+            let record = Record::new();
+            let calls: Vec<_> = (0..100)
+                .map(|number| executor.submit(note_and_fill, (number, record.clone())))
+                .collect();
+            until("some run", LONG, || record.numbers().len() > round);
+            if round % 2 == 0 {
+                let refused = calls.iter().rev().filter(|call| !call.cancel());
+                let n_refused = refused.count();
+                assert!(record.numbers().len() + 1 >= n_refused, "{n_refused} had not begun");
+            } else {
+                executor.shutdown(Shutdown::Kill);
+            }
+            let starts = starts_of(&calls, &record);
+            let ended = |call: &Future<String>| call.error().map(|error| error.execution());
+            let unbegun = calls.iter().zip(starts).filter(|(_, starts)| *starts == 0);
+            let said = unbegun.filter(|(call, _)| ended(call) != Some(Execution::NotStarted));
+            assert!(said.count() <= 1, "the one that its worker was about to begin");
+        }
+    });
+}
+
+/// So long that a letter has room for two.
+#[loky::task]
+fn note_and_fill(number: u64, record: Record) -> String {
+    record.note(number);
+    "x".repeat(30_000)
+}
