@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::future::Future as _;
 use std::iter::once;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use loky::{Execution, Future, ReturnWhen, Shutdown, as_completed, wait};
 use loky_tests::{Event, Random, Record, isolated, until};
@@ -333,4 +335,36 @@ fn what_lies_behind_a_long_answer_has_not_begun() {
 fn note_and_fill(number: u64, record: Record) -> String {
     record.note(number);
     "x".repeat(30_000)
+}
+
+/// A call is cancelled in a chunk of which some are answered, but nobody has been told yet.
+#[test]
+fn only_what_is_cancelled_is_called_back_by_who_cancels() {
+    isolated(|| {
+        for _ in 0..60 {
+            let executor = warm(1);
+            let (gate, record) = (Event::new(), Record::new());
+            let spins = (0..100).map(|_| Step::Spin(Duration::from_micros(20)));
+            let steps = spins.chain(once(Step::Wait(gate.clone()))).chain(passes(200));
+            let calls = burst(&executor, &record, steps);
+            let own = Arc::new(Mutex::new(BTreeSet::new()));
+            let cancels = Arc::new(AtomicBool::new(false));
+            for (number, call) in calls.iter().enumerate() {
+                let (own, cancels, here) =
+                    (Arc::clone(&own), Arc::clone(&cancels), thread::current().id());
+                call.add_done_callback(move |future| {
+                    if thread::current().id() == here && cancels.load(Ordering::Relaxed) {
+                        own.lock().unwrap().insert((number, future.cancelled()));
+                    }
+                });
+            }
+            cancels.store(true, Ordering::Relaxed);
+            let cancelled = (101..calls.len()).rev().step_by(7).filter(|it| calls[*it].cancel());
+            let cancelled: BTreeSet<_> = cancelled.map(|number| (number, true)).collect();
+            cancels.store(false, Ordering::Relaxed);
+            assert_eq!(*own.lock().unwrap(), cancelled);
+            gate.set();
+            starts_of(&calls, &record);
+        }
+    });
 }
