@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::future::Future as _;
 use std::iter::once;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use loky::{Execution, Future, ReturnWhen, Shutdown, as_completed, wait};
 use loky_tests::{Event, Random, Record, isolated, until};
@@ -298,5 +300,71 @@ fn threads_that_submit_and_cancel_at_once_are_told_the_truth() {
         let n_ran = counts.iter().filter(|count| **count == 1).count();
         assert_eq!(n_ran as u64 + stats.cancelled, 18_000);
         assert!(counts.iter().all(|count| *count <= 1), "none ran twice");
+    });
+}
+
+/// A call whose answer does not fit beside those before it ends its chunk, and the answer is under way for a while.
+#[test]
+fn what_lies_behind_a_long_answer_has_not_begun() {
+    isolated(|| {
+        for round in 0..40 {
+            let executor = warm(1);
+            let record = Record::new();
+            let calls: Vec<_> = (0..100)
+                .map(|number| executor.submit(note_and_fill, (number, record.clone())))
+                .collect();
+            until("some run", LONG, || record.numbers().len() > round);
+            if round % 2 == 0 {
+                let refused = calls.iter().rev().filter(|call| !call.cancel());
+                let n_refused = refused.count();
+                assert!(record.numbers().len() + 1 >= n_refused, "{n_refused} had not begun");
+            } else {
+                executor.shutdown(Shutdown::Kill);
+            }
+            let starts = starts_of(&calls, &record);
+            let ended = |call: &Future<String>| call.error().map(|error| error.execution());
+            let unbegun = calls.iter().zip(starts).filter(|(_, starts)| *starts == 0);
+            let said = unbegun.filter(|(call, _)| ended(call) != Some(Execution::NotStarted));
+            assert!(said.count() <= 1, "the one that its worker was about to begin");
+        }
+    });
+}
+
+/// So long that a letter has room for two.
+#[loky::task]
+fn note_and_fill(number: u64, record: Record) -> String {
+    record.note(number);
+    "x".repeat(30_000)
+}
+
+/// A call is cancelled in a chunk of which some are answered, but nobody has been told yet.
+#[test]
+fn only_what_is_cancelled_is_called_back_by_who_cancels() {
+    isolated(|| {
+        for _ in 0..60 {
+            let executor = warm(1);
+            let (gate, record) = (Event::new(), Record::new());
+            let spins = (0..100).map(|_| Step::Spin(Duration::from_micros(20)));
+            let steps = spins.chain(once(Step::Wait(gate.clone()))).chain(passes(200));
+            let calls = burst(&executor, &record, steps);
+            let own = Arc::new(Mutex::new(BTreeSet::new()));
+            let cancels = Arc::new(AtomicBool::new(false));
+            for (number, call) in calls.iter().enumerate() {
+                let (own, cancels, here) =
+                    (Arc::clone(&own), Arc::clone(&cancels), thread::current().id());
+                call.add_done_callback(move |future| {
+                    if thread::current().id() == here && cancels.load(Ordering::Relaxed) {
+                        own.lock().unwrap().insert((number, future.cancelled()));
+                    }
+                });
+            }
+            cancels.store(true, Ordering::Relaxed);
+            let cancelled = (101..calls.len()).rev().step_by(7).filter(|it| calls[*it].cancel());
+            let cancelled: BTreeSet<_> = cancelled.map(|number| (number, true)).collect();
+            cancels.store(false, Ordering::Relaxed);
+            assert_eq!(*own.lock().unwrap(), cancelled);
+            gate.set();
+            starts_of(&calls, &record);
+        }
     });
 }

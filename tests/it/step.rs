@@ -96,7 +96,7 @@ pub(crate) fn until_running(call: &Future<u64>) {
 
 /// Waits for all calls of a burst. How often each ran.
 #[track_caller]
-pub(crate) fn starts_of(calls: &[Future<u64>], record: &Record) -> Vec<usize> {
+pub(crate) fn starts_of<R: 'static>(calls: &[Future<R>], record: &Record) -> Vec<usize> {
     for (number, call) in calls.iter().enumerate() {
         let error = call.result_timeout(LONG).err();
         assert!(!error.is_some_and(|error| error.is_timeout()), "call {number} has no outcome");

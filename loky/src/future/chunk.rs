@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Future;
-use super::slot::{Outcome, Slot};
+use super::slot::{Outcome, Slot, Snapshot};
 use super::watch::Awaited;
 use crate::codec::{Attachments, Witness, entries};
 use crate::error::{Error, Result};
@@ -93,6 +93,11 @@ impl<T> Found<T> {
 }
 
 impl Seat {
+    /// Whether the call has an outcome.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.ask(|Self { slot, number }| slot.snapshot(*number))
+    }
+
     /// Asks the slot that the call's outcome comes to now.
     pub(super) fn ask<T>(&self, mut question: impl FnMut(&Self) -> Found<T>) -> T {
         let mut moved = None;

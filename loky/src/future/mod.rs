@@ -210,7 +210,7 @@ impl<R: 'static> Future<R> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.seat.ask(|Seat { slot, number }| slot.snapshot(*number))
+        self.seat.snapshot()
     }
 
     /// The outcome, if there is one.

@@ -109,6 +109,15 @@ impl State {
         !matches!(self, Self::Pending)
     }
 
+    /// Whether the call was cancelled, or all those of a chunk were.
+    fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Pending | Self::Chunk(None) => false,
+            Self::Done(outcome) => outcome.as_ref().is_err_and(Error::is_cancelled),
+            Self::Chunk(Some(outcome)) => outcome.is_cancelled(),
+        }
+    }
+
     /// The outcome of one call. Of a chunk as a whole it says nothing, but that it is there.
     fn outcome(&mut self, of: Option<u32>) -> Option<Outcome> {
         match (self, of) {
@@ -185,13 +194,9 @@ impl Slot {
     pub(super) fn snapshot(&self, of: Option<u32>) -> Found<Snapshot> {
         self.look(of, Snapshot::Pending, |inner| match &inner.state {
             State::Pending => Snapshot::Pending,
-            State::Done(outcome) => {
-                let cancelled = outcome.as_ref().is_err_and(Error::is_cancelled);
-                Snapshot::Done { cancelled }
-            }
-            State::Chunk(outcome) => {
-                let cancelled = outcome.as_ref().is_some_and(|outcome| outcome.is_cancelled());
-                Snapshot::Done { cancelled: cancelled && of.is_some() }
+            State::Done(_) => Snapshot::Done { cancelled: inner.state.is_cancelled() },
+            State::Chunk(_) => {
+                Snapshot::Done { cancelled: of.is_some() && inner.state.is_cancelled() }
             }
         })
     }
@@ -427,6 +432,8 @@ pub(crate) struct Audience {
     last_waker: u64,
     /// With the numbers of their calls in a chunk.
     callbacks: Vec<(Option<u32>, Callback)>,
+    /// Those of calls that were cancelled.
+    cancelled: Vec<Callback>,
     /// Where some of them have moved to.
     moved: Vec<Seat>,
 }
@@ -441,10 +448,16 @@ impl Audience {
         self.wakers.insert(key, waker)
     }
 
-    /// The callbacks, to be run where the pool wants them to.
+    /// The callbacks, to be run where the pool wants them to: but for those of calls that were cancelled.
     #[must_use = "the callbacks are still to be run"]
     pub(crate) fn take_callbacks(&mut self) -> Vec<Callback> {
         self.callbacks.drain(..).map(|(_, callback)| callback).collect()
+    }
+
+    /// The callbacks of calls that were cancelled.
+    #[must_use = "the callbacks are still to be run"]
+    pub(crate) fn take_cancelled(&mut self) -> Vec<Callback> {
+        std::mem::take(&mut self.cancelled)
     }
 
     /// Has those be told elsewhere whose calls have moved on. (They are not there before this slot says so, but for this. So the
@@ -461,13 +474,18 @@ impl Audience {
         });
         for (of, callback) in std::mem::take(&mut self.callbacks) {
             let mut callback = Some(callback);
-            if let Some(seat) = seat(of)
+            let seat = seat(of);
+            if let Some(seat) = &seat
                 && seat.ask(|seat| seat.slot.leave_callback(seat.number, &mut callback))
             {
-                moved.push(seat);
+                moved.push(seat.clone());
             }
             // Of a call that is over there it is run with those from here.
-            self.callbacks.extend(callback.map(|callback| (of, callback)));
+            let Some(callback) = callback else { continue };
+            match seat.is_some_and(|seat| seat.snapshot().is_cancelled()) {
+                true => self.cancelled.push(callback),
+                false => self.callbacks.push((of, callback)),
+            }
         }
     }
 
@@ -493,17 +511,23 @@ impl Audience {
 /// Tells all, here and now, if there is anybody.
 pub(crate) fn tell_everybody(audience: Option<Audience>) {
     if let Some(mut audience) = audience {
-        let callbacks = audience.take_callbacks();
+        let callbacks = (audience.take_callbacks(), audience.take_cancelled());
         audience.tell();
-        run_callbacks(callbacks);
+        run_callbacks(callbacks.0);
+        run_callbacks(callbacks.1);
     }
 }
 
 fn fill(slot: &Slot, state: State, worker_pid: Option<u32>) -> Option<Audience> {
     let mut inner = slot.lock()?;
     let mut audience = inner.audience.take().map(|audience| *audience);
-    if let (State::Chunk(Some(outcome)), Some(audience)) = (&state, &mut audience) {
-        audience.move_on(outcome);
+    if let Some(audience) = &mut audience {
+        if let State::Chunk(Some(outcome)) = &state {
+            audience.move_on(outcome);
+        }
+        if state.is_cancelled() {
+            audience.cancelled.extend(audience.callbacks.drain(..).map(|(_, callback)| callback));
+        }
     }
     inner.state = state;
     inner.worker_pid = worker_pid.and_then(NonZeroU32::new);

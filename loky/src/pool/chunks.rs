@@ -148,9 +148,12 @@ impl State {
         }
         let Some((ticket, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
-        // Its worker may have been so slow to wake that it has not even begun: it is left the first call. What is answered is about
-        // to be fetched.
-        if chunk.count == 1 || link.slots.progress(ticket) == Ok(Progress::Finished) {
+        // Its worker may have been so slow to wake that it has not even begun: it is left the first call. What is answered to its
+        // end is about to be fetched; what has ended early may take longer to come.
+        let is_finished = link.slots.progress(ticket) == Ok(Progress::Finished);
+        let mut is_through =
+            || link.slots.items(ticket).is_ok_and(|items| items.begun >= chunk.count);
+        if chunk.count == 1 || (is_finished && is_through()) {
             return false;
         }
         match link.cut(ticket) {
@@ -269,7 +272,12 @@ impl State {
     ) -> bool {
         let Some((_, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
-        if chunk.count == 1 || link.slots.progress(ticket) != Ok(Progress::Running) {
+        let last = match link.slots.progress(ticket) {
+            Ok(Progress::Running) => Attribution::Began,
+            Ok(Progress::Finished) => Attribution::Finished,
+            Ok(Progress::Waiting) | Err(_) => return false,
+        };
+        if chunk.count == 1 {
             return false;
         }
         let (Ok((answers, limit)), worker_pid) = (link.cut(ticket), Some(link.pid)) else {
@@ -277,7 +285,7 @@ impl State {
         };
         let Some(pending) = self.calls.get(&call) else { return false };
         let (task, Some(driver)) = (pending.task(), pending.promise.driver()) else { return false };
-        let running = Ending::Judged(verdict.clone(), Attribution::Began);
+        let running = Ending::Judged(verdict.clone(), last);
         let running = self.end_at_once(task, &driver, running, CallArgs::none(), worker_pid);
         let mut rest = vec![(running, 1)];
         if limit < chunk.count {

@@ -44,7 +44,7 @@ pub(crate) use self::living::{are_any_left, end_all};
 
 use self::latch::Latch;
 use self::membership::Membership;
-use self::state::{Decided, DriverState, State};
+use self::state::{Decided, DriverState, Resolved, State};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
@@ -162,7 +162,8 @@ impl Pool {
         if let Some(turn) = turn {
             // Wakers run here, and whatever they do: the pool does not end before this thread is through.
             let _member = Membership::of(self.id);
-            let (callbacks, audiences) = decided.resolve();
+            let Resolved { mut callbacks, cancelled, audiences } = decided.resolve();
+            callbacks.extend(cancelled);
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
             audiences.into_iter().for_each(|audience| audience.tell());
@@ -494,10 +495,13 @@ impl Driver for Pool {
         let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
             let _member = Membership::of(self.id);
-            let (callbacks, audiences) = decided.resolve();
+            let Resolved { callbacks, cancelled, audiences } = decided.resolve();
+            // Its chunk may be divided by that: what is answered of it was not cancelled.
+            let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
             audiences.into_iter().for_each(|audience| audience.tell());
-            run_callbacks(callbacks);
+            run_callbacks(unsent);
+            run_callbacks(cancelled);
             self.handed_out();
         }
         cancelled

@@ -166,6 +166,16 @@ pub(super) struct Decided {
     pub(super) wakes_driver: bool,
 }
 
+/// Who is to be told of outcomes that are there.
+#[must_use = "somebody waits for it"]
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub(super) callbacks: Vec<Callback>,
+    /// Those of calls that were cancelled.
+    pub(super) cancelled: Vec<Callback>,
+    pub(super) audiences: Vec<Audience>,
+}
+
 impl Decided {
     pub(super) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
@@ -177,8 +187,8 @@ impl Decided {
 
     /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
     /// be run where they belong.
-    pub(super) fn resolve(self) -> (Vec<Callback>, Vec<Audience>) {
-        let (mut callbacks, mut audiences) = (Vec::new(), Vec::new());
+    pub(super) fn resolve(self) -> Resolved {
+        let mut resolved = Resolved::default();
         for Ended { promise, ending, worker_pid, args } in self.ended {
             let task = promise.task();
             let audience;
@@ -191,11 +201,12 @@ impl Decided {
                 audience = promise.resolve(ending.into_outcome(task), worker_pid);
             }
             if let Some(mut audience) = audience {
-                callbacks.extend(audience.take_callbacks());
-                audiences.push(audience);
+                resolved.callbacks.extend(audience.take_callbacks());
+                resolved.cancelled.extend(audience.take_cancelled());
+                resolved.audiences.push(audience);
             }
         }
-        (callbacks, audiences)
+        resolved
     }
 }
 
