@@ -5,6 +5,8 @@
 //!  entry │ length·2+f │ bytes …      f: 1 where the bytes say why a call has no result; little-endian
 //! ```
 
+use std::iter;
+
 /// The bytes before each entry.
 pub(crate) const HEAD_BYTES: usize = 4;
 
@@ -36,6 +38,16 @@ pub(crate) fn next(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     Some((Entry { bytes, is_failure: head % 2 == 1 }, rest))
 }
 
+/// Where each entry begins.
+pub(crate) fn starts(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let mut rest = bytes;
+    iter::from_fn(move || {
+        let start = bytes.len() - rest.len();
+        (_, rest) = next(rest)?;
+        u32::try_from(start).ok()
+    })
+}
+
 /// How many bytes so many entries take. `None` if there are not so many.
 pub(crate) fn length_of(bytes: &[u8], n_entries: u32) -> Option<usize> {
     let mut rest = bytes;
@@ -63,6 +75,7 @@ mod tests {
     fn what_goes_in_comes_out_in_its_order() {
         let all: [(&[u8], bool); 4] = [(b"one", false), (b"", false), (b"why", true), (b"", true)];
         let bytes = entries(&all);
+        assert!(starts(&bytes).eq([0, 7, 11, 18]));
         let mut rest = &bytes[..];
         for (number, (bytes_of, is_failure)) in (1..).zip(all) {
             let (entry, behind) = next(rest).unwrap();

@@ -27,8 +27,8 @@ pub(crate) struct ChunkOutcome {
     /// How many calls this is about.
     pub(crate) count: u32,
     pub(crate) rest: Rest,
-    /// An entry that was asked for, by its number, and where it is. (The next one to be asked for is the one behind it, mostly.)
-    pub(crate) cursor: (u32, usize),
+    /// Where each entry begins, once a future has asked for one.
+    pub(crate) starts: Vec<u32>,
 }
 
 impl ChunkOutcome {
@@ -55,11 +55,11 @@ impl ChunkOutcome {
         if let Ok(at) = self.failures.binary_search_by_key(&number, |(failed, _)| *failed) {
             return Err(self.failures[at].1.clone());
         }
-        let (first, start) = if self.cursor.0 <= number { self.cursor } else { (0, 0) };
-        let skipped = entries::length_of(&results[start..], number - first);
-        let at = start + skipped.expect("the pool has looked");
-        self.cursor = (number, at);
-        let (entry, _) = entries::next(&results[at..]).expect("the pool has looked");
+        if self.starts.is_empty() {
+            self.starts = entries::starts(results).collect();
+        }
+        let start = self.starts[number as usize] as usize;
+        let (entry, _) = entries::next(&results[start..]).expect("the pool has looked");
         Ok(entry.bytes.into())
     }
 }
@@ -290,7 +290,7 @@ mod tests {
             entries::finish(&mut results, start, false);
             count += 1;
         }
-        ChunkOutcome { results: Ok(results), failures: Vec::new(), count, rest, cursor: (0, 0) }
+        ChunkOutcome { results: Ok(results), failures: Vec::new(), count, rest, starts: Vec::new() }
     }
 
     fn futures(slot: &Arc<Slot>, count: u32) -> Vec<Future<u64>> {

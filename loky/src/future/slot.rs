@@ -434,7 +434,7 @@ pub(crate) struct Audience {
     callbacks: Vec<(Option<u32>, Callback)>,
     /// Those of calls that were cancelled.
     cancelled: Vec<Callback>,
-    /// Where some of them have moved to.
+    /// Where some of them have moved to, one for each slot.
     moved: Vec<Seat>,
 }
 
@@ -465,10 +465,15 @@ impl Audience {
     fn move_on(&mut self, outcome: &ChunkOutcome) {
         let seat = |of: Option<u32>| outcome.seat(of?);
         let moved = &mut self.moved;
+        let mut note = |seat: &Seat| {
+            if moved.last().is_none_or(|last| !Arc::ptr_eq(&last.slot, &seat.slot)) {
+                moved.push(seat.clone());
+            }
+        };
         self.watchers.retain(|Watcher { of, number, sender }| {
             let Some(seat) = seat(*of) else { return true };
             if seat.ask(|seat| seat.slot.watch(seat.number, *number, sender)) {
-                moved.push(seat);
+                note(&seat);
             }
             false
         });
@@ -478,7 +483,7 @@ impl Audience {
             if let Some(seat) = &seat
                 && seat.ask(|seat| seat.slot.leave_callback(seat.number, &mut callback))
             {
-                moved.push(seat.clone());
+                note(seat);
             }
             // Of a call that is over there it is run with those from here.
             let Some(callback) = callback else { continue };

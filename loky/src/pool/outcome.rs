@@ -80,13 +80,13 @@ impl Ending {
                 let failures = failures.into_iter();
                 let failures = failures.map(|(number, failure)| (number, failed(task, failure)));
                 let failures = failures.collect();
-                ChunkOutcome { results: Ok(bytes), failures, count, rest, cursor: (0, 0) }
+                ChunkOutcome { results: Ok(bytes), failures, count, rest, starts: Vec::new() }
             }
             ending => {
                 let error = ending.into_outcome(task).err();
                 let results = error.map_or_else(|| Ok(Vec::new()), Err);
                 let (failures, rest) = (Vec::new(), Vec::new());
-                ChunkOutcome { results, failures, count, rest, cursor: (0, 0) }
+                ChunkOutcome { results, failures, count, rest, starts: Vec::new() }
             }
         }
     }
