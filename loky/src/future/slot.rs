@@ -278,16 +278,17 @@ impl Slot {
         waker: &Waker,
     ) -> Found<Option<Outcome>> {
         // Cloning and dropping are the code of some runtime, and not to be run under the lock.
-        let waker = waker.clone();
-        let mut replaced = None;
+        let mut waker = Some(waker.clone());
         let found = self.look(of, None, |inner| {
             let outcome = inner.state.outcome(of);
-            if outcome.is_none() {
-                replaced = inner.audience().put_waker(key, waker);
+            if outcome.is_none()
+                && let Some(new) = waker.take()
+            {
+                waker = inner.audience().put_waker(key, new);
             }
             outcome
         });
-        drop(replaced);
+        drop(waker);
         found
     }
 
