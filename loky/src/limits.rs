@@ -86,6 +86,11 @@ pub(crate) const COME_UP: Duration = Duration::from_millis(100);
 /// to run. Twice the time in which somebody reads its answers for certain.
 pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);
 
+/// So many calls that are submitted in a row, no further apart than that, are a burst: the next ones are held back until many can
+/// travel together. Fewer are as likely to be all that there is.
+pub(crate) const BURST_CALLS: u32 = 64;
+pub(crate) const BURST_GAP: Duration = Duration::from_micros(5);
+
 /// How long a worker's answers may lie unread when nobody waits for them, until the pool's own thread reads them. So long a
 /// thread that has submitted may take to come and wait: then it reads them itself, which saves a wake-up.
 pub(crate) const PICK_UP: Duration = Duration::from_millis(1);

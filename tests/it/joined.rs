@@ -194,6 +194,22 @@ fn results_can_be_had_in_any_order_and_as_often_as_one_likes() {
     });
 }
 
+/// What a burst holds back is given out soon, also if nobody ever asks for it.
+#[test]
+fn a_burst_that_nobody_waits_for_runs() {
+    isolated(|| {
+        let executor = warm(2);
+        for length in [63, 64, 65, 66, 100, 129, 300, 1000, 3000] {
+            let record = Record::new();
+            let calls = burst(&executor, &record, passes(length));
+            until("all have run", LONG, || record.numbers().len() == length);
+            until("all are done", LONG, || calls.iter().all(Future::done));
+            drop(calls);
+            assert_eq!(record.counts(length), vec![1; length]);
+        }
+    });
+}
+
 /// Tasks of another name, or with long arguments, come in between, and all in their order.
 #[test]
 fn the_order_is_that_of_the_submits() {

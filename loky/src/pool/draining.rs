@@ -112,13 +112,14 @@ impl Link {
 }
 
 impl State {
-    /// Whether something lies in a lane.
+    /// Whether something lies in a lane, or is held back.
     pub(super) fn is_drainable(&mut self) -> bool {
-        self.links.values_mut().any(Link::is_drainable)
+        self.is_holding || self.links.values_mut().any(Link::is_drainable)
     }
 
-    /// Takes in what lies in the lanes.
+    /// Takes in what lies in the lanes. What was held back until somebody looks is given out.
     pub(super) fn drain(&mut self, now: Instant) {
+        self.let_go(now);
         if !limits::USES_LANE {
             return;
         }

@@ -1,8 +1,13 @@
 //! Calls that are submitted one by one, and wait: they join the chunk at the end of the queue.
 //!
-//! So where a worker would find one call behind the other, many go to it together. That takes a queue (a call for which a worker is
-//! idle goes there at once), calls that are known to take little time, and the same task as the one before: the order of the calls
-//! stays. One that is cancelled leaves its chunk, which is parted at its place.
+//! So where a worker would find one call behind the other, many go to it together. That takes a queue, calls that are known to take
+//! little time, and the same task as the one before: the order of the calls stays. One that is cancelled leaves its chunk, which is
+//! parted at its place.
+//!
+//! A call for which a worker is idle goes there at once, but for those of a *burst*, which come one right after the other while
+//! nobody waits: where workers keep up with them there would never be a queue, and each call would wake a worker that has just
+//! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until it is full, until somebody wants to
+//! know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +18,79 @@ use super::state::State;
 use crate::future::chunk::{Rest, Seat};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, WorkerId};
+use crate::limits;
 use crate::scheduler::{Place, Verdict};
 use crate::wire::args::{CallArgs, Chunk};
 
+/// How calls come.
+#[derive(Debug, Default)]
+pub(super) struct Burst {
+    /// How many have come in a row.
+    calls: u32,
+    /// How many of these since the clock was read.
+    unseen: u32,
+    last: Option<Instant>,
+}
+
+impl Burst {
+    /// One more has come.
+    pub(super) fn note(&mut self, now: Instant) {
+        let gap = limits::BURST_GAP * (self.unseen + 1);
+        if self.last.is_none_or(|last| now.saturating_duration_since(last) > gap) {
+            self.calls = 0;
+        }
+        (self.calls, self.unseen, self.last) = (self.calls.saturating_add(1), 0, Some(now));
+    }
+
+    fn note_unseen(&mut self) {
+        (self.calls, self.unseen) = (self.calls.saturating_add(1), self.unseen.saturating_add(1));
+    }
+
+    /// Somebody waits, or will be told.
+    pub(super) fn end(&mut self) {
+        self.calls = 0;
+    }
+
+    fn is_one(&self) -> bool {
+        self.calls >= limits::BURST_CALLS
+    }
+}
+
 impl State {
+    /// Gives workers what was held back.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        if std::mem::take(&mut self.is_holding) {
+            self.scheduler.advance(now);
+            self.act(now);
+        }
+    }
+
+    /// Takes in a call, and gives it to a worker, or not yet.
+    pub(super) fn take_in_call(
+        &mut self,
+        now: Instant,
+        task: &'static str,
+        args: CallArgs,
+        takes_chunks: bool,
+        driver: &DriverRef,
+    ) -> Seat {
+        self.burst.note(now);
+        self.drain_if_queued(now);
+        let may_join = takes_chunks && self.may_join(task, &args);
+        if may_join && self.burst.is_one() {
+            // What was held back until now is full.
+            self.scheduler.advance(now);
+            self.is_holding = true;
+            return self.accept_open(task, &args, driver);
+        }
+        let seat = match may_join && self.scheduler.queued() > 0 {
+            true => self.accept_open(task, &args, driver),
+            false => self.accept(task, args, driver).1.into(),
+        };
+        self.scheduler.advance(now);
+        seat
+    }
+
     /// Whether there is a chunk at the end of the queue that calls may join.
     pub(super) fn has_open_chunk(&mut self) -> bool {
         self.open = self.open.filter(|open| self.scheduler.last_queued() == Some(*open));
@@ -40,17 +114,13 @@ impl State {
             return None;
         }
         self.counts.submitted += 1;
+        self.burst.note_unseen();
         self.scheduler.chunk_grew(call);
         Some(Seat { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
     }
 
     /// Takes in a call that others may join.
-    pub(super) fn accept_open(
-        &mut self,
-        task: &'static str,
-        args: &CallArgs,
-        driver: &DriverRef,
-    ) -> Seat {
+    fn accept_open(&mut self, task: &'static str, args: &CallArgs, driver: &DriverRef) -> Seat {
         let mut chunk = Chunk::new(Vec::new(), 0);
         chunk.push(args);
         let (call, slot) = self.accept(task, CallArgs::Chunk(Box::new(chunk)), driver);
@@ -58,12 +128,9 @@ impl State {
         Seat { slot, number: Some(0) }
     }
 
-    /// Whether a call that is submitted now is to be one that others may join: it is short, and has to wait.
-    pub(super) fn opens_chunk(&self, task: &str, args: &CallArgs) -> bool {
-        args.is_small()
-            && task.len() < Chunk::NAME_BYTES
-            && self.scheduler.queued() > 0
-            && self.chunk() > 1
+    /// Whether a call is so short, in bytes and by what is known of its time, that it may travel with others.
+    fn may_join(&self, task: &str, args: &CallArgs) -> bool {
+        args.is_small() && task.len() < Chunk::NAME_BYTES && self.chunk() > 1
     }
 
     /// Cancels one call of a chunk, if it has not begun.
@@ -121,5 +188,39 @@ impl State {
         self.scheduler.chunk_parted(call, parts);
         let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
         self.end(call, Ending::Answers(nothing, rest), None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn calls_in_a_row_are_a_burst_until_there_is_a_gap_or_somebody_waits() {
+        let mut now = crate::clock::now();
+        let mut burst = Burst::default();
+        let mut calls = |burst: &mut Burst, count: u32, gap: Duration| {
+            for _ in 0..count {
+                now += gap;
+                burst.note(now);
+            }
+        };
+        calls(&mut burst, limits::BURST_CALLS - 1, limits::BURST_GAP);
+        assert!(!burst.is_one());
+        calls(&mut burst, 1, limits::BURST_GAP);
+        assert!(burst.is_one());
+        // Those that join are not looked at one by one, and take their time all the same.
+        (0..99).for_each(|_| burst.note_unseen());
+        calls(&mut burst, 1, limits::BURST_GAP * 100);
+        assert!(burst.is_one());
+        calls(&mut burst, 1, limits::BURST_GAP * 2);
+        assert!(!burst.is_one(), "a gap");
+        calls(&mut burst, limits::BURST_CALLS, Duration::ZERO);
+        assert!(burst.is_one());
+        burst.end();
+        calls(&mut burst, limits::BURST_CALLS - 1, Duration::ZERO);
+        assert!(!burst.is_one());
     }
 }

@@ -236,13 +236,8 @@ impl Pool {
             if let Some(refusal) = state.scheduler.refusal() {
                 return Err(refusal);
             }
-            state.drain_if_queued(now);
-            let seat = if self.takes_chunks && state.opens_chunk(task, &args) {
-                state.accept_open(task, &args, &self.as_driver)
-            } else {
-                state.accept(task, args, &self.as_driver).1.into()
-            };
-            state.scheduler.advance(now);
+            let chunks = self.takes_chunks;
+            let seat = state.take_in_call(now, task, args, chunks, &self.as_driver);
             Ok(seat)
         });
         let failed = |refusal| Slot::failed(task, outcome::refused(task, &refusal)).into();
@@ -488,7 +483,11 @@ impl Driver for Pool {
     }
 
     fn attend(&self, call: CallId) {
-        self.with_state(|state, _| state.attend(call));
+        self.with_state(|state, now| {
+            state.burst.end();
+            state.let_go(now);
+            state.attend(call);
+        });
     }
 
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::counts::Counts;
 use super::draining::Drained;
 use super::events::Events;
+use super::joining::Burst;
 use super::link::{Link, Source};
 use super::outcome::{Attribution, Ending};
 use crate::calls::{CallIds, CallMap};
@@ -142,6 +143,9 @@ pub(super) struct State {
     pub(super) chunks: usize,
     /// The chunk that calls may join as long as it is the last in the queue.
     pub(super) open: Option<CallId>,
+    pub(super) burst: Burst,
+    /// Whether the scheduler has not been asked yet who is to have what was submitted last.
+    pub(super) is_holding: bool,
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
@@ -231,6 +235,8 @@ impl State {
             last_start_error: None,
             chunks: 0,
             open: None,
+            burst: Burst::default(),
+            is_holding: false,
             parked: 0,
             attended: 0,
             written: Vec::new(),

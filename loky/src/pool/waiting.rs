@@ -83,6 +83,7 @@ impl Pool {
     pub(super) fn wait_for(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
         loop {
             let arrival = self.with_state(|state, now| {
+                state.burst.end();
                 state.drain(now);
                 state.arrive(now, call, slot, deadline.is_some())
             });
