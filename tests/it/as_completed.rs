@@ -129,7 +129,8 @@ fn it_outlives_the_executor_and_may_be_dropped_early() {
         let completed = as_completed(futures);
         executor.shutdown(Shutdown::Wait);
         drop(executor);
-        let squares: Vec<_> = completed.map(|future| future.result().unwrap()).collect();
-        assert_eq!(squares, Vec::from_iter((0..10).map(square)), "one worker keeps the order");
+        // They are done in their order, but one that is done while it is being watched may be told of after the next ones.
+        let squares: BTreeSet<_> = completed.map(|future| future.result().unwrap()).collect();
+        assert!(squares.into_iter().eq((0..10).map(square)));
     });
 }
