@@ -87,6 +87,7 @@ fn an_old_one_that_nobody_holds_ends_when_its_calls_have() {
         for (x, future) in (0..).zip(&behind) {
             assert_eq!(future.result().unwrap(), square(x));
         }
+        new.prewarm().unwrap(); // It serves as soon as one worker is up, and the other may not be started yet.
         let news: BTreeSet<_> = new.worker_pids().into_iter().collect();
         until("the old workers are gone", LONG, || {
             let children = children_of(process::id()).into_iter().map(|child| child.pid);
