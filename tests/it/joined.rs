@@ -11,15 +11,23 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use loky::{Execution, Future, ReturnWhen, Shutdown, as_completed, wait};
+use loky::{Execution, Future, ProcessPoolExecutor, ReturnWhen, Shutdown, as_completed, wait};
 use loky_tests::{Event, Random, Record, isolated, until};
 
 use crate::step::{Step, burst, check_returned, passes, starts_of, until_running, warm, warm_up};
 use crate::submit::LONG;
 
-/// Some calls, one that blocks, and others behind it: more than a worker is given one by one.
-fn around(gate: &Event, before: usize) -> impl Iterator<Item = Step> {
-    passes(before).chain(once(Step::Wait(gate.clone()))).chain(passes(400))
+/// A pool with a burst of calls of which one blocks, in the midst of others: more than a worker is given one by one.
+#[track_caller]
+fn around(
+    max_workers: usize,
+    before: usize,
+) -> (ProcessPoolExecutor, Event, Record, Vec<Future<u64>>) {
+    let executor = warm(max_workers);
+    let (gate, record) = (Event::new(), Record::new());
+    let steps = passes(before).chain(once(Step::Wait(gate.clone()))).chain(passes(400));
+    let calls = burst(&executor, &record, steps);
+    (executor, gate, record, calls)
 }
 
 /// How many calls lie before the one that blocks.
@@ -31,9 +39,7 @@ fn one_that_is_cancelled_never_runs_and_the_others_do() {
         let mut random = Random::new(11);
         for before in BEFORE {
             for one_in in [2, 10, 400] {
-                let executor = warm(1);
-                let (gate, record) = (Event::new(), Record::new());
-                let calls = burst(&executor, &record, around(&gate, before));
+                let (executor, gate, record, calls) = around(1, before);
                 let mut cancelled = BTreeSet::new();
                 let mut numbers: Vec<_> = (before + 1..calls.len()).collect();
                 (1..numbers.len()).for_each(|place| numbers.swap(place, random.below(place + 1)));
@@ -73,9 +79,7 @@ fn one_that_is_cancelled_never_runs_and_the_others_do() {
 fn callbacks_are_called_once_in_their_order() {
     isolated(|| {
         for before in BEFORE {
-            let executor = warm(1);
-            let (gate, record) = (Event::new(), Record::new());
-            let calls = burst(&executor, &record, around(&gate, before));
+            let (executor, gate, record, calls) = around(1, before);
             let seen: Arc<Mutex<Vec<Vec<u32>>>> = Arc::new(Mutex::new(vec![vec![]; calls.len()]));
             let add = |number: usize, which: u32| {
                 let seen = Arc::clone(&seen);
@@ -121,9 +125,7 @@ impl Wake for Unpark {
 fn they_can_be_awaited() {
     isolated(|| {
         for before in BEFORE {
-            let executor = warm(2);
-            let (gate, record) = (Event::new(), Record::new());
-            let mut calls = burst(&executor, &record, around(&gate, before));
+            let (_executor, gate, record, mut calls) = around(2, before);
             let waker = Waker::from(Arc::new(Unpark(thread::current())));
             let mut context = Context::from_waker(&waker);
             let mut pending: Vec<_> = (0..calls.len()).collect();
@@ -151,9 +153,7 @@ fn they_can_be_awaited() {
 fn whoever_waits_for_many_is_told_of_each_once() {
     isolated(|| {
         for before in BEFORE {
-            let executor = warm(2);
-            let (gate, record) = (Event::new(), Record::new());
-            let calls = burst(&executor, &record, around(&gate, before));
+            let (_executor, gate, record, calls) = around(2, before);
             let waited = wait(&calls, ReturnWhen::FirstCompleted, Some(LONG));
             assert!(!waited.done.is_empty() && !waited.not_done.is_empty());
             let twice = calls.iter().chain(&calls).cloned();
@@ -165,6 +165,7 @@ fn whoever_waits_for_many_is_told_of_each_once() {
             assert!(seen.into_iter().eq(0..calls.len() as u64));
             let waited = wait(&calls, ReturnWhen::AllCompleted, Some(LONG));
             assert_eq!((waited.done.len(), waited.not_done.len()), (calls.len(), 0));
+            assert_eq!(record.counts(calls.len()), vec![1; calls.len()]);
         }
     });
 }
@@ -252,9 +253,7 @@ fn note_text(number: u64, record: Record, _text: String) -> u64 {
 fn a_shutdown_that_kills_tells_which_one_was_running() {
     isolated(|| {
         for before in BEFORE {
-            let executor = warm(1);
-            let (gate, record) = (Event::new(), Record::new());
-            let calls = burst(&executor, &record, around(&gate, before));
+            let (executor, gate, record, calls) = around(1, before);
             until_running(&calls[before]);
             executor.shutdown(Shutdown::Kill);
             let starts = starts_of(&calls, &record);

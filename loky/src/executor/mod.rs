@@ -114,6 +114,9 @@ impl ProcessPoolExecutor {
     /// bare value for one, a tuple for more. Never blocks on workers and never fails itself: whatever is wrong is the
     /// outcome of the future. Python's `submit`.
     ///
+    /// Short calls that are submitted in a row, while nobody asks for one, travel to a worker together: the last of them may wait
+    /// there for a millisecond, and each is a call of its own all the same.
+    ///
     /// ```
     /// #[loky::task]
     /// fn greet(name: String) -> String {

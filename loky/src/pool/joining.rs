@@ -75,11 +75,10 @@ impl State {
         driver: &DriverRef,
     ) -> Seat {
         self.burst.note(now);
+        // By that, what was held back until now is given out: it is full, or of another task.
         self.drain_if_queued(now);
         let may_join = takes_chunks && self.may_join(task, &args);
         if may_join && self.burst.is_one() {
-            // What was held back until now is full.
-            self.scheduler.advance(now);
             self.is_holding = true;
             return self.accept_open(task, &args, driver);
         }
