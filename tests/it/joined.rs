@@ -253,7 +253,7 @@ fn note_text(number: u64, record: Record, _text: String) -> u64 {
 fn a_shutdown_that_kills_tells_which_one_was_running() {
     isolated(|| {
         for before in BEFORE {
-            let (executor, gate, record, calls) = around(1, before);
+            let (executor, _gate, record, calls) = around(1, before);
             until_running(&calls[before]);
             executor.shutdown(Shutdown::Kill);
             let starts = starts_of(&calls, &record);
