@@ -20,6 +20,10 @@ pub(crate) const BODY_RESERVE_BYTES: usize = 64 * 1024;
 /// the allocator has had before.
 pub(crate) const HUGE_ROOM_BYTES: usize = 4 * 1024 * 1024;
 
+/// How much of shared memory that a program is to fill is there from the beginning, in huge pages. If it then leaves it empty
+/// that is what it loses.
+pub(crate) const BACKED_BYTES: usize = 256 << 20;
+
 /// One read from a channel: the size from which on larger reads were no faster.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 

@@ -135,7 +135,10 @@ pub struct SharedSliceMut<T: Pod> {
 }
 
 impl<T: Pod> SharedSliceMut<T> {
-    /// So many values, whose bytes are all zero. Memory is taken as they are written.
+    /// So many values, whose bytes are all zero.
+    ///
+    /// Memory is taken as they are written; but for the first 256 MiB of a long one (4 MiB or more), which are there at once, in huge
+    /// pages if the system has some: they are filled several times as fast then, and read ten times as fast.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if this process has no descriptors left (the message names `RLIMIT_NOFILE`), or the system no memory, or

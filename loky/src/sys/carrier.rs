@@ -20,8 +20,9 @@
 //! | [`Release::Known`]: the pool's, with arguments | nothing: the kernel lets only the mapping do it, which was there before | – |
 //! | [`Release::Told`]: a worker's, with results | anything: the pool need not be protected from itself | says whether the reader has it |
 //!
-//! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none;
-//! the mapping is used for pages that are there already, which it gets at once (madvise(2)).
+//! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none; that is
+//! half again as fast as to have the pages made first, unless these are [huge](huge_pages). The mapping is used for pages that are
+//! there already, which it gets at once (madvise(2)).
 //!
 //! # Safety
 //! The mapping is as long as its memfd and owned by the [`Carrier`]. It is written to by `&mut self`, within its bounds, through
@@ -41,8 +42,10 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::huge_pages;
+use super::mapping::Mapping;
 use super::pod::Pod;
-use super::segment::{self, FIXED, Mapping};
+use super::segment::{self, FIXED};
+use crate::limits;
 
 /// What /proc shows of such memory.
 const NAME: &str = "loky-segment";
@@ -81,12 +84,16 @@ impl Carrier {
     /// # Errors
     /// There are no descriptors, or no memory.
     pub(crate) fn create(bytes: &[u8], capacity: usize, release: Release) -> io::Result<Self> {
-        let backed = bytes.len();
-        assert!(backed <= capacity && capacity.is_multiple_of(WORD_BYTES), "room for the bytes");
+        assert!(
+            bytes.len() <= capacity && capacity.is_multiple_of(WORD_BYTES),
+            "room for the bytes"
+        );
         let length = capacity.checked_add(WORD_BYTES).ok_or(io::ErrorKind::OutOfMemory)?;
         let fd = segment::create(NAME)?;
         rustix::fs::ftruncate(&fd, length as u64)?;
-        segment::write(&fd, bytes)?;
+        // What huge pages are for goes there through the mapping.
+        let written = if bytes.len() < limits::HUGE_ROOM_BYTES { bytes } else { &[] };
+        segment::write(&fd, written)?;
         rustix::io::pwrite(&fd, &[0; WORD_BYTES], capacity as u64)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         let mapping = Mapping::new(fd.as_fd(), length, protection, MapFlags::SHARED)?;
@@ -101,7 +108,11 @@ impl Carrier {
                 }
             }
         }
-        Ok(Self { fd: Arc::new(fd), mapping, backed, mapped: 0 })
+        let mut carrier = Self { fd: Arc::new(fd), mapping, backed: written.len(), mapped: 0 };
+        if written.len() < bytes.len() {
+            carrier.refill(bytes)?;
+        }
+        Ok(carrier)
     }
 
     /// The same with other bytes.
@@ -114,6 +125,7 @@ impl Carrier {
     pub(crate) fn refill(&mut self, bytes: &[u8]) -> io::Result<()> {
         assert!(bytes.len() <= self.capacity(), "room for the bytes");
         if let Some(missing) = bytes.len().checked_sub(self.backed).filter(|missing| *missing > 0) {
+            huge_pages::back(&self.fd, &self.mapping, self.backed..bytes.len());
             let (from, mode) = (self.backed as u64, FallocateFlags::empty());
             rustix::fs::fallocate(&self.fd, mode, from, missing as u64)?;
             self.backed = bytes.len();

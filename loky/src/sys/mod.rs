@@ -16,6 +16,7 @@ pub(crate) mod futex;
 pub(crate) mod huge_pages;
 pub(crate) mod image;
 pub(crate) mod init_array;
+mod mapping;
 pub(crate) mod memory;
 pub(crate) mod no_fork;
 pub(crate) mod pod;
