@@ -192,9 +192,14 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
     use std::time::Duration;
 
     use super::*;
+    use crate::future::Driver;
+    use crate::future::slot::Slot;
+    use crate::pool::events::Events;
+    use crate::scheduler::{Rules, Scheduler};
 
     #[test]
     fn calls_in_a_row_are_a_burst_until_there_is_a_gap_or_somebody_waits() {
@@ -221,5 +226,89 @@ mod tests {
         burst.end();
         calls(&mut burst, limits::BURST_CALLS - 1, Duration::ZERO);
         assert!(!burst.is_one());
+    }
+
+    struct Nobody;
+
+    impl Driver for Nobody {
+        fn wait(&self, _call: CallId, _slot: &Slot, _deadline: Option<Instant>) {}
+        fn attend(&self, _call: CallId) {}
+        fn cancel(&self, _call: CallId, _number: Option<u32>) -> Cancelled {
+            Cancelled::No
+        }
+        fn running_in(&self, _call: CallId, _number: Option<u32>) -> Option<u32> {
+            None
+        }
+    }
+
+    /// Calls that take a microsecond, for a worker that answers each at once.
+    struct Submitter {
+        state: State,
+        now: Instant,
+        driver: DriverRef,
+    }
+
+    const WORKER: WorkerId = WorkerId(1);
+
+    impl Submitter {
+        fn new() -> Self {
+            let mut state =
+                State::new(Scheduler::new(1, Rules::default()), Events::default(), None);
+            let now = crate::clock::now();
+            state.scheduler.prewarm(now);
+            state.act(now);
+            assert!(state.scheduler.worker_ready(now, WORKER));
+            Self { state, now, driver: DriverRef::new(Weak::<Nobody>::new()) }
+        }
+
+        /// Submits a call. Whether the worker has got something by that.
+        fn submit(&mut self, task: &'static str) -> bool {
+            let args = CallArgs::none();
+            if self.state.join(task, &args).is_none() {
+                self.state.take_in_call(self.now, task, args, true, &self.driver);
+            }
+            self.is_given()
+        }
+
+        /// Whether the worker has got something, which it answers.
+        fn is_given(&mut self) -> bool {
+            self.state.act(self.now);
+            let given = self.state.scheduler.given_to(WORKER);
+            for call in &given {
+                let ran = Duration::from_micros(1);
+                self.state.scheduler.call_finished(self.now, WORKER, *call, ran);
+                let ending = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
+                self.state.end(*call, ending, None, None);
+            }
+            let _ = std::mem::take(&mut self.state.decided).resolve();
+            !given.is_empty()
+        }
+    }
+
+    #[test]
+    fn a_burst_is_held_back_until_it_is_full_or_somebody_looks() {
+        if limits::FORCED_CHUNK == Some(1) {
+            return;
+        }
+        let mut submitter = Submitter::new();
+        for number in 1..limits::BURST_CALLS {
+            assert!(submitter.submit("task"), "call {number}, when the worker has nothing to do");
+        }
+        let mut held = 0;
+        while !submitter.submit("task") {
+            assert!(submitter.state.is_drainable(), "or the pool's thread would not look");
+            held += 1;
+        }
+        assert_eq!(held, submitter.state.chunk(), "it is full");
+        assert!(submitter.submit("other"), "what was held back comes before another task");
+        assert!(!submitter.is_given());
+
+        submitter.state.drain(submitter.now);
+        assert!(submitter.is_given(), "somebody has looked");
+        assert!(!submitter.submit("task") && !submitter.is_given());
+        submitter.state.burst.end();
+        submitter.state.let_go(submitter.now);
+        assert!(submitter.is_given(), "somebody waits");
+        assert!(submitter.submit("task"), "the burst is over");
     }
 }
