@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!   chunk   │ answered  …  │ runs │ not begun  …  │
-//!                 │           │         └─ a new chunk, at the front of the queue
+//!                 │           │         └─ new chunks, at the front of the queue
 //!                 │           └─ a call of its own, which keeps the place in the worker
-//!                 └─ what the chunk itself has come to; its outcome names the slots of the two others
+//!                 └─ what the chunk itself has come to; its outcome names the slots of the others
 //! ```
 //!
 //! A `map` makes its chunks itself; calls that are submitted one by one [join](super::joining) one.
@@ -210,16 +210,18 @@ impl State {
         }
         let mut rest = vec![(slot, 1)];
         let tail = self.tail(task, &driver, chunk, limit, &mut rest);
+        let is_any_left = !tail.is_empty();
         self.scheduler.chunk_divided(call, running, tail);
         let worker_pid = self.links.get(&worker).map(|link| link.pid);
         self.end(call, Ending::Answers(answers, rest), worker_pid, None);
         if is_attended {
             self.attend(running);
         }
-        tail.is_some()
+        is_any_left
     }
 
-    /// A new chunk of the calls from this one on, if there are any.
+    /// New chunks of the calls from this one on, if there are any, no larger than chunks are made at present: where calls have
+    /// turned out long, each is one of its own, and nobody who is idle has to wait until that is found out of each.
     pub(super) fn tail(
         &mut self,
         task: &'static str,
@@ -227,12 +229,19 @@ impl State {
         chunk: &Chunk,
         first: u32,
         rest: &mut Rest,
-    ) -> Option<(CallId, u32)> {
-        let count = chunk.count.checked_sub(first).filter(|count| *count > 0)?;
-        let args = CallArgs::Chunk(Box::new(chunk.tail(first)));
-        let (call, slot) = self.insert(task, args, driver, None);
-        rest.push((slot, count));
-        Some((call, count))
+    ) -> Vec<(CallId, u32)> {
+        let most = u32::try_from(self.chunk()).unwrap_or(u32::MAX);
+        let mut parts = Vec::new();
+        let mut left = (first < chunk.count).then(|| chunk.tail(first));
+        while let Some(chunk) = left {
+            let count = chunk.count.min(most);
+            let args = CallArgs::Chunk(Box::new(chunk.head(count)));
+            let (call, slot) = self.insert(task, args, driver, None);
+            rest.push((slot, count));
+            parts.push((call, count));
+            left = (count < chunk.count).then(|| chunk.tail(count));
+        }
+        parts
     }
 
     /// A worker has come to the end of a chunk: by these answers, and `last`, which did not lie beside them. If it has not run all
@@ -313,5 +322,55 @@ impl State {
         self.counts.note(&ending, args.count());
         self.decided.ended.push(Ended { promise, ending, worker_pid, args });
         slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::config::CrashPolicy;
+    use crate::pool::Pool;
+    use crate::pool::events::Events;
+    use crate::scheduler::{Rules, Scheduler};
+
+    /// The sizes of what is cut off from a chunk of ten behind its second call, where the last call has run for so long.
+    fn sizes_after(ran: Duration) -> Vec<u32> {
+        let rules = Rules {
+            policy: CrashPolicy::Heal,
+            depth: None,
+            gives_early: false,
+            idle_timeout: None,
+            max_tasks: None,
+            initializer: None,
+            init_timeout: None,
+        };
+        let mut state = State::new(Scheduler::new(1, rules), Events::default(), None);
+        state.scheduler.call_finished(crate::clock::now(), WorkerId(1), CallId::NONE, ran);
+        let mut whole = Chunk::new(Vec::new(), 0);
+        assert!((0..10).all(|number| whole.push(&[number])));
+        let driver = DriverRef::new(Weak::<Pool>::new());
+        let mut rest = Rest::new();
+        let parts = state.tail("krate::task", &driver, &whole, 2, &mut rest);
+        let sizes: Vec<_> = parts.iter().map(|(_, count)| *count).collect();
+        assert!(rest.iter().map(|(_, count)| *count).eq(sizes.iter().copied()));
+        let firsts = parts.iter().map(|(call, _)| {
+            entries::next(&state.calls.get(call).unwrap().args).unwrap().0.bytes[0]
+        });
+        let expected =
+            sizes.iter().scan(2, |next, size| Some(std::mem::replace(next, *next + size)));
+        assert!(firsts.map(u32::from).eq(expected), "in their order");
+        sizes
+    }
+
+    #[test]
+    fn what_is_cut_off_is_in_chunks_of_the_size_that_is_right_by_now() {
+        if limits::FORCED_CHUNK.is_none() {
+            assert_eq!(sizes_after(Duration::from_micros(1)), [8]);
+            assert_eq!(sizes_after(Duration::from_micros(17)), [2, 2, 2, 2]);
+            assert_eq!(sizes_after(Duration::from_micros(10)), [5, 3]);
+            assert_eq!(sizes_after(Duration::from_millis(2)), [1; 8]);
+        }
     }
 }

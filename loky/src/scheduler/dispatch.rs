@@ -148,12 +148,12 @@ impl Scheduler {
     }
 
     /// A chunk is no more: its worker runs one of its calls (or has run it, and died), what comes before that is done, and what
-    /// comes after it, so many calls, is to run elsewhere.
+    /// comes after it, in chunks of so many calls, is to run elsewhere.
     pub(crate) fn chunk_divided(
         &mut self,
         chunk: CallId,
         running: CallId,
-        tail: Option<(CallId, u32)>,
+        tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {
         let Some(Place::Given(id)) = self.calls.remove(chunk) else { return };
         self.calls.insert_given(running, id);
@@ -167,8 +167,11 @@ impl Scheduler {
     }
 
     /// A chunk is over before all of it has begun: what is left of it is to run elsewhere.
-    pub(crate) fn chunk_ended_early(&mut self, tail: Option<(CallId, u32)>) {
-        if let Some((tail, count)) = tail {
+    pub(crate) fn chunk_ended_early(
+        &mut self,
+        tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
+    ) {
+        for (tail, count) in tail.into_iter().rev() {
             self.calls.push_front(tail, count);
             // The pool may have come to its end since the chunk was given out.
             let verdict = match (&self.broken, self.phase) {

@@ -35,6 +35,7 @@ pub(crate) struct Chunk {
     bytes: Arc<Vec<u8>>,
     /// Where in them its own are.
     start: usize,
+    end: usize,
     /// How many calls it has.
     pub(crate) count: u32,
 }
@@ -49,7 +50,7 @@ impl Chunk {
 
     /// So many entries.
     pub(crate) fn new(bytes: Vec<u8>, count: u32) -> Self {
-        Self { bytes: Arc::new(bytes), start: 0, count }
+        Self { start: 0, end: bytes.len(), bytes: Arc::new(bytes), count }
     }
 
     /// One more call. False if there is no room for it, or if others share the bytes.
@@ -61,33 +62,35 @@ impl Chunk {
         let start = entries::begin(bytes);
         bytes.extend_from_slice(args);
         entries::finish(bytes, start, false);
+        self.end = bytes.len();
         self.count += 1;
         true
     }
 
     /// So many of its calls, from the first.
     pub(crate) fn head(&self, count: u32) -> Self {
-        Self { count, ..self.clone() }
+        Self { end: self.start + self.length_of(count), count, ..self.clone() }
     }
 
-    /// The entries. (There may be others behind them.)
+    /// The entries.
     pub(crate) fn items(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..self.end]
     }
 
     /// Those of its calls from this one on.
     pub(crate) fn tail(&self, first: u32) -> Self {
-        let skipped = entries::length_of(self.items(), first).expect("so many are there");
-        Self {
-            bytes: Arc::clone(&self.bytes),
-            start: self.start + skipped,
-            count: self.count - first,
-        }
+        let start = self.start + self.length_of(first);
+        Self { start, count: self.count - first, ..self.clone() }
     }
 
     /// This one of its calls.
     pub(crate) fn one(&self, number: u32) -> Self {
-        Self { count: 1, ..self.tail(number) }
+        self.tail(number).head(1)
+    }
+
+    /// How long the first entries are, so many.
+    fn length_of(&self, count: u32) -> usize {
+        entries::length_of(self.items(), count).expect("so many are there")
     }
 }
 
@@ -208,6 +211,9 @@ mod tests {
         assert_eq!((last.count, first(&last)), (1, b"dddd".to_vec()));
         let one = tail.one(1);
         assert_eq!((one.count, first(&one)), (1, vec![]));
+        let head = tail.head(2);
+        assert_eq!((head.count, first(&head), first(&head.tail(1))), (2, b"bb".to_vec(), vec![]));
+        assert!(entries::next(head.tail(2).items()).is_none(), "it ends there");
     }
 
     #[test]
