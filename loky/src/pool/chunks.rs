@@ -108,7 +108,7 @@ impl Link {
 }
 
 impl State {
-    /// How many calls of a `map` are best given to a worker together.
+    /// How many calls are best given to a worker together.
     pub(super) fn chunk(&self) -> usize {
         let fitting = || self.scheduler.calls_within(limits::CHUNK_TIME);
         let fitting = || usize::try_from(fitting()).unwrap_or(usize::MAX);

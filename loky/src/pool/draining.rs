@@ -114,7 +114,7 @@ impl Link {
 impl State {
     /// Whether something lies in a lane, or is held back.
     pub(super) fn is_drainable(&mut self) -> bool {
-        self.is_holding || self.links.values_mut().any(Link::is_drainable)
+        self.may_hold || self.links.values_mut().any(Link::is_drainable)
     }
 
     /// Takes in what lies in the lanes. What was held back until somebody looks is given out.

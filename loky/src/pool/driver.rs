@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::capture::Capture;
 use super::link::{self, Link};
 use super::peer::Peer;
-use super::state::{Asleep, DriverState, Job};
+use super::state::{Asleep, DriverState, Job, State};
 use super::{Pool, handshake, initializer, living, membership};
 use crate::clock;
 use crate::error::{Error, ErrorKind, WorkerExit};
@@ -109,6 +109,9 @@ impl Driver<'_> {
         if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.is_handed_out() {
             return false;
         }
+        if !jobs.is_empty() {
+            self.at_work();
+        }
         self.do_jobs(jobs);
         self.kill_late();
         self.write_held_up();
@@ -139,6 +142,11 @@ impl Driver<'_> {
             });
         }
         true
+    }
+
+    /// Nobody is to rely on this thread until it sleeps again.
+    fn at_work(&self) {
+        self.pool.with_state(State::let_driver_work);
     }
 
     /// See [`limits::LANE_WATCH`].
@@ -181,8 +189,12 @@ impl Driver<'_> {
     /// Kills those that were told to end and have not: stopped ones, strangers.
     fn kill_late(&mut self) {
         let now = clock::now();
-        let is_late = |peer: &&mut Peer| peer.kill_at.is_some_and(|at| at <= now);
-        let mut late: Vec<_> = self.peers.values_mut().filter(is_late).collect();
+        let is_late = |peer: &Peer| peer.kill_at.is_some_and(|at| at <= now);
+        if !self.peers.values().any(is_late) {
+            return;
+        }
+        self.at_work();
+        let mut late: Vec<_> = self.peers.values_mut().filter(|peer| is_late(peer)).collect();
         late.iter_mut().for_each(|peer| peer.kill_at = None);
         // One whose status somebody else has taken is not there any more, and its number may be a stranger's.
         let there = late.iter().filter(|peer| peer.process.exit().is_none());
@@ -381,6 +393,7 @@ impl Driver<'_> {
         if dead.is_empty() {
             return;
         }
+        self.at_work();
         // While the dead are not reaped nobody else can have their numbers.
         // (Unless somebody else has taken their status.)
         let is_ours = |peer: &&Peer| {

@@ -6,15 +6,16 @@
 //!
 //! A call for which a worker is idle goes there at once, but for those of a *burst*, which come one right after the other while
 //! nobody waits: where workers keep up with them there would never be a queue, and each call would wake a worker that has just
-//! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until it is full, until somebody wants to
-//! know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most.
+//! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until a call comes that finds it full, until
+//! somebody wants to know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most. While that thread has
+//! something to do that may take longer, nothing is held back.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunks::Answers;
 use super::outcome::{Attribution, Ending};
-use super::state::State;
+use super::state::{Asleep, State};
 use crate::future::chunk::{Rest, Seat};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, WorkerId};
@@ -28,22 +29,22 @@ pub(super) struct Burst {
     /// How many have come in a row.
     calls: u32,
     /// How many of these since the clock was read.
-    unseen: u32,
+    untimed: u32,
     last: Option<Instant>,
 }
 
 impl Burst {
     /// One more has come.
     pub(super) fn note(&mut self, now: Instant) {
-        let gap = limits::BURST_GAP * (self.unseen + 1);
+        let gap = limits::BURST_GAP * (self.untimed + 1);
         if self.last.is_none_or(|last| now.saturating_duration_since(last) > gap) {
             self.calls = 0;
         }
-        (self.calls, self.unseen, self.last) = (self.calls.saturating_add(1), 0, Some(now));
+        (self.calls, self.untimed, self.last) = (self.calls.saturating_add(1), 0, Some(now));
     }
 
-    fn note_unseen(&mut self) {
-        (self.calls, self.unseen) = (self.calls.saturating_add(1), self.unseen.saturating_add(1));
+    fn note_untimed(&mut self) {
+        (self.calls, self.untimed) = (self.calls.saturating_add(1), self.untimed.saturating_add(1));
     }
 
     /// Somebody waits, or will be told.
@@ -51,7 +52,7 @@ impl Burst {
         self.calls = 0;
     }
 
-    fn is_one(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.calls >= limits::BURST_CALLS
     }
 }
@@ -59,10 +60,16 @@ impl Burst {
 impl State {
     /// Gives workers what was held back.
     pub(super) fn let_go(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_holding) {
+        if std::mem::take(&mut self.may_hold) {
             self.scheduler.advance(now);
             self.act(now);
         }
+    }
+
+    /// The pool's thread is about to do something that may take long.
+    pub(super) fn let_driver_work(&mut self, now: Instant) {
+        self.asleep = Asleep::AtWork;
+        self.let_go(now);
     }
 
     /// Takes in a call, and gives it to a worker, or not yet.
@@ -78,8 +85,8 @@ impl State {
         // By that, what was held back until now is given out: it is full, or of another task.
         self.drain_if_queued(now);
         let may_join = takes_chunks && self.may_join(task, &args);
-        if may_join && self.burst.is_one() {
-            self.is_holding = true;
+        if may_join && self.burst.is_on() && self.asleep != Asleep::AtWork {
+            self.may_hold = true;
             return self.accept_open(task, &args, driver);
         }
         let seat = match may_join && self.scheduler.queued() > 0 {
@@ -113,7 +120,7 @@ impl State {
             return None;
         }
         self.counts.submitted += 1;
-        self.burst.note_unseen();
+        self.burst.note_untimed();
         self.scheduler.chunk_grew(call);
         Some(Seat { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
     }
@@ -212,20 +219,20 @@ mod tests {
             }
         };
         calls(&mut burst, limits::BURST_CALLS - 1, limits::BURST_GAP);
-        assert!(!burst.is_one());
+        assert!(!burst.is_on());
         calls(&mut burst, 1, limits::BURST_GAP);
-        assert!(burst.is_one());
+        assert!(burst.is_on());
         // Those that join are not looked at one by one, and take their time all the same.
-        (0..99).for_each(|_| burst.note_unseen());
+        (0..99).for_each(|_| burst.note_untimed());
         calls(&mut burst, 1, limits::BURST_GAP * 100);
-        assert!(burst.is_one());
+        assert!(burst.is_on());
         calls(&mut burst, 1, limits::BURST_GAP * 2);
-        assert!(!burst.is_one(), "a gap");
+        assert!(!burst.is_on(), "a gap");
         calls(&mut burst, limits::BURST_CALLS, Duration::ZERO);
-        assert!(burst.is_one());
+        assert!(burst.is_on());
         burst.end();
         calls(&mut burst, limits::BURST_CALLS - 1, Duration::ZERO);
-        assert!(!burst.is_one());
+        assert!(!burst.is_on());
     }
 
     struct Nobody;
@@ -310,5 +317,9 @@ mod tests {
         submitter.state.let_go(submitter.now);
         assert!(submitter.is_given(), "somebody waits");
         assert!(submitter.submit("task"), "the burst is over");
+
+        while submitter.submit("task") {}
+        submitter.state.let_driver_work(submitter.now);
+        assert!(submitter.is_given() && submitter.submit("task"), "nobody would look");
     }
 }

@@ -118,6 +118,8 @@ pub(super) enum DriverState {
 pub(super) enum Asleep {
     /// It is about to look.
     Not,
+    /// It has something to do first that may take long.
+    AtWork,
     Until(Instant),
     ForEver,
 }
@@ -144,8 +146,8 @@ pub(super) struct State {
     /// The chunk that calls may join as long as it is the last in the queue.
     pub(super) open: Option<CallId>,
     pub(super) burst: Burst,
-    /// Whether the scheduler has not been asked yet who is to have what was submitted last.
-    pub(super) is_holding: bool,
+    /// Whether the scheduler may not have been asked yet who is to have what was submitted last.
+    pub(super) may_hold: bool,
     /// How many threads are parked, and how many calls attended: none, most of the time.
     pub(super) parked: usize,
     pub(super) attended: usize,
@@ -236,7 +238,7 @@ impl State {
             chunks: 0,
             open: None,
             burst: Burst::default(),
-            is_holding: false,
+            may_hold: false,
             parked: 0,
             attended: 0,
             written: Vec::new(),
@@ -378,14 +380,14 @@ impl State {
     fn let_driver_look(&mut self, now: Instant) {
         self.has_changed = true;
         let is_late = match self.asleep {
-            Asleep::Not => false,
+            Asleep::Not | Asleep::AtWork => false,
             Asleep::Until(at) => at > now + limits::PICK_UP,
             Asleep::ForEver => true,
         };
         if is_late {
             self.decided.wakes_driver = true;
         }
-        if self.decided.wakes_driver {
+        if self.decided.wakes_driver && self.asleep != Asleep::AtWork {
             self.asleep = Asleep::Not;
         }
     }

@@ -53,10 +53,10 @@ impl Chunk {
         Self { start: 0, end: bytes.len(), bytes: Arc::new(bytes), count }
     }
 
-    /// One more call. False if there is no room for it, or if others share the bytes.
+    /// One more call. False if there is no room for it, or if the bytes are not its own alone.
     pub(crate) fn push(&mut self, args: &[u8]) -> bool {
         let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return false };
-        if bytes.len() > Self::BYTES {
+        if bytes.len() > Self::BYTES || self.end < bytes.len() {
             return false;
         }
         let start = entries::begin(bytes);
