@@ -18,7 +18,7 @@ use crate::subject::Subject;
 const N_CALLS: u64 = 10_000;
 
 /// Of how many runs the least counts.
-const N_RUNS: usize = 3;
+const N_RUNS: usize = 5;
 
 /// How long one run may take: ten times and more what it does.
 const DEADLINE: Duration = Duration::from_secs(120);

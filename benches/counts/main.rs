@@ -1,6 +1,7 @@
 //! How many instructions a call takes in its caller and in its worker, held against what was counted before.
 //!
-//! `cargo run --release -p loky-benches --bin counts [-- --update]`
+//! `RUSTFLAGS='--cfg loky_force_prefetch="max"' cargo run --release --target-dir target/counts -p loky-benches --bin counts
+//! [-- --update]`
 //!
 //! Times differ from run to run, and from machine to machine; instructions hardly do. So a change that makes the way of a
 //! call longer is seen here, where a bench would call it noise. What instructions cannot show is waiting: that is the
@@ -34,7 +35,14 @@ loky::main! {
     }
 }
 
+/// How many calls travel together goes by their time, which valgrind makes up: so it is fixed.
+const IS_STEADY: bool = cfg!(loky_force_prefetch = "max");
+
 fn run(args: &[String]) -> Result<ExitCode> {
+    if !IS_STEADY {
+        let wanted = r#"RUSTFLAGS='--cfg loky_force_prefetch="max"'"#;
+        return Err(format!("to be built with {wanted}, and a `--target-dir` of its own").into());
+    }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         [] => check(),
