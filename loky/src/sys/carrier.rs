@@ -20,9 +20,10 @@
 //! | [`Release::Known`]: the pool's, with arguments | nothing: the kernel lets only the mapping do it, which was there before | – |
 //! | [`Release::Told`]: a worker's, with results | anything: the pool need not be protected from itself | says whether the reader has it |
 //!
-//! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none; that is
-//! half again as fast as to have the pages made first, unless these are [huge](huge_pages). The mapping is used for pages that are
-//! there already, which it gets at once (madvise(2)).
+//! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none;
+//! the mapping is used for pages that are there already, which it gets at once (madvise(2)). Its pages are small ones: it is used
+//! again, so faults are few, and after a pause fresh huge pages may take long to come by (on a virtual machine whose host has to
+//! find them, a call with 64 MiB took 150 to 320 ms by these, 90 to 210 by small ones; later ones as long by either).
 //!
 //! # Safety
 //! The mapping is as long as its memfd and owned by the [`Carrier`]. It is written to by `&mut self`, within its bounds, through
@@ -45,7 +46,6 @@ use super::huge_pages;
 use super::mapping::Mapping;
 use super::pod::Pod;
 use super::segment::{self, FIXED};
-use crate::limits;
 
 /// What /proc shows of such memory.
 const NAME: &str = "loky-segment";
@@ -84,16 +84,12 @@ impl Carrier {
     /// # Errors
     /// There are no descriptors, or no memory.
     pub(crate) fn create(bytes: &[u8], capacity: usize, release: Release) -> io::Result<Self> {
-        assert!(
-            bytes.len() <= capacity && capacity.is_multiple_of(WORD_BYTES),
-            "room for the bytes"
-        );
+        let backed = bytes.len();
+        assert!(backed <= capacity && capacity.is_multiple_of(WORD_BYTES), "room for the bytes");
         let length = capacity.checked_add(WORD_BYTES).ok_or(io::ErrorKind::OutOfMemory)?;
         let fd = segment::create(NAME)?;
         rustix::fs::ftruncate(&fd, length as u64)?;
-        // What huge pages are for goes there through the mapping.
-        let written = if bytes.len() < limits::HUGE_ROOM_BYTES { bytes } else { &[] };
-        segment::write(&fd, written)?;
+        segment::write(&fd, bytes)?;
         rustix::io::pwrite(&fd, &[0; WORD_BYTES], capacity as u64)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         let mapping = Mapping::new(fd.as_fd(), length, protection, MapFlags::SHARED)?;
@@ -108,11 +104,7 @@ impl Carrier {
                 }
             }
         }
-        let mut carrier = Self { fd: Arc::new(fd), mapping, backed: written.len(), mapped: 0 };
-        if written.len() < bytes.len() {
-            carrier.refill(bytes)?;
-        }
-        Ok(carrier)
+        Ok(Self { fd: Arc::new(fd), mapping, backed, mapped: 0 })
     }
 
     /// The same with other bytes.
@@ -125,7 +117,6 @@ impl Carrier {
     pub(crate) fn refill(&mut self, bytes: &[u8]) -> io::Result<()> {
         assert!(bytes.len() <= self.capacity(), "room for the bytes");
         if let Some(missing) = bytes.len().checked_sub(self.backed).filter(|missing| *missing > 0) {
-            huge_pages::back(&self.fd, &self.mapping, self.backed..bytes.len());
             let (from, mode) = (self.backed as u64, FallocateFlags::empty());
             rustix::fs::fallocate(&self.fd, mode, from, missing as u64)?;
             self.backed = bytes.len();

@@ -4,7 +4,6 @@
 //! The advice is about pages that belong to the vector, or the mapping, in whole, and changes no byte of them.
 #![allow(unsafe_code, reason = "rustix cannot know that this advice does no harm")]
 
-use std::ops::Range;
 use std::os::fd::AsFd;
 
 use rustix::fs::FallocateFlags;
@@ -33,29 +32,26 @@ pub(crate) fn prefer<T>(values: &mut Vec<T>) {
     };
 }
 
-/// Gives the memory behind `fd` huge pages, as many as lie in `range` in whole, if that is long: all zeros where there was nothing.
-/// `mapping` is of that descriptor. Where the system has none it stays as it is.
+/// Gives the memory behind `fd` huge pages, as many as lie in its first `length` bytes in whole, if these are many: all zeros where
+/// there was nothing. `mapping` is of that descriptor. Where the system has none it stays as it is.
 ///
 /// This is `MADV_COLLAPSE`, of Linux 6.1 and later, which needs no leave of the administrator's: `MADV_HUGEPAGE` does, for shared
 /// memory, and has it on few systems.
-pub(super) fn back(fd: impl AsFd, mapping: &Mapping, range: Range<usize>) {
-    debug_assert!(range.end <= mapping.length);
-    let first = range.start.next_multiple_of(PAGE_BYTES);
-    let end = range.end / PAGE_BYTES * PAGE_BYTES;
-    let length = end.saturating_sub(first);
+pub(super) fn back(fd: impl AsFd, mapping: &Mapping, length: usize) {
+    debug_assert!(length <= mapping.length);
     if length < limits::HUGE_ROOM_BYTES {
         return;
     }
+    let whole = length / PAGE_BYTES * PAGE_BYTES;
     // A little of each has to be there: the rest comes with it.
-    for start in (first..end).step_by(PAGE_BYTES) {
+    for start in (0..whole).step_by(PAGE_BYTES) {
         let mode = FallocateFlags::empty();
         if rustix::fs::fallocate(&fd, mode, start as u64, 1).is_err() {
             return;
         }
     }
-    let start = mapping.first.as_ptr().wrapping_add(first);
     // SAFETY: within the mapping; which pages its bytes lie on is all that changes.
-    let _ = unsafe { libc::madvise(start.cast(), length, libc::MADV_COLLAPSE) };
+    let _ = unsafe { libc::madvise(mapping.first.as_ptr().cast(), whole, libc::MADV_COLLAPSE) };
 }
 
 #[cfg(test)]
@@ -82,20 +78,20 @@ mod tests {
     fn shared_memory_is_there_in_whole_huge_pages_alone() {
         let huge = limits::HUGE_ROOM_BYTES;
         let length = 3 * huge;
-        for range in [0..huge - 1, 1..huge + PAGE_BYTES, 0..huge, 1..length - 1] {
+        for long in [0, huge - 1, huge, huge + 1, length - 1] {
             let fd = segment::create("test").unwrap();
             rustix::fs::ftruncate(&fd, length as u64).unwrap();
             let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
             let mapping = Mapping::new(fd.as_fd(), length, protection, flags).unwrap();
             rustix::io::pwrite(&fd, b"before", 5).unwrap();
-            back(&fd, &mapping, range.clone());
+            back(&fd, &mapping, long);
             let mut bytes = vec![7; length];
             rustix::io::pread(&fd, bytes.as_mut_slice(), 0).unwrap();
             assert_eq!(bytes[5..11], *b"before");
             bytes[5..11].fill(0);
-            assert!(bytes.iter().all(|byte| *byte == 0), "{range:?}");
+            assert!(bytes.iter().all(|byte| *byte == 0), "{long}");
             let there = rustix::fs::fstat(&fd).unwrap().st_blocks as usize * 512;
-            assert!(there <= range.len() + 4096, "{range:?}: {there} bytes");
+            assert!(there <= long + 4096, "{long}: {there} bytes");
         }
     }
 

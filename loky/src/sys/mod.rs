@@ -2,10 +2,10 @@
 //!
 //! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two
 //! processes share ([`shared_words`]) and sleep on ([`futex`]), hand on to one another ([`segment`], filled with
-//! plain values: [`pod`]), or fill again and again for one another ([`carrier`]), large memory of one's own ([`huge_pages`]), [`child`] processes and what hangs below them
-//! ([`tree`]), what a process puts right in itself when it starts as a worker ([`startup`], [`signals`],
-//! [`init_array`]), and what a process knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here
-//! knows what the bytes mean.
+//! plain values: [`pod`]), or fill again and again for one another ([`carrier`]), what lies where in the address space
+//! ([`mapping`]) and on how large pages ([`huge_pages`]), [`child`] processes and what hangs below them ([`tree`]), what a
+//! process puts right in itself when it starts as a worker ([`startup`], [`signals`], [`init_array`]), and what a process
+//! knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
 
 pub(crate) mod carrier;

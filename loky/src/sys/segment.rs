@@ -63,7 +63,7 @@ impl Segment {
         let fd = create(NAME)?;
         rustix::fs::ftruncate(&fd, bytes.len() as u64)?;
         let segment = Self::map(fd.into(), bytes.len())?;
-        huge_pages::back(&segment.fd, &segment.mapping, 0..bytes.len());
+        huge_pages::back(&segment.fd, &segment.mapping, bytes.len());
         write(&segment.fd, bytes)?;
         rustix::fs::fcntl_add_seals(&segment.fd, FROZEN | SealFlags::SEAL)?;
         Ok(segment)
@@ -115,7 +115,7 @@ impl SegmentMut {
         rustix::fs::fcntl_add_seals(&fd, FIXED)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         let mapping = Mapping::new(fd.as_fd(), length, protection, MapFlags::SHARED)?;
-        huge_pages::back(&fd, &mapping, 0..length.min(limits::BACKED_BYTES));
+        huge_pages::back(&fd, &mapping, length.min(limits::BACKED_BYTES));
         Ok(Self { fd, mapping })
     }
 
