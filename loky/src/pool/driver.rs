@@ -205,6 +205,11 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, worker: WorkerId, index: usize) {
+        let start = {
+            let mut state = self.pool.lock();
+            state.starts += 1;
+            state.starts
+        };
         match spawn::launch(&self.pool.settings, index) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
@@ -225,11 +230,13 @@ impl Driver<'_> {
                 });
             }
             Err(failed) => self.pool.with_state(|state, now| {
-                state.start_failures += 1;
                 let cause = &failed.error;
                 state.events.note(|| Event::WorkerNotStarted { index, cause: cause.clone() });
-                state.last_start_error = Some(failed.error.clone());
+                state.failed_start = Some((start, failed.error.clone()));
                 state.scheduler.start_failed(now, worker, failed.error, failed.is_shortage);
+                if start <= state.starts_before_prewarm && state.scheduler.is_prewarming() {
+                    state.scheduler.demand(now);
+                }
             }),
         }
     }

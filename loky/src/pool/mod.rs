@@ -287,9 +287,10 @@ impl Pool {
     pub(crate) fn prewarm(self: &Arc<Self>) -> Result<()> {
         self.check_process()?;
         self.ensure_driver()?;
-        let failures = self.with_state(|state, now| {
+        let starts = self.with_state(|state, now| {
             state.scheduler.prewarm(now);
-            state.start_failures
+            state.starts_before_prewarm = state.starts;
+            state.starts
         });
         let mut state = self.lock();
         let result = loop {
@@ -299,10 +300,11 @@ impl Pool {
             if state.scheduler.ready_workers() >= state.scheduler.max_workers() {
                 break Ok(());
             }
-            if state.start_failures != failures
-                && let Some(error) = state.last_start_error.clone()
+            // What was begun before may have failed of something that the caller has mended meanwhile.
+            if let Some((start, error)) = &state.failed_start
+                && *start > starts
             {
-                break Err(error);
+                break Err(error.clone());
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };

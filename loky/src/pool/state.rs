@@ -139,8 +139,11 @@ pub(super) struct State {
     pub(super) has_changed: bool,
     /// Whether the scheduler has said that nothing more will come.
     pub(super) is_over: bool,
-    pub(super) start_failures: u64,
-    pub(super) last_start_error: Option<Error>,
+    /// How many starts of workers have begun, in all and before the last prewarm.
+    pub(super) starts: u64,
+    pub(super) starts_before_prewarm: u64,
+    /// The last start that failed: which it was, and why.
+    pub(super) failed_start: Option<(u64, Error)>,
     /// How many of the calls are chunks.
     pub(super) chunks: usize,
     /// The chunk that calls may join as long as it is the last in the queue.
@@ -233,8 +236,9 @@ impl State {
             asleep: Asleep::Not,
             has_changed: false,
             is_over: false,
-            start_failures: 0,
-            last_start_error: None,
+            starts: 0,
+            starts_before_prewarm: 0,
+            failed_start: None,
             chunks: 0,
             open: None,
             burst: Burst::default(),

@@ -240,9 +240,14 @@ impl Scheduler {
 
     /// All workers are wanted, before there are calls, and at one time: until [`end_prewarm`](Self::end_prewarm).
     pub(crate) fn prewarm(&mut self, now: Instant) {
+        self.prewarms += 1;
+        self.demand(now);
+    }
+
+    /// All workers are wanted, be there calls or not.
+    pub(crate) fn demand(&mut self, now: Instant) {
         self.demanded = true;
         self.vacant = 0;
-        self.prewarms += 1;
         self.advance(now);
     }
 
