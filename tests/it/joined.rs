@@ -258,6 +258,13 @@ fn a_shutdown_that_kills_tells_which_one_was_running() {
             executor.shutdown(Shutdown::Kill);
             let starts = starts_of(&calls, &record);
             for (number, call) in calls.iter().enumerate() {
+                // What lies in a stream nobody looks for, as one does in a lane.
+                let may_be_unread = cfg!(loky_force_stream);
+                let unread = call.error().filter(|error| error.execution() == Execution::Finished);
+                if number < before && may_be_unread && unread.is_some() {
+                    assert_eq!(starts[number], 1, "call {number}");
+                    continue;
+                }
                 if number < before {
                     check_returned(number, call, &starts);
                     continue;
