@@ -6,9 +6,9 @@
 //!
 //! A call for which a worker is idle goes there at once, but for those of a *burst*, which come one right after the other while
 //! nobody waits: where workers keep up with them there would never be a queue, and each call would wake a worker that has just
-//! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until a call comes that finds it full, until
-//! somebody wants to know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most. While that thread has
-//! something to do that may take longer, nothing is held back.
+//! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until a call comes that finds it full,
+//! until somebody wants to know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most. While that thread
+//! has something to do that may take longer, nothing is held back.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -23,7 +23,7 @@
 //! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none;
 //! the mapping is used for pages that are there already, which it gets at once (madvise(2)). Its pages are small ones: it is used
 //! again, so faults are few, and after a pause fresh huge pages may take long to come by (on a virtual machine whose host has to
-//! find them, a call with 64 MiB took 150 to 320 ms by these, 90 to 210 by small ones; later ones as long by either).
+//! find them, a call with 64 MiB took 150 to 320 ms by these, 90 to 210 by small ones; later ones 28 and 35).
 //!
 //! # Safety
 //! The mapping is as long as its memfd and owned by the [`Carrier`]. It is written to by `&mut self`, within its bounds, through
