@@ -229,6 +229,22 @@ fn workers_that_come_up_but_die_unused_are_replaced_at_a_pace() {
 }
 
 #[test]
+fn the_last_start_that_failed_is_tried_again_if_all_workers_are_wanted_still() {
+    let error = || Error::new(ErrorKind::Spawn, "no");
+    let mut pool = Pool::new(1, CrashPolicy::Heal);
+    pool.scheduler.prewarm(pool.now);
+    check(&mut pool, &["start 1 as 0"]);
+    pool.scheduler.start_failed(pool.now, WorkerId(1), error(), true);
+    check(&mut pool, &[]);
+    pool.scheduler.demand(pool.now);
+    check(&mut pool, &["start 2 as 0"]);
+    pool.scheduler.start_failed(pool.now, WorkerId(2), error(), false);
+    check(&mut pool, &["end"]);
+    pool.scheduler.demand(pool.now);
+    check(&mut pool, &[]);
+}
+
+#[test]
 fn what_cannot_be_started_fails_the_calls_or_the_pool() {
     let error = || Error::new(ErrorKind::Spawn, "no");
     let mut pool = Pool::new(1, CrashPolicy::Heal);
