@@ -109,8 +109,8 @@ impl Scheduler {
         debug_assert!(worker.room() > 0, "a slot for each call");
         if worker.given.is_empty() {
             worker.last_progress = now;
+            worker.is_in_chunk = self.calls.is_chunk(call);
         }
-        worker.has_chunk |= self.calls.is_chunk(call);
         worker.given.push_back(call);
         worker.quota = worker.quota.map(|quota| quota - 1);
         self.actions.push_back(Action::Dispatch { worker: id, call });
@@ -140,8 +140,8 @@ impl Scheduler {
         } else {
             worker.given.retain(|given| *given != call);
         }
+        worker.note_first(&self.calls);
         if worker.given.is_empty() {
-            worker.has_chunk = false;
             self.note_idle(id);
             self.retire_if_done(now, id);
         }
@@ -161,7 +161,7 @@ impl Scheduler {
             if let Some(given) = worker.given.iter_mut().find(|given| **given == chunk) {
                 *given = running;
             }
-            worker.has_chunk = worker.given.iter().any(|given| self.calls.is_chunk(*given));
+            worker.note_first(&self.calls);
         }
         self.chunk_ended_early(tail);
     }
@@ -265,7 +265,7 @@ fn take_back_waiting(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Work
 
 /// Takes back what it has not begun of the chunk that it is in, if it is in one.
 fn divide_front(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    if of.has_chunk {
+    if of.is_in_chunk {
         actions.extend(of.given.front().map(|call| Action::Divide { worker, call: *call }));
     }
 }

@@ -290,6 +290,7 @@ impl Scheduler {
         self.calls.put_front(call);
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.given.retain(|given| *given != call);
+            worker.note_first(&self.calls);
             worker.revoked += 1;
             worker.quota = worker.quota.map(|quota| quota + 1);
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::calls::Calls;
 use super::{Action, Phase, Scheduler, Verdict};
 use crate::config::CrashPolicy;
 use crate::error::{Error, ErrorKind, WorkerExit};
@@ -36,8 +37,8 @@ pub(super) struct Worker {
     pub(super) state: WorkerState,
     /// The calls that it was given, in order.
     pub(super) given: VecDeque<CallId>,
-    /// Whether one of them may be a chunk.
-    pub(super) has_chunk: bool,
+    /// Whether the first of them may be a chunk.
+    pub(super) is_in_chunk: bool,
     /// How many calls were taken back from it that it has not skipped yet.
     pub(super) revoked: usize,
     /// When it last answered, or was given a call when it had none.
@@ -71,7 +72,7 @@ impl Worker {
             index,
             state: WorkerState::Starting,
             given: VecDeque::new(),
-            has_chunk: false,
+            is_in_chunk: false,
             revoked: 0,
             last_progress: now,
             is_slow: false,
@@ -100,6 +101,11 @@ impl Worker {
         } else {
             Standing::Busy
         }
+    }
+
+    /// Another of its calls may have become the first.
+    pub(super) fn note_first(&mut self, calls: &Calls) {
+        self.is_in_chunk = self.given.front().is_some_and(|call| calls.is_chunk(*call));
     }
 
     /// How many more calls it can be given.
@@ -132,7 +138,7 @@ impl Worker {
 
     /// Whether any does, or what it runs may be a chunk.
     pub(super) fn has_more(&self) -> bool {
-        self.n_waiting() > 0 || self.has_chunk && !self.given.is_empty()
+        self.n_waiting() > 0 || self.is_in_chunk
     }
 
     /// When calls that wait with it are taken back, if any do and nothing happens.

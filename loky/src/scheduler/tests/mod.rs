@@ -1,5 +1,7 @@
-//! The scheduler by hand, event by event, also in [`early`], [`leaving`] and [`initializer`]; and [`simulation`] with seeds.
+//! The scheduler by hand, event by event, also in [`chunks`], [`early`], [`leaving`] and [`initializer`]; and [`simulation`] with
+//! seeds.
 
+mod chunks;
 mod early;
 mod initializer;
 mod leaving;
@@ -522,47 +524,4 @@ fn a_worker_that_does_not_leave_is_killed_and_one_that_crashes_on_leaving_hurts_
     pool.exit(WorkerId(2));
     check(&mut pool, &["end"]);
     assert!(!pool.scheduler.is_broken());
-}
-
-/// Of a chunk that runs for long what has not begun goes to the front of the queue, and from there to others.
-#[test]
-fn a_chunk_that_takes_long_is_divided() {
-    let mut pool = Pool::ready(2, CrashPolicy::Heal);
-    let held = pool.submit();
-    let chunk = pool.submit_chunk(9);
-    assert_eq!(pool.actions().len(), 2);
-    let later = pool.submit();
-    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (1, 1));
-    pool.pass(limits::TAKE_BACK);
-    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
-    let divided = Action::Divide { worker, call: chunk };
-    assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
-
-    let [running, tail] = [(); 2].map(|()| pool.ids.next());
-    pool.scheduler.chunk_divided(chunk, running, Some((tail, 5)));
-    pool.scheduler.advance(pool.now);
-    assert_eq!(pool.scheduler.place(chunk), None);
-    assert_eq!(pool.scheduler.place(running), Some(Place::Given(worker)));
-    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (2, 6));
-    let Some(Place::Given(other)) = pool.scheduler.place(held) else { panic!("it runs") };
-    pool.finish(other.0, held, limits::TAKE_BACK);
-    let next = Action::Dispatch { worker: other, call: tail };
-    assert_eq!(shorthand(&pool.actions()), shorthand(&[next]), "before {later:?}");
-}
-
-/// What its worker is left with is a call as any: there is nothing more to be had from there.
-#[test]
-fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
-    let mut pool = Pool::ready(2, CrashPolicy::Heal);
-    let chunk = pool.submit_chunk(9);
-    pool.actions();
-    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
-    check(&mut pool, &[]); // There may be something for the other one.
-    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
-    pool.pass(limits::TAKE_BACK);
-    pool.actions();
-    let running = pool.ids.next();
-    pool.scheduler.chunk_divided(chunk, running, None);
-    pool.scheduler.advance(pool.now);
-    check(&mut pool, &[&format!("retire {}", 3 - worker.0)]);
 }

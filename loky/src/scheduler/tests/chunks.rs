@@ -1,0 +1,89 @@
+//! Chunks: divided, answered, taken back; and when there is nothing more to be had from a worker that has one.
+
+use super::*;
+
+const SHORT: Duration = Duration::from_micros(1);
+
+/// Two workers, who are given calls ahead of time.
+fn two_for_short_calls() -> Pool {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let first = pool.submit();
+    check(&mut pool, &["1 to 2"]);
+    pool.finish(2, first, SHORT);
+    pool
+}
+
+/// Of a chunk that runs for long what has not begun goes to the front of the queue, and from there to others.
+#[test]
+fn a_chunk_that_takes_long_is_divided() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let held = pool.submit();
+    let chunk = pool.submit_chunk(9);
+    assert_eq!(pool.actions().len(), 2);
+    let later = pool.submit();
+    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (1, 1));
+    pool.pass(limits::TAKE_BACK);
+    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
+    let divided = Action::Divide { worker, call: chunk };
+    assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
+
+    let [running, tail] = [(); 2].map(|()| pool.ids.next());
+    pool.scheduler.chunk_divided(chunk, running, Some((tail, 5)));
+    pool.scheduler.advance(pool.now);
+    assert_eq!(pool.scheduler.place(chunk), None);
+    assert_eq!(pool.scheduler.place(running), Some(Place::Given(worker)));
+    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (2, 6));
+    let Some(Place::Given(other)) = pool.scheduler.place(held) else { panic!("it runs") };
+    pool.finish(other.0, held, limits::TAKE_BACK);
+    let next = Action::Dispatch { worker: other, call: tail };
+    assert_eq!(shorthand(&pool.actions()), shorthand(&[next]), "before {later:?}");
+}
+
+/// What its worker is left with is a call as any: there is nothing more to be had from there.
+#[test]
+fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
+    let mut pool = Pool::ready(2, CrashPolicy::Heal);
+    let chunk = pool.submit_chunk(9);
+    pool.actions();
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    check(&mut pool, &[]); // There may be something for the other one.
+    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
+    pool.pass(limits::TAKE_BACK);
+    pool.actions();
+    let running = pool.ids.next();
+    pool.scheduler.chunk_divided(chunk, running, None);
+    pool.scheduler.advance(pool.now);
+    check(&mut pool, &[&format!("retire {}", 3 - worker.0)]);
+}
+
+/// Nor is there once a chunk is answered, whatever lay behind it.
+#[test]
+fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_answered() {
+    let mut pool = two_for_short_calls();
+    let (held, chunk, behind) = (pool.submit(), pool.submit_chunk(9), pool.submit());
+    check(&mut pool, &["2 to 2", "3 to 1", "4 to 1"]);
+    pool.finish(2, held, SHORT);
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    check(&mut pool, &[]); // There may be something for the other one.
+    pool.finish(1, chunk, SHORT);
+    check(&mut pool, &["retire 2"]);
+    pool.finish(1, behind, SHORT);
+    check(&mut pool, &["retire 1"]);
+}
+
+/// Nor where what is taken back from behind a single call was a chunk.
+#[test]
+fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_taken_back() {
+    let mut pool = two_for_short_calls();
+    let (held, _long, chunk) = (pool.submit(), pool.submit(), pool.submit_chunk(9));
+    check(&mut pool, &["2 to 2", "3 to 1", "4 to 1"]);
+    pool.finish(2, held, SHORT);
+    pool.pass(limits::TAKE_BACK);
+    pool.actions();
+    pool.scheduler.call_revoked(pool.now, chunk);
+    pool.scheduler.advance(pool.now);
+    check(&mut pool, &["4 to 2"]);
+    pool.finish(2, chunk, SHORT);
+    pool.scheduler.shutdown(pool.now, Shutdown::Wait);
+    check(&mut pool, &["retire 2"]);
+}
