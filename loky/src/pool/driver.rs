@@ -122,6 +122,9 @@ impl Driver<'_> {
         for worker in readable {
             self.read(worker);
         }
+        if !captured.is_empty() {
+            self.at_work();
+        }
         for worker in captured {
             if let Some(peer) = self.peers.get_mut(&worker) {
                 for capture in [&mut peer.stdout, &mut peer.stderr].into_iter().flatten() {
@@ -243,7 +246,11 @@ impl Driver<'_> {
 
     /// What is waited for, and until when. `None` if there is a job, or something in a lane.
     fn plan(&self, now: Instant) -> Option<(Plan, Option<Instant>)> {
-        let next_visit = self.pool.segments.visit(now);
+        let (unused, next_visit) = self.pool.segments.visit(now);
+        if !unused.is_empty() {
+            self.at_work();
+            drop(unused);
+        }
         let mut state = self.pool.lock();
         if !state.jobs.is_empty() {
             return None;
@@ -315,6 +322,7 @@ impl Driver<'_> {
         if set.wait(now, deadline).is_err() {
             // Too many descriptors for a limit that was lowered, or no memory. Nothing blocks when it is not ready, so
             // everybody can be asked instead.
+            self.at_work();
             thread::park_timeout(limits::REAP_INTERVAL);
             let all = || self.peers.keys().copied().collect();
             return Ready {

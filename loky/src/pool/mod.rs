@@ -162,10 +162,11 @@ impl Pool {
         if let Some(turn) = turn {
             // Wakers run here, and whatever they do: the pool does not end before this thread is through.
             let _member = Membership::of(self.id);
-            let Resolved { mut callbacks, cancelled, audiences } = decided.resolve();
+            let Resolved { mut callbacks, cancelled, audiences, long } = decided.resolve();
             callbacks.extend(cancelled);
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
+            drop(long);
             audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(unsent);
             self.handed_out();
@@ -496,10 +497,11 @@ impl Driver for Pool {
         let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
             let _member = Membership::of(self.id);
-            let Resolved { callbacks, cancelled, audiences } = decided.resolve();
+            let Resolved { callbacks, cancelled, audiences, long } = decided.resolve();
             // Its chunk may be divided by that: what is answered of it was not cancelled.
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
+            drop(long);
             audiences.into_iter().for_each(|audience| audience.tell());
             run_callbacks(unsent);
             run_callbacks(cancelled);

@@ -80,7 +80,7 @@ pub(super) struct Ended {
     pub(super) promise: Promise,
     pub(super) ending: Ending,
     pub(super) worker_pid: Option<u32>,
-    /// To be dropped without the lock: much memory may go with it.
+    /// To be dropped without the lock, as much memory may go with it.
     pub(super) args: CallArgs,
 }
 
@@ -183,6 +183,8 @@ pub(super) struct Resolved {
     /// Those of calls that were cancelled.
     pub(super) cancelled: Vec<Callback>,
     pub(super) audiences: Vec<Audience>,
+    /// Arguments, to be dropped when others may hand out: it takes long, if they are.
+    pub(super) long: Vec<Arc<Vec<u8>>>,
 }
 
 impl Decided {
@@ -205,8 +207,11 @@ impl Decided {
                 let outcome = ending.into_chunk(task, chunk.count);
                 audience = promise.resolve_chunk(outcome, worker_pid);
             } else {
-                // Who has the outcome finds nothing of the arguments left, least of all their descriptors.
-                drop(args);
+                // Who has the outcome finds none of the arguments' descriptors.
+                match args {
+                    CallArgs::Shared(bytes) => resolved.long.push(bytes),
+                    others => drop(others),
+                }
                 audience = promise.resolve(ending.into_outcome(task), worker_pid);
             }
             if let Some(mut audience) = audience {

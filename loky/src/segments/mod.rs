@@ -104,13 +104,10 @@ impl Segments {
         }
     }
 
-    /// Takes away what is not to be kept. Until when it need not be done again, if it is ever to be done.
-    pub(crate) fn visit(&self, now: Instant) -> Option<Instant> {
-        let mut shelf = self.shared.lock();
-        let (taken, next) = shelf.visit(now);
-        drop(shelf);
-        drop(taken);
-        next
+    /// Takes away what is not to be kept: to be dropped, which takes long if it is much. And until when it need not be done again,
+    /// if it is ever to be done.
+    pub(crate) fn visit(&self, now: Instant) -> (Vec<Carrier>, Option<Instant>) {
+        self.shared.lock().visit(now)
     }
 
     /// No more are lent: what was lent may be with a worker that reads it still when its call is over.

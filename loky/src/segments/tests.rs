@@ -22,6 +22,11 @@ fn is_woken(segments: &Segments) -> bool {
     is_woken
 }
 
+/// When the next visit is due.
+fn visit(segments: &Segments, now: Instant) -> Option<Instant> {
+    segments.visit(now).1
+}
+
 fn n_kept(segments: &Segments) -> usize {
     segments.shared.lock().n_kept()
 }
@@ -132,11 +137,11 @@ fn what_does_not_come_through_is_given_back() {
     let theirs = Arrived::new(leases[0].fd().try_clone().unwrap());
     drop(leases);
     segments.not_received(Ticket(2));
-    segments.visit(clock::now() + LATER);
+    visit(&segments, clock::now() + LATER);
     assert_eq!(n_kept(&segments), 1, "the one that has come");
     assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "it would not come through either");
     drop(theirs);
-    segments.visit(clock::now() + LATER);
+    visit(&segments, clock::now() + LATER);
     assert_eq!(n_kept(&segments), 0);
 }
 
@@ -144,16 +149,16 @@ fn what_does_not_come_through_is_given_back() {
 fn somebody_comes_when_something_is_idle_and_not_again() {
     let segments = Segments::of_pool(wake());
     let start = clock::now();
-    assert_eq!(segments.visit(start), None);
+    assert_eq!(visit(&segments, start), None);
     drop(segments.put(&[0; SEGMENT_BYTES]));
     assert!(is_woken(&segments), "nobody would come");
-    let at = segments.visit(clock::now()).unwrap();
+    let at = visit(&segments, clock::now()).unwrap();
     assert!(at >= start + SEGMENT_IDLE);
     drop(segments.put(&[0; SEGMENT_BYTES]));
     assert!(!is_woken(&segments), "somebody comes");
-    let later = segments.visit(at).unwrap();
+    let later = visit(&segments, at).unwrap();
     assert!(later > at, "it was used again");
-    assert_eq!(segments.visit(later), None);
+    assert_eq!(visit(&segments, later), None);
     assert!(n_kept(&segments) == 0);
     drop(segments.put(&[0; SEGMENT_BYTES]));
     assert!(is_woken(&segments));
@@ -167,11 +172,11 @@ fn too_many_are_taken_away_at_once() {
     let leases: Vec<_> = std::iter::repeat_with(put).take(n).collect();
     leases.into_iter().take(KEPT_SEGMENTS).for_each(drop);
     let start: Instant = clock::now();
-    assert!(is_woken(&segments) && segments.visit(start).unwrap() > start);
+    assert!(is_woken(&segments) && visit(&segments, start).unwrap() > start);
     let leases: Vec<_> = std::iter::repeat_with(put).take(n).collect();
     drop(leases);
     assert!(is_woken(&segments), "earlier than that");
-    segments.visit(start);
+    visit(&segments, start);
     assert_eq!(n_kept(&segments), KEPT_SEGMENTS);
 }
 
@@ -182,11 +187,11 @@ fn large_ones_are_not_kept() {
     let large = vec![0; KEPT_SEGMENT_BYTES / 2 + 1];
     let [first, second] = [0; 2].map(|_| segments.put(&large).unwrap());
     drop(first);
-    segments.visit(clock::now());
+    visit(&segments, clock::now());
     assert_eq!(n_kept(&segments), 1);
     drop(second);
     assert!(is_woken(&segments));
-    segments.visit(clock::now());
+    visit(&segments, clock::now());
     assert_eq!(n_kept(&segments), 1, "the last one");
 }
 
@@ -199,10 +204,10 @@ fn one_that_is_read_for_long_is_looked_at_seldom() {
     let theirs = Arrived::new(lease.fd().try_clone().unwrap());
     drop(lease);
     let late = clock::now() + LATER;
-    let next = segments.visit(late).unwrap();
+    let next = visit(&segments, late).unwrap();
     assert!(next > late + LATER / 2);
     drop(theirs);
-    assert_eq!(segments.visit(late), None);
+    assert_eq!(visit(&segments, late), None);
 }
 
 #[test]
@@ -214,7 +219,7 @@ fn of_a_pool_that_ends_none_are_to_be_had() {
     drop(first);
     assert!(is_woken(&segments));
     let now = clock::now();
-    assert_eq!((segments.visit(now), n_kept(&segments)), (None, 0));
+    assert_eq!((visit(&segments, now), n_kept(&segments)), (None, 0));
     segments.end();
     drop(second);
     assert!(!is_woken(&segments) && n_kept(&segments) == 0);

@@ -89,7 +89,8 @@ impl Watch {
             let look = clock::deadline(parent.is_none().then_some(limits::PARENT_INTERVAL));
             let wake = set.add(self.wake.as_fd(), true, false);
             let now = clock::now();
-            let next_visit = self.segments.visit(now);
+            let (unused, next_visit) = self.segments.visit(now);
+            drop(unused);
             let is_over = match set.wait(now, look.into_iter().chain(next_visit).min()) {
                 Ok(()) => set.hung_up(channel) || parent.is_some_and(|parent| set.readable(parent)),
                 // A task has lowered the limit of descriptors to less than these two.
