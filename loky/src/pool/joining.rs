@@ -8,7 +8,8 @@
 //! nobody waits: where workers keep up with them there would never be a queue, and each call would wake a worker that has just
 //! gone to sleep, which takes longer than to run many. So a chunk of these is *held back*: until a call comes that finds it full,
 //! until somebody wants to know of a call, or until the pool's thread looks, [`limits::PICK_UP`] later at most. While that thread
-//! has something to do that may take longer, nothing is held back.
+//! has something to do that may take longer, nothing is held back. The same goes for what a worker has lost because one of its calls
+//! is being cancelled, so that this one is not begun by anybody meanwhile.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,6 +64,14 @@ impl State {
         if std::mem::take(&mut self.may_hold) {
             self.scheduler.advance(now);
             self.act(now);
+        }
+    }
+
+    /// What is queued may wait until the pool's thread looks.
+    fn hold_back(&mut self, now: Instant) {
+        self.may_hold = true;
+        if self.asleep == Asleep::AtWork {
+            self.let_go(now);
         }
     }
 
@@ -150,17 +159,22 @@ impl State {
             }
             self.take_all_back(now, worker);
         }
-        let cancelled = match self.scheduler.place(call) {
+        match self.scheduler.place(call) {
             Some(Place::Queued) => {
                 self.part(call, number);
+                self.scheduler.advance(now);
                 Cancelled::Yes
             }
-            Some(Place::Given(_)) => Cancelled::No,
-            // Who cancels it finds what it is now.
-            None => Cancelled::IsOver,
-        };
-        self.scheduler.advance(now);
-        cancelled
+            Some(Place::Given(_)) => {
+                self.scheduler.advance(now);
+                Cancelled::No
+            }
+            // Who cancels it goes on to cancel what it is now: nobody is given that before.
+            None => {
+                self.hold_back(now);
+                Cancelled::IsOver
+            }
+        }
     }
 
     /// Takes back all that a worker has not begun. (What is left of a chunk from its midst is not to run after what lies behind it.)
@@ -199,6 +213,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
     use std::sync::Weak;
     use std::time::Duration;
 
@@ -206,7 +221,11 @@ mod tests {
     use crate::future::Driver;
     use crate::future::slot::Slot;
     use crate::pool::events::Events;
+    use crate::pool::link::Link;
     use crate::scheduler::{Rules, Scheduler};
+    use crate::sys::socket::Socket;
+    use crate::transport::page::Page;
+    use crate::transport::slots::Claim;
 
     #[test]
     fn calls_in_a_row_are_a_burst_until_there_is_a_gap_or_somebody_waits() {
@@ -321,5 +340,59 @@ mod tests {
         while submitter.submit("task") {}
         submitter.state.let_driver_work(submitter.now);
         assert!(submitter.is_given() && submitter.submit("task"), "nobody would look");
+    }
+
+    /// Two workers that are up, and their pages.
+    fn two_workers() -> (State, [Page; 2]) {
+        let mut state = State::new(Scheduler::new(2, Rules::default()), Events::default(), None);
+        let now = crate::clock::now();
+        state.scheduler.prewarm(now);
+        state.act(now);
+        state.jobs.clear();
+        let pages = [WorkerId(1), WorkerId(2)].map(|worker| {
+            let (socket, _) = Socket::pair().unwrap();
+            let (page, fd) = Page::create().unwrap();
+            state.links.insert(worker, Link::new(now, 0, 0, Arc::new(socket), page));
+            assert!(state.scheduler.worker_ready(now, worker));
+            Page::open(fd.as_fd()).unwrap()
+        });
+        (state, pages)
+    }
+
+    /// How many chunks and calls the workers have.
+    fn n_given(state: &State) -> usize {
+        [WorkerId(1), WorkerId(2)].map(|id| state.scheduler.given_to(id).len()).iter().sum()
+    }
+
+    #[test]
+    fn what_is_to_be_cancelled_is_not_given_to_another_worker_meanwhile() {
+        let now = crate::clock::now();
+        let driver = DriverRef::new(Weak::<Nobody>::new());
+        for asleep in [Asleep::Not, Asleep::ForEver, Asleep::AtWork] {
+            let (mut state, pages) = two_workers();
+            let mut chunk = Chunk::new(Vec::new(), 0);
+            assert!((0..9).all(|number| chunk.push(&[number])));
+            let args = CallArgs::Chunk(Box::new(chunk));
+            let (call, _slot) = state.accept("task", args, &driver);
+            state.scheduler.advance(now);
+            state.act(now);
+            assert_eq!(n_given(&state), 1);
+            let (worker, ticket) = state.calls.get(&call).unwrap().at.unwrap();
+            let page = &pages[worker.0 as usize - 1];
+            assert_eq!(page.claim(ticket), Ok(Claim::Run));
+            assert_eq!(page.begin_item(ticket), Ok(true));
+
+            state.asleep = asleep;
+            assert_eq!(state.cancel(now, call, Some(4)), Cancelled::IsOver, "it is divided");
+            let decided = state.perform(now);
+            assert_eq!(decided.wakes_driver, asleep == Asleep::ForEver);
+            if asleep != Asleep::AtWork {
+                assert_eq!(n_given(&state), 1);
+                assert!(state.is_drainable(), "or nobody would look");
+                state.drain(now);
+            }
+            assert_eq!(n_given(&state), 2, "{asleep:?}");
+            drop(decided);
+        }
     }
 }
