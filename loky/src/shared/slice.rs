@@ -137,8 +137,9 @@ pub struct SharedSliceMut<T: Pod> {
 impl<T: Pod> SharedSliceMut<T> {
     /// So many values, whose bytes are all zero.
     ///
-    /// Memory is taken as they are written; but for the first 256 MiB of a long one (4 MiB or more), which are there at once, in huge
-    /// pages if the system has some: they are filled several times as fast then, and read ten times as fast.
+    /// Memory is taken as they are written. Of a long one (4 MiB or more) the first 256 MiB are there at once, if the system gives
+    /// huge pages for the asking (`MADV_COLLAPSE` of madvise(2), Linux 6.1): they are filled several times as fast then, and read
+    /// ten times as fast.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if this process has no descriptors left (the message names `RLIMIT_NOFILE`), or the system no memory, or

@@ -4,9 +4,12 @@
 //! The advice is about pages that belong to the vector, or the mapping, in whole, and changes no byte of them.
 #![allow(unsafe_code, reason = "rustix cannot know that this advice does no harm")]
 
+use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use rustix::fs::FallocateFlags;
+use rustix::io::retry_on_intr;
 use rustix::mm::Advice;
 
 use super::mapping::Mapping;
@@ -33,7 +36,8 @@ pub(crate) fn prefer<T>(values: &mut Vec<T>) {
 }
 
 /// Gives the memory behind `fd` huge pages, as many as lie in its first `length` bytes in whole, if these are many: all zeros where
-/// there was nothing. `mapping` is of that descriptor. Where the system has none it stays as it is.
+/// there was nothing. `mapping` is of that descriptor. Where the system gives none it stays as it is, but for a page of the usual size
+/// at the beginning.
 ///
 /// This is `MADV_COLLAPSE`, of Linux 6.1 and later, which needs no leave of the administrator's: `MADV_HUGEPAGE` does, for shared
 /// memory, and has it on few systems.
@@ -43,15 +47,24 @@ pub(super) fn back(fd: impl AsFd, mapping: &Mapping, length: usize) {
         return;
     }
     let whole = length / PAGE_BYTES * PAGE_BYTES;
+    // The first one says whether there are any.
+    let _ = collapse(&fd, mapping, 0..PAGE_BYTES)
+        .and_then(|()| collapse(&fd, mapping, PAGE_BYTES..whole));
+}
+
+/// Makes huge pages of these bytes, which begin and end with one.
+fn collapse(fd: impl AsFd, mapping: &Mapping, bytes: Range<usize>) -> io::Result<()> {
     // A little of each has to be there: the rest comes with it.
-    for start in (0..whole).step_by(PAGE_BYTES) {
+    for start in bytes.clone().step_by(PAGE_BYTES) {
         let mode = FallocateFlags::empty();
-        if rustix::fs::fallocate(&fd, mode, start as u64, 1).is_err() {
-            return;
-        }
+        retry_on_intr(|| rustix::fs::fallocate(&fd, mode, start as u64, 1))?;
     }
+    let first = mapping.first.as_ptr().wrapping_add(bytes.start);
     // SAFETY: within the mapping; which pages its bytes lie on is all that changes.
-    let _ = unsafe { libc::madvise(mapping.first.as_ptr().cast(), whole, libc::MADV_COLLAPSE) };
+    match unsafe { libc::madvise(first.cast(), bytes.len(), libc::MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]

@@ -43,9 +43,11 @@ impl Mapping {
             let first = unsafe { mmap(ptr::null_mut(), length, protection, flags, fd, 0) }?;
             return Self::at(first.cast(), length);
         };
+        // Never unmapped if the next step fails: what lies there may be gone by then, and another thread may have the place.
+        let room = ManuallyDrop::new(room);
         // SAFETY: it takes the place of a part of `room`, which nobody else has.
         unsafe { mmap(start.cast(), length, protection, flags | MapFlags::FIXED, fd, 0) }?;
-        room.cut_out(start, length);
+        ManuallyDrop::into_inner(room).cut_out(start, length);
         Self::at(start, length)
     }
 
