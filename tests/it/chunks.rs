@@ -315,17 +315,27 @@ fn a_shutdown_that_kills_ends_them_all() {
     isolated(|| {
         let executor = chunking(2);
         let (record, gate) = (Record::new(), Event::new());
+        let blocking = [50, 51];
         let items = passes(50).chain(repeat_n(Step::Wait(gate.clone()), 2)).chain(passes(500));
         let map = executor.map(step, steps(&record, items.collect::<Vec<_>>()));
         let outcomes: Vec<_> = thread::scope(|scope| {
             scope.spawn(|| {
-                until("it blocks", LONG, || record.numbers().contains(&51));
+                let begun = || blocking.iter().all(|number| record.numbers().contains(number));
+                until("both workers block", LONG, begun);
                 executor.shutdown(Shutdown::Kill);
             });
             map.collect()
         });
-        check(&outcomes, &record, |number, error| number >= 50 && error.is_shutdown_executor());
-        assert!(outcomes[..50].iter().all(Result::is_ok), "they were done");
+        check(&outcomes, &record, |_, error| error.is_shutdown_executor());
+        // Those before them, in most cases: but a worker that is slow to wake may have lost some to the queue, behind them.
+        let begun = record.numbers();
+        for (number, outcome) in (0..).zip(&outcomes) {
+            let is_done = begun.contains(&number) && !blocking.contains(&number);
+            // What lies in a stream nobody looks for, as one does in a lane.
+            let is_unread = cfg!(loky_force_stream)
+                && outcome.as_ref().is_err_and(|error| error.execution() == Execution::Finished);
+            assert_eq!(outcome.is_ok() || is_unread, is_done, "item {number}: {outcome:?}");
+        }
     });
 }
 
