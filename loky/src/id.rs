@@ -3,7 +3,8 @@
 //! Ids are given out in ascending order and never used again within their pool.
 
 /// One submission of a task, within its pool: the how-manieth it is, which orders and tells it from all others, and its place
-/// among those that are not over, which is another's afterwards. See [`calls`](crate::calls).
+/// among those that are not over, which is another's afterwards. See [`calls`](crate::calls). Of several that travel together as a
+/// chunk it is the number of the first; a part of the chunk has a number that was one of these, and a place of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallId {
     pub(crate) number: u64,

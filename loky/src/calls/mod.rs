@@ -28,13 +28,34 @@ const FEW: usize = 1024;
 impl CallIds {
     /// For a new call.
     pub(crate) fn next(&mut self) -> CallId {
-        self.last_number += 1;
-        let place = self.free.pop().unwrap_or_else(|| {
+        self.next_chunk(1)
+    }
+
+    /// For a new chunk of so many calls, each of which has a number.
+    pub(crate) fn next_chunk(&mut self, count: u32) -> CallId {
+        let number = self.last_number + 1;
+        self.last_number += u64::from(count);
+        CallId { number, place: self.take_place() }
+    }
+
+    /// One more call comes to a chunk of so many. False if the number that it would have is another's.
+    pub(crate) fn extend(&mut self, chunk: CallId, count: u32) -> bool {
+        let is_last = chunk.number + u64::from(count) == self.last_number + 1;
+        self.last_number += u64::from(is_last);
+        is_last
+    }
+
+    /// For a part of a chunk, which begins with this one of its calls, and has the number of that.
+    pub(crate) fn part(&mut self, chunk: CallId, first: u32) -> CallId {
+        CallId { number: chunk.number + u64::from(first), place: self.take_place() }
+    }
+
+    fn take_place(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
             // Billions of calls would have filled the memory.
             self.n_places = self.n_places.checked_add(1).expect("fewer calls at one time");
             self.n_places - 1
-        });
-        CallId { number: self.last_number, place }
+        })
     }
 
     /// The call is over, and nothing is kept for it any more.

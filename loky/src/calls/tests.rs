@@ -69,3 +69,17 @@ fn calls_come_and_go_in_any_order() {
         }
     }
 }
+
+#[test]
+fn each_call_of_a_chunk_has_a_number() {
+    let mut ids = CallIds::default();
+    let (chunk, next) = (ids.next_chunk(3), ids.next());
+    assert_eq!(next.number, chunk.number + 3);
+    assert!(!ids.extend(chunk, 3), "the next number is another's");
+    let part = ids.part(chunk, 2);
+    assert!(part.number == chunk.number + 2 && part.place != chunk.place);
+
+    let open = ids.next_chunk(1);
+    assert!(ids.extend(open, 1) && ids.extend(open, 2));
+    assert_eq!(ids.next().number, open.number + 3);
+}

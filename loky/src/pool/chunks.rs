@@ -204,12 +204,13 @@ impl State {
         let Some(driver) = driver else { return false };
         let at = Some((worker, ticket));
         let one = CallArgs::Chunk(Box::new(chunk.one(answers.count)));
-        let (running, slot) = self.insert(task, one, &driver, at);
+        let running = self.ids.part(call, answers.count);
+        let slot = self.insert(running, task, one, &driver, at);
         if let Some(link) = self.links.get_mut(&worker) {
             link.slots.rename(ticket, running, answers.count);
         }
         let mut rest = vec![(slot, 1)];
-        let tail = self.tail(task, &driver, chunk, limit, &mut rest);
+        let tail = self.tail(task, &driver, (call, chunk), limit, &mut rest);
         let is_any_left = !tail.is_empty();
         self.scheduler.chunk_divided(call, running, tail);
         let worker_pid = self.links.get(&worker).map(|link| link.pid);
@@ -226,8 +227,8 @@ impl State {
         &mut self,
         task: &'static str,
         driver: &DriverRef,
-        chunk: &Chunk,
-        first: u32,
+        (whole, chunk): (CallId, &Chunk),
+        mut first: u32,
         rest: &mut Rest,
     ) -> Vec<(CallId, u32)> {
         let most = u32::try_from(self.chunk()).unwrap_or(u32::MAX);
@@ -236,9 +237,11 @@ impl State {
         while let Some(chunk) = left {
             let count = chunk.count.min(most);
             let args = CallArgs::Chunk(Box::new(chunk.head(count)));
-            let (call, slot) = self.insert(task, args, driver, None);
+            let call = self.ids.part(whole, first);
+            let slot = self.insert(call, task, args, driver, None);
             rest.push((slot, count));
             parts.push((call, count));
+            first += count;
             left = (count < chunk.count).then(|| chunk.tail(count));
         }
         parts
@@ -265,7 +268,7 @@ impl State {
             let slot = self.end_at_once(task, &driver, ending, CallArgs::none(), Some(worker_pid));
             rest.push((slot, 1));
         }
-        let tail = self.tail(task, &driver, &chunk, answered, &mut rest);
+        let tail = self.tail(task, &driver, (call, &chunk), answered, &mut rest);
         self.scheduler.call_finished(now, worker, call, ran / answered.max(1));
         self.scheduler.chunk_ended_early(tail);
         self.end(call, Ending::Answers(answers, rest), Some(worker_pid), Some(ran));
@@ -352,7 +355,8 @@ mod tests {
         assert!((0..10).all(|number| whole.push(&[number])));
         let driver = DriverRef::new(Weak::<Pool>::new());
         let mut rest = Rest::new();
-        let parts = state.tail("krate::task", &driver, &whole, 2, &mut rest);
+        let id = state.ids.next_chunk(10);
+        let parts = state.tail("krate::task", &driver, (id, &whole), 2, &mut rest);
         let sizes: Vec<_> = parts.iter().map(|(_, count)| *count).collect();
         assert!(rest.iter().map(|(_, count)| *count).eq(sizes.iter().copied()));
         let firsts = parts.iter().map(|(call, _)| {

@@ -124,6 +124,7 @@ impl State {
         let number = chunk.count;
         if !std::ptr::eq(pending.promise.task(), task)
             || number as usize >= most
+            || !self.ids.extend(call, number)
             || !chunk.push(args)
         {
             return None;
@@ -198,13 +199,15 @@ impl State {
         let mut parts = Vec::new();
         if number > 0 {
             let head = CallArgs::Chunk(Box::new(chunk.head(number)));
-            let (part, slot) = self.insert(task, head, &driver, None);
+            // Not the number that the whole one has had: ids are not used again, though places are.
+            let part = self.ids.part(call, 1);
+            let slot = self.insert(part, task, head, &driver, None);
             parts.push((part, number));
             rest.push((slot, number));
         }
         let cancelled = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
         rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
-        parts.extend(self.tail(task, &driver, &chunk, number + 1, &mut rest));
+        parts.extend(self.tail(task, &driver, (call, &chunk), number + 1, &mut rest));
         self.scheduler.chunk_parted(call, parts);
         let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
         self.end(call, Ending::Answers(nothing, rest), None, None);

@@ -268,7 +268,8 @@ impl State {
     ) -> (CallId, Arc<Slot>) {
         let count = args.count();
         self.counts.submitted += u64::from(count);
-        let (call, slot) = self.insert(task, args, driver, None);
+        let call = self.ids.next_chunk(count);
+        let slot = self.insert(call, task, args, driver, None);
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
         self.scheduler.submit(call, count);
         (call, slot)
@@ -277,16 +278,16 @@ impl State {
     /// A new call, of which the scheduler is still to know.
     pub(super) fn insert(
         &mut self,
+        call: CallId,
         task: &'static str,
         args: CallArgs,
         driver: &DriverRef,
         at: Option<(WorkerId, Ticket)>,
-    ) -> (CallId, Arc<Slot>) {
-        let call = self.ids.next();
+    ) -> Arc<Slot> {
         let (promise, slot) = Promise::new(task, driver, call);
         self.chunks += usize::from(matches!(args, CallArgs::Chunk(_)));
         self.calls.insert(call, Pending { at, ..Pending::new(promise, args) });
-        (call, slot)
+        slot
     }
 
     /// The call is over: what it came back with is handed out when the lock is gone.

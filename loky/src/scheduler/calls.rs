@@ -2,6 +2,9 @@
 //!
 //! The queue is a list that runs through the calls themselves. So a call is in it exactly while it is queued, and leaves it
 //! from anywhere at the same small cost; one that is cancelled leaves nothing behind.
+//!
+//! It is in the order of the calls' numbers. So one that comes back from a worker, or a part of one, comes before all that were
+//! submitted later, whenever these came back, and none waits for one that came after it.
 
 use super::Place;
 use crate::calls::CallMap;
@@ -17,6 +20,8 @@ pub(super) struct Calls {
     queued: usize,
     /// The same with each call of a chunk.
     queued_calls: usize,
+    /// The one that came back last: others that come back are near it.
+    returned: Option<CallId>,
 }
 
 #[derive(Debug)]
@@ -54,7 +59,14 @@ impl State {
 
 impl Calls {
     pub(super) fn new() -> Self {
-        Self { states: CallMap::default(), first: NONE, last: NONE, queued: 0, queued_calls: 0 }
+        Self {
+            states: CallMap::default(),
+            first: NONE,
+            last: NONE,
+            queued: 0,
+            queued_calls: 0,
+            returned: None,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -120,10 +132,10 @@ impl Calls {
         }
     }
 
-    /// The same to the front.
-    pub(super) fn push_front(&mut self, call: CallId, count: u32) {
-        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
-        self.link_front(call);
+    /// A part of a chunk that was given comes to its place in the queue.
+    pub(super) fn insert_part(&mut self, part: CallId, count: u32) {
+        self.states.insert(part, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
+        self.link(part);
         self.note_queued(count);
     }
 
@@ -138,20 +150,44 @@ impl Calls {
         self.queued_calls += count as usize;
     }
 
-    fn link_front(&mut self, call: CallId) {
-        self.join(call.place, self.first);
-        self.join(NONE, call.place);
+    /// Puts a call where it belongs in the queue.
+    fn link(&mut self, call: CallId) {
+        let is_there = |it: &CallId| *it != call && self.place(*it) == Some(Place::Queued);
+        let mut after = self.returned.filter(is_there).map_or(self.first, |it| it.place);
+        while let Some((earlier, ..)) = self.neighbours(after)
+            && self.neighbours(earlier).is_some_and(|(_, number, _)| number > call.number)
+        {
+            after = earlier;
+        }
+        while let Some((_, number, later)) = self.neighbours(after)
+            && number < call.number
+        {
+            after = later;
+        }
+        let before = self.neighbours(after).map_or(self.last, |(before, ..)| before);
+        self.join(before, call.place);
+        self.join(call.place, after);
+        self.returned = Some(call);
     }
 
-    /// A call that was given comes to the front of the queue. False if it is gone, or queued.
-    pub(super) fn put_front(&mut self, call: CallId) -> bool {
+    /// Of a queued call: the place before it, its number, and the place after it.
+    fn neighbours(&mut self, place: u32) -> Option<(u32, u64, u32)> {
+        let (call, state) = self.states.at_mut(place)?;
+        match state.whereabouts {
+            Whereabouts::Queued { before, after } => Some((before, call.number, after)),
+            Whereabouts::Given(_) => None,
+        }
+    }
+
+    /// A call that was given comes to its place in the queue. False if it is gone, or queued.
+    pub(super) fn put_back(&mut self, call: CallId) -> bool {
         let Some(state) = self.states.get_mut(&call) else { return false };
         if state.place() == Place::Queued {
             return false;
         }
         state.whereabouts = Whereabouts::ALONE;
         let count = state.count;
-        self.link_front(call);
+        self.link(call);
         self.note_queued(count);
         true
     }
@@ -221,12 +257,14 @@ impl Calls {
         }
     }
 
-    /// What must hold between any two events: the queue is what is queued, from both ends. The places of all come back.
+    /// What must hold between any two events: the queue is what is queued, from both ends, in its order. The places of all come back.
     #[cfg(test)]
     pub(super) fn check(&mut self) -> Vec<(CallId, Place)> {
         let mut queue = Vec::new();
         let (mut before, mut place) = (NONE, self.first);
         while let Some((call, state)) = self.states.at_mut(place) {
+            let last = queue.last();
+            assert!(last.is_none_or(|last| *last < call), "{call:?} comes after {last:?}");
             let Whereabouts::Queued { before: left, after } = state.whereabouts else {
                 panic!("{call:?} is in the queue, and is not queued");
             };

@@ -4,7 +4,7 @@
 //! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
 //! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
 //! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for
-//! longer than [`limits::TAKE_BACK`] is taken back and goes to the front of the queue; its worker gets one call at a time from
+//! longer than [`limits::TAKE_BACK`] is taken back and goes to its place at the front of the queue; its worker gets one call at a time from
 //! there on until it has given an answer.
 //!
 //! The price: calls no longer begin strictly in the order in which they were submitted. One that was given ahead may begin up
@@ -172,7 +172,7 @@ impl Scheduler {
         tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {
         for (tail, count) in tail.into_iter().rev() {
-            self.calls.push_front(tail, count);
+            self.calls.insert_part(tail, count);
             // The pool may have come to its end since the chunk was given out.
             let verdict = match (&self.broken, self.phase) {
                 (Some(cause), _) => Some(Verdict::Broken(cause.clone())),
@@ -227,7 +227,7 @@ impl Scheduler {
 
     /// Takes back what lies behind calls that run for long.
     pub(super) fn take_back_late(&mut self, now: Instant) {
-        // Who was started last has the later calls: those of the others come before them in the queue.
+        // Who was started last has the later calls: they come back first.
         for (id, worker) in self.workers.iter_mut().rev() {
             if worker.relieved_at().is_some_and(|at| at <= now) {
                 worker.is_slow = true;
@@ -256,7 +256,7 @@ impl Scheduler {
     }
 }
 
-/// The last first: so each goes to the front of the queue, and their order stays.
+/// The last first: so each finds its place in the queue right before the one that came back before it.
 fn take_back_waiting(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
     let waiting = of.given.iter().rev().take(of.n_waiting());
     actions.extend(waiting.map(|call| Action::TakeBack { worker, call: *call }));

@@ -50,7 +50,7 @@ impl Scheduler {
             let call = self.workers.get(id)?.given.front()?;
             Some(Action::TakeBack { worker: *id, call: *call })
         });
-        // The oldest, and of these the last first: so each goes to the front of the queue, and their order stays.
+        // The oldest, and of these the last first, as wherever calls are taken back.
         let early: Vec<_> = early.take(self.idle.len()).collect();
         self.actions.extend(early.into_iter().rev());
     }

@@ -287,7 +287,7 @@ impl Scheduler {
     /// The call was taken back from its worker, before that came to it.
     pub(crate) fn call_revoked(&mut self, now: Instant, call: CallId) {
         let Some(Place::Given(worker)) = self.calls.place(call) else { return };
-        self.calls.put_front(call);
+        self.calls.put_back(call);
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.given.retain(|given| *given != call);
             worker.note_first(&self.calls);

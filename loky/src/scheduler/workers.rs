@@ -318,7 +318,7 @@ impl Scheduler {
         is_expected
     }
 
-    /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others go to the front again.
+    /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others are queued again.
     fn settle(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
         // The start of one that was not up has nothing to do with what lay there.
         let was_idle = begun.is_empty() && worker.state == WorkerState::Ready;
@@ -340,7 +340,7 @@ impl Scheduler {
                     self.resolve(*call, verdict);
                 }
             }
-            self.calls.put_front(*call);
+            self.calls.put_back(*call);
         }
         if self.cancels_pending {
             self.resolve_queued(&Verdict::Cancelled);

@@ -27,7 +27,7 @@ fn a_chunk_that_takes_long_is_divided() {
     let divided = Action::Divide { worker, call: chunk };
     assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
 
-    let [running, tail] = [(); 2].map(|()| pool.ids.next());
+    let [running, tail] = [3, 4].map(|first| pool.ids.part(chunk, first));
     pool.scheduler.chunk_divided(chunk, running, Some((tail, 5)));
     pool.scheduler.advance(pool.now);
     assert_eq!(pool.scheduler.place(chunk), None);
@@ -50,7 +50,7 @@ fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
     let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
     pool.pass(limits::TAKE_BACK);
     pool.actions();
-    let running = pool.ids.next();
+    let running = pool.ids.part(chunk, 8);
     pool.scheduler.chunk_divided(chunk, running, None);
     pool.scheduler.advance(pool.now);
     check(&mut pool, &[&format!("retire {}", 3 - worker.0)]);
@@ -61,7 +61,7 @@ fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
 fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_answered() {
     let mut pool = two_for_short_calls();
     let (held, chunk, behind) = (pool.submit(), pool.submit_chunk(9), pool.submit());
-    check(&mut pool, &["2 to 2", "3 to 1", "4 to 1"]);
+    check(&mut pool, &["2 to 2", "3 to 1", "12 to 1"]);
     pool.finish(2, held, SHORT);
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     check(&mut pool, &[]); // There may be something for the other one.
@@ -86,4 +86,42 @@ fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_taken_back() {
     pool.finish(2, chunk, SHORT);
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     check(&mut pool, &["retire 2"]);
+}
+
+/// Those that are given to workers now, in their order.
+fn given(pool: &mut Pool) -> Vec<CallId> {
+    let actions = pool.actions().into_iter();
+    actions
+        .filter_map(|action| match action {
+            Action::Dispatch { call, .. } => Some(call),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A call that was submitted before others does not wait for these, which may take long, whenever they come back.
+#[test]
+fn what_comes_back_is_queued_in_the_order_in_which_it_was_submitted() {
+    let mut pool = two_for_short_calls();
+    let (early, late) = (pool.submit_chunk(9), pool.submit_chunk(9));
+    check(&mut pool, &["2 to 2", "11 to 1"]);
+    let [early_one, early_rest] = [0, 1].map(|first| pool.ids.part(early, first));
+    let [late_one, late_rest] = [5, 6].map(|first| pool.ids.part(late, first));
+    pool.scheduler.chunk_divided(early, early_one, Some((early_rest, 8)));
+    pool.scheduler.chunk_divided(late, late_one, Some((late_rest, 3)));
+    pool.finish(2, early_one, SHORT);
+    assert_eq!(given(&mut pool).first(), Some(&early_rest));
+}
+
+#[test]
+fn what_a_worker_that_dies_leaves_is_queued_in_its_order() {
+    let mut pool = two_for_short_calls();
+    let (chunk, _held) = (pool.submit_chunk(9), pool.submit());
+    check(&mut pool, &["2 to 2", "11 to 1"]);
+    let (_, behind) = (pool.submit(), pool.submit());
+    check(&mut pool, &["12 to 1", "13 to 2"]);
+    let [running, rest] = [2, 3].map(|first| pool.ids.part(chunk, first));
+    pool.scheduler.chunk_divided(chunk, running, Some((rest, 6)));
+    pool.crash(WorkerId(2), &[running]);
+    assert_eq!(given(&mut pool), [rest, behind]);
 }

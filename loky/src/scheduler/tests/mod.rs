@@ -69,7 +69,7 @@ impl Pool {
     }
 
     fn submit_chunk(&mut self, count: u32) -> CallId {
-        let call = self.ids.next();
+        let call = self.ids.next_chunk(count);
         self.calls.push(call);
         self.scheduler.submit(call, count);
         self.scheduler.advance(self.now);

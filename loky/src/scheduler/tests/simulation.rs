@@ -195,34 +195,40 @@ impl World {
         }
         let Some(worker) = self.workers.get_mut(&worker) else { return false };
         let mut n_begun = 1;
-        let running = self.pool.ids.next();
         let is_waiting = !worker.revoked.contains(&chunk);
+        let running;
         if worker.running == Some(chunk) {
             n_begun += self.random.below(count as usize) as u32;
+            running = self.pool.ids.part(chunk, n_begun - 1);
             worker.running = Some(running);
             self.begun.insert(running);
         } else if let Some(frame) = worker.frames.iter_mut().find(|it| **it == chunk && is_waiting)
         {
+            running = self.pool.ids.part(chunk, 0);
             *frame = running;
         } else {
-            self.pool.ids.release(running);
             return false;
         }
         self.pool.calls.push(running);
         self.open.insert(running);
-        let tail = self.tail(count - n_begun);
+        let tail = self.tail(chunk, n_begun);
         self.pool.scheduler.chunk_divided(chunk, running, tail);
         self.leave(chunk);
         tail.is_some()
     }
 
-    /// What is left of a chunk, if anything is.
-    fn tail(&mut self, count: u32) -> Option<(CallId, u32)> {
-        let tail = (count > 0).then(|| self.pool.ids.next())?;
-        self.pool.calls.push(tail);
-        self.open.insert(tail);
-        self.counts.insert(tail, count);
+    /// What is left of a chunk from this one of its calls on, if anything is.
+    fn tail(&mut self, chunk: CallId, first: u32) -> Option<(CallId, u32)> {
+        let count = self.counts[&chunk] - first;
+        let tail = (count > 0).then(|| self.pool.ids.part(chunk, first))?;
+        self.note_part(tail, count);
         Some((tail, count))
+    }
+
+    fn note_part(&mut self, part: CallId, count: u32) {
+        self.pool.calls.push(part);
+        self.open.insert(part);
+        self.counts.insert(part, count);
     }
 
     fn leave(&mut self, call: CallId) {
@@ -314,8 +320,8 @@ impl World {
     fn end_early(&mut self, chunk: CallId) {
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
         if count > 1 && self.random.below(4) == 0 {
-            let n_left = self.random.below(count as usize) as u32;
-            let tail = self.tail(n_left);
+            let n_done = 1 + self.random.below(count as usize) as u32;
+            let tail = self.tail(chunk, n_done);
             self.pool.scheduler.chunk_ended_early(tail);
         }
     }
@@ -359,6 +365,7 @@ impl World {
         if let Some((last, count)) = last.zip(chunk)
             && self.rules.max_tasks.is_none()
             && self.pool.scheduler.refusal().is_none()
+            && self.pool.ids.extend(last, *count)
         {
             *count += 1;
             self.pool.scheduler.chunk_grew(last);
@@ -373,14 +380,10 @@ impl World {
             return;
         }
         let before = self.random.below(count as usize) as u32;
-        let counts = [before, count - before - 1].into_iter().filter(|count| *count > 0);
-        let parts: Vec<_> = counts.map(|count| (self.pool.ids.next(), count)).collect();
-        for (part, count) in &parts {
-            self.pool.calls.push(*part);
-            self.open.insert(*part);
-            self.counts.insert(*part, *count);
-        }
-        self.pool.scheduler.chunk_parted(chunk, parts);
+        let head = (before > 0).then(|| (self.pool.ids.part(chunk, 1), before));
+        head.into_iter().for_each(|(part, count)| self.note_part(part, count));
+        let tail = self.tail(chunk, before + 1);
+        self.pool.scheduler.chunk_parted(chunk, head.into_iter().chain(tail));
         self.leave(chunk);
         self.pool.scheduler.advance(self.pool.now);
     }
