@@ -38,6 +38,27 @@ impl Log {
         self.events().iter().map(word).collect()
     }
 
+    /// The events, as they are where workers come up at once: from one that is slow to do so its first call is taken back, and given
+    /// to it again.
+    pub(crate) fn events_of_quick_starts(&self) -> Vec<Event> {
+        let mut taken_back = BTreeSet::new();
+        let mut events = self.events();
+        events.retain(|event| match event {
+            Event::CallTakenBack { call, .. } => {
+                taken_back.insert(*call);
+                false
+            }
+            Event::CallGiven { call, .. } => !taken_back.remove(call),
+            _ => true,
+        });
+        events
+    }
+
+    /// The same in short.
+    pub(crate) fn words_of_quick_starts(&self) -> Vec<String> {
+        self.events_of_quick_starts().iter().map(word).collect()
+    }
+
     /// The events of one call in short.
     pub(crate) fn words_of(&self, call: u64) -> Vec<String> {
         let number = format!(" {call}");

@@ -44,10 +44,10 @@ fn the_life_of_a_call_and_of_a_worker() {
             "retired 0: Shutdown",
             "left 0: EXIT(0)",
         ];
-        assert_eq!(log.words(), words);
+        assert_eq!(log.words_of_quick_starts(), words);
         log.check_end(&executor);
         let name = square::TASK.name();
-        let events = log.events();
+        let events = log.events_of_quick_starts();
         assert!(matches!(&events[0], Event::CallSubmitted { task, .. } if *task == name));
         assert!(matches!(&events[2], Event::CallGiven { task, worker_pid, .. }
             if *task == name && Some(*worker_pid) == future.worker_pid()));
