@@ -288,10 +288,12 @@ fn a_shutdown_that_cancels_leaves_what_runs() {
         let executor = chunking(1);
         let (record, gate) = (Record::new(), Event::new());
         let items = passes(3).chain(once(Step::Wait(gate.clone()))).chain(passes(500));
+        let n_before = executor.stats().submitted;
         let map = executor.map(step, steps(&record, items.collect::<Vec<_>>()));
         let outcomes: Vec<_> = thread::scope(|scope| {
             scope.spawn(|| {
                 until("it blocks", LONG, || record.numbers().contains(&3));
+                until("some lie behind it", LONG, || executor.stats().submitted > n_before + 4);
                 executor.shutdown(Shutdown::NoWait);
                 thread::scope(|scope| {
                     scope.spawn(|| executor.shutdown(Shutdown::CancelPending));

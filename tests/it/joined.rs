@@ -274,7 +274,8 @@ fn a_shutdown_that_kills_tells_which_one_was_running() {
                 let execution =
                     if number == before { Execution::Started } else { Execution::NotStarted };
                 assert_eq!(error.execution(), execution, "{before}: call {number}: {error:?}");
-                assert_eq!(starts[number], usize::from(number == before), "call {number}");
+                // It counts as running from a moment before its first line on.
+                assert!(starts[number] <= usize::from(number == before), "call {number}");
             }
         }
     });
