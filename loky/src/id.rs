@@ -1,6 +1,6 @@
 //! Newtypes for what is counted or compared, so that a call is never taken for a worker.
 //!
-//! Ids are given out in ascending order and never used again within their pool.
+//! Ids are given out in ascending order (but for those of parts of a chunk) and never used again within their pool.
 
 /// One submission of a task, within its pool: the how-manieth it is, which orders and tells it from all others, and its place
 /// among those that are not over, which is another's afterwards. See [`calls`](crate::calls). Of several that travel together as a

@@ -80,7 +80,7 @@ pub(super) struct Ended {
     pub(super) promise: Promise,
     pub(super) ending: Ending,
     pub(super) worker_pid: Option<u32>,
-    /// To be dropped without the lock, as much memory may go with it.
+    /// To be dropped without the lock: much memory may go with it.
     pub(super) args: CallArgs,
 }
 

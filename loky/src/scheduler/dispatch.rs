@@ -4,8 +4,8 @@
 //! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
 //! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
 //! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for
-//! longer than [`limits::TAKE_BACK`] is taken back and goes to its place at the front of the queue; its worker gets one call at a time from
-//! there on until it has given an answer.
+//! longer than [`limits::TAKE_BACK`] is taken back and goes to its place at the front of the queue; its worker gets one call at
+//! a time from there on until it has given an answer.
 //!
 //! The price: calls no longer begin strictly in the order in which they were submitted. One that was given ahead may begin up
 //! to `TAKE_BACK` later than one that came after it.
