@@ -263,7 +263,7 @@ fn threads_that_ask_for_everything_at_random_are_all_served() {
         let last = run(THREADS, time);
         until("descriptors as before", LONG, || n_descriptors() <= first);
         let [n_calls, killed] = [n_calls, killed].map(AtomicUsize::into_inner);
-        assert!(n_calls > 1000 && killed > 0, "{killed} of {n_calls} calls, {first} and {last}");
+        assert!(n_calls > 100 && killed > 0, "{killed} of {n_calls} calls, {first} and {last}");
         end(reusable(1));
     });
 }
