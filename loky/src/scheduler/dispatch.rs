@@ -110,6 +110,8 @@ impl Scheduler {
         if worker.given.is_empty() {
             worker.last_progress = now;
             worker.is_in_chunk = self.calls.is_chunk(call);
+            // Of those before it the last may have been taken back too, when it was cancelled.
+            worker.is_slow = false;
         }
         worker.given.push_back(call);
         worker.quota = worker.quota.map(|quota| quota - 1);

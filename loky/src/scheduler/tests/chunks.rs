@@ -125,3 +125,23 @@ fn what_a_worker_that_dies_leaves_is_queued_in_its_order() {
     pool.crash(WorkerId(2), &[running]);
     assert_eq!(given(&mut pool), [rest, behind]);
 }
+
+/// Also where the worker has not begun anything of what it had before, and that was cancelled.
+#[test]
+fn a_chunk_is_divided_whatever_was_taken_back_from_its_worker() {
+    let mut pool = Pool::stocked(SHORT);
+    let [first, second] = [(); 2].map(|()| pool.submit());
+    check(&mut pool, &["2 to 1", "3 to 1"]);
+    pool.pass(limits::TAKE_BACK);
+    check(&mut pool, &["3 back from 1"]);
+    for call in [second, first] {
+        pool.scheduler.call_revoked(pool.now, call);
+        pool.scheduler.cancel(pool.now, call);
+    }
+    pool.actions();
+    (0..2).for_each(|_| pool.scheduler.call_skipped(pool.now, WorkerId(1)));
+    pool.submit_chunk(9);
+    check(&mut pool, &["4 to 1"]);
+    pool.pass(limits::TAKE_BACK);
+    check(&mut pool, &["4 divided at 1"]);
+}
