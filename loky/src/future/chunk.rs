@@ -249,7 +249,7 @@ mod tests {
 
     const TASK: &str = "krate::task";
 
-    /// A pool that is only told of calls.
+    /// A pool that is only told of calls, and notes those that have moved.
     #[derive(Default)]
     struct Attended(Mutex<Vec<CallId>>);
 
@@ -258,7 +258,9 @@ mod tests {
             panic!("nobody waits");
         }
 
-        fn attend(&self, call: CallId) {
+        fn attend(&self, _: CallId) {}
+
+        fn attend_moved(&self, call: CallId) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         }
 
@@ -339,7 +341,7 @@ mod tests {
         let take_seen = || std::mem::take(&mut *seen.lock().unwrap());
         let mut watch = Watch::new();
         futures.iter().enumerate().for_each(|(number, future)| watch.add(number, future.clone()));
-        pool.0.lock().unwrap().clear();
+        assert!(pool.0.lock().unwrap().is_empty());
 
         let cancelled = Error::new(ErrorKind::Cancelled, "it was");
         tell_everybody(single.resolve(Err(cancelled), None));

@@ -56,6 +56,9 @@ pub(crate) trait Driver: Send + Sync {
     /// Somebody is to be told of the outcome who does not [`wait`](Self::wait) for it.
     fn attend(&self, call: CallId);
 
+    /// The same of a call that another has become, of whose outcome somebody was to be told: nobody has asked just now.
+    fn attend_moved(&self, call: CallId);
+
     /// Takes the call back, if it has not started; of a chunk the one with this number.
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled;
 

@@ -24,6 +24,7 @@ fn promise() -> (Promise, Arc<Slot>) {
         fn wait(&self, _: crate::id::CallId, _: &super::slot::Slot, _: Option<std::time::Instant>) {
         }
         fn attend(&self, _: crate::id::CallId) {}
+        fn attend_moved(&self, _: crate::id::CallId) {}
         fn cancel(&self, _: crate::id::CallId, _: Option<u32>) -> super::Cancelled {
             super::Cancelled::No
         }

@@ -508,7 +508,7 @@ impl Audience {
         for seat in self.moved {
             // The pool did not know that somebody is to be told of these.
             if let Some((driver, call)) = seat.slot.driver() {
-                driver.attend(call);
+                driver.attend_moved(call);
             }
         }
     }

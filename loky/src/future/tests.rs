@@ -51,6 +51,10 @@ impl Driver for Holder {
         assert_eq!(call, CALL);
     }
 
+    fn attend_moved(&self, _: CallId) {
+        unreachable!("it is no chunk");
+    }
+
     fn cancel(&self, call: CallId, _: Option<u32>) -> Cancelled {
         assert_eq!(call, CALL);
         if self.running_in(call, None).is_some() {

@@ -262,6 +262,7 @@ mod tests {
     impl Driver for Nobody {
         fn wait(&self, _call: CallId, _slot: &Slot, _deadline: Option<Instant>) {}
         fn attend(&self, _call: CallId) {}
+        fn attend_moved(&self, _call: CallId) {}
         fn cancel(&self, _call: CallId, _number: Option<u32>) -> Cancelled {
             Cancelled::No
         }

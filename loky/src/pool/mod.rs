@@ -493,6 +493,11 @@ impl Driver for Pool {
         });
     }
 
+    fn attend_moved(&self, call: CallId) {
+        // What is held back stays so: perhaps this call is about to be cancelled.
+        self.with_state(|state, _now| state.attend(call));
+    }
+
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {
         let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
