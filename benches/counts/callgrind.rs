@@ -2,8 +2,10 @@
 //! those calls took. So the start and the end of processes are not in it.
 //!
 //! Everything is on one CPU, so that caller and worker take turns as they do where the answer is waited for. valgrind runs one
-//! thread of a process at a time anyway. What still varies is how often the pool's own thread wakes up meanwhile, which only
-//! ever adds: so the least of some runs counts.
+//! thread of a process at a time anyway. Who is woken does not go before who wakes, which is what the policy `SCHED_BATCH` is for
+//! (`man 7 sched`): otherwise that goes by what else the machine does, and whether the caller finds an answer or has to sleep
+//! with it. What still varies is how often the pool's own thread wakes up meanwhile, which only ever adds: so the least of some
+//! runs counts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +25,9 @@ const N_RUNS: usize = 5;
 /// How long one run may take: ten times and more what it does.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// What chrt ends with if there is no program of this name.
+const NO_PROGRAM: i32 = 127;
+
 /// The instructions of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -33,12 +38,18 @@ pub(crate) struct Counts {
 /// Counts the instructions that one call takes.
 pub(crate) fn count(subject: Subject) -> Result<Counts> {
     let _place = Placement::SameCore.enter()?;
+    let (few, many) = (least(subject, N_CALLS)?, least(subject, 2 * N_CALLS)?);
+    let a_call = |few: u64, many: u64| many.saturating_sub(few) / N_CALLS;
+    Ok(Counts { caller: a_call(few.caller, many.caller), worker: a_call(few.worker, many.worker) })
+}
+
+/// The least that so many calls took.
+fn least(subject: Subject, n_calls: u64) -> Result<Counts> {
     let mut least = Counts { caller: u64::MAX, worker: u64::MAX };
     for _ in 0..N_RUNS {
-        let (few, many) = (run(subject, N_CALLS)?, run(subject, 2 * N_CALLS)?);
-        let a_call = |few: u64, many: u64| many.saturating_sub(few) / N_CALLS;
-        least.caller = least.caller.min(a_call(few.caller, many.caller));
-        least.worker = least.worker.min(a_call(few.worker, many.worker));
+        let counts = run(subject, n_calls)?;
+        least.caller = least.caller.min(counts.caller);
+        least.worker = least.worker.min(counts.worker);
     }
     Ok(least)
 }
@@ -48,17 +59,27 @@ fn run(subject: Subject, n_calls: u64) -> Result<Counts> {
     let folder = Folder::new()?;
     let out_files = format!("--callgrind-out-file={}", folder.0.join("out.%p").display());
     let log_files = format!("--log-file={}", folder.0.join("log.%p").display());
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--trace-children=yes", "--separate-threads=yes"]);
+    let mut command = Command::new("chrt");
+    command.args([
+        "--batch",
+        "0",
+        "valgrind",
+        "--tool=callgrind",
+        "--trace-children=yes",
+        "--separate-threads=yes",
+    ]);
     command.args([&out_files, &log_files]).arg(env::current_exe()?);
     command.args(["--run", subject.name(), &n_calls.to_string()]);
     let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no `valgrind`: install it".to_owned(),
-        _ => format!("`valgrind` cannot be started: {error}"),
+        io::ErrorKind::NotFound => "there is no `chrt`: install util-linux".to_owned(),
+        _ => format!("`chrt` cannot be started: {error}"),
     })?;
-    // valgrind becomes the program, so the number stays.
+    // chrt becomes valgrind, and that the program: so the number stays.
     let caller = child.id();
     let status = wait(&mut child)?;
+    if status.code() == Some(NO_PROGRAM) {
+        return Err("there is no `valgrind`: install it".into());
+    }
     if !status.success() {
         let log = fs::read_to_string(folder.0.join(format!("log.{caller}"))).unwrap_or_default();
         return Err(format!("the subject under valgrind: {status}\n{log}").into());
