@@ -60,14 +60,8 @@ fn run(subject: Subject, n_calls: u64) -> Result<Counts> {
     let out_files = format!("--callgrind-out-file={}", folder.0.join("out.%p").display());
     let log_files = format!("--log-file={}", folder.0.join("log.%p").display());
     let mut command = Command::new("chrt");
-    command.args([
-        "--batch",
-        "0",
-        "valgrind",
-        "--tool=callgrind",
-        "--trace-children=yes",
-        "--separate-threads=yes",
-    ]);
+    command.args(["--batch", "0", "valgrind"]);
+    command.args(["--tool=callgrind", "--trace-children=yes", "--separate-threads=yes"]);
     command.args([&out_files, &log_files]).arg(env::current_exe()?);
     command.args(["--run", subject.name(), &n_calls.to_string()]);
     let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| match error.kind() {
