@@ -43,7 +43,7 @@ impl Subject {
         match self {
             Self::RoundTrip => 5,
             // Who has which turn goes by time.
-            Self::Collect | Self::Map => 15,
+            Self::Collect | Self::Map => 20,
         }
     }
 
