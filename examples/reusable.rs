@@ -18,7 +18,7 @@ fn count_primes(below: u64) -> loky::Result<usize> {
 /// Another one, which wants fewer workers that do not linger.
 fn is_one_prime(n: u64) -> loky::Result<bool> {
     let executor =
-        loky::reusable_executor().max_workers(1).timeout(Duration::from_millis(100)).get()?;
+        loky::reusable_executor().max_workers(1).idle_timeout(Duration::from_millis(100)).get()?;
     executor.submit(is_prime, n).result()
 }
 

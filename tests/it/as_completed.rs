@@ -53,7 +53,7 @@ fn test_zero_timeout() {
         assert!(error.is_timeout());
         assert_eq!(error.to_string(), "1 (of 4) futures unfinished");
         assert!(completed.next().is_none());
-        assert!(!held.futures[0].done(), "the call goes on");
+        assert!(!held.futures[0].is_done(), "the call goes on");
         held.release();
         held.futures[0].result().unwrap();
     });
@@ -111,7 +111,7 @@ fn what_is_cancelled_or_dies_comes_as_well() {
         let (dies, is_cancelled) = (executor.submit(exit, 3), executor.submit(exit, 4));
         let mut completed = as_completed([dies, is_cancelled.clone()]);
         assert!(is_cancelled.cancel());
-        assert!(completed.next().unwrap().cancelled());
+        assert!(completed.next().unwrap().is_cancelled());
         held.release();
         assert!(completed.next().unwrap().error().unwrap().is_terminated_worker());
         assert!(completed.next().is_none());

@@ -26,7 +26,7 @@ fn they_run_after_the_end_on_a_thread_of_the_pool() {
         let (sender, receiver) = mpsc::channel();
         future.add_done_callback(move |future| {
             let result = future.result().ok();
-            sender.send((thread::current().id(), future.done(), result)).unwrap();
+            sender.send((thread::current().id(), future.is_done(), result)).unwrap();
         });
         assert!(receiver.try_recv().is_err(), "too early");
         held.release();
@@ -83,7 +83,7 @@ fn those_of_a_cancelled_call_run_before_cancel_returns() {
         let future = executor.submit(pid, ());
         let (sender, receiver) = mpsc::channel();
         future.add_done_callback(move |future| {
-            sender.send((thread::current().id(), future.cancelled())).unwrap();
+            sender.send((thread::current().id(), future.is_cancelled())).unwrap();
         });
         assert!(future.cancel() && future.cancel());
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [(thread::current().id(), true)]);
@@ -114,7 +114,7 @@ fn those_of_calls_that_fail_run_as_well() {
         executor.shutdown(Shutdown::Kill);
         let kinds: Vec<_> = receiver.try_iter().flatten().collect();
         assert_eq!(kinds, [ErrorKind::ShutdownExecutor; 20], "all of them before it returns");
-        assert!(held.futures[0].done());
+        assert!(held.futures[0].is_done());
         tell(&executor.submit(square, 1));
         assert_eq!(receiver.try_recv().unwrap(), Some(ErrorKind::ShutdownExecutor));
     });
@@ -251,7 +251,7 @@ fn one_may_shut_down_in_each_way() {
             let (sender, receiver) = mpsc::channel();
             let (handle, next) = (executor.clone(), second.clone());
             first.futures[0].add_done_callback(move |_| {
-                until("the next one runs", LONG, || next.running());
+                until("the next one runs", LONG, || next.is_running());
                 handle.shutdown(how);
                 sender.send(handle.is_shutdown()).unwrap();
             });

@@ -24,8 +24,8 @@ fn check_cancelled(
     executor.shutdown(Shutdown::Wait);
     let starts = starts_of(calls, record);
     for (number, call) in calls.iter().enumerate() {
-        assert_eq!(call.cancelled(), cancelled.contains(&number), "call {number}");
-        if call.cancelled() {
+        assert_eq!(call.is_cancelled(), cancelled.contains(&number), "call {number}");
+        if call.is_cancelled() {
             let error = call.error().unwrap();
             assert!(error.is_cancelled(), "{error:?}");
             assert_eq!(error.execution(), Execution::NotStarted);
@@ -50,7 +50,7 @@ fn a_call_that_is_cancelled_in_a_worker_s_queue_never_runs() {
             }
             let cancelled: BTreeSet<_> = (1..61).step_by(2).collect();
             for number in &cancelled {
-                assert!(calls[*number].cancel() && calls[*number].cancelled(), "call {number}");
+                assert!(calls[*number].cancel() && calls[*number].is_cancelled(), "call {number}");
             }
             gate.set();
             check_cancelled(&executor, &record, &calls, &cancelled);
@@ -128,7 +128,7 @@ fn all_who_cancel_are_told_the_same() {
             for (number, call) in calls.iter().enumerate() {
                 // Who came before another one had taken it back heard nothing of it only if it could not be taken back.
                 let is_told = told.iter().any(|cancelled| cancelled.contains(&number));
-                assert_eq!(call.cancelled(), is_told, "call {number}");
+                assert_eq!(call.is_cancelled(), is_told, "call {number}");
                 assert!(told.iter().all(|cancelled| cancelled.contains(&number) == is_told));
                 assert_eq!(starts[number], usize::from(!is_told), "call {number}");
             }

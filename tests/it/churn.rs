@@ -153,7 +153,7 @@ impl Churn {
     fn cancel_one(&mut self) {
         let Some((number, call)) = self.take() else { return };
         if call.cancel() {
-            assert!(call.cancelled() && call.done());
+            assert!(call.is_cancelled() && call.is_done());
             self.cancelled.push(number);
         }
         if self.random.once_in(2) {
@@ -180,7 +180,7 @@ impl Churn {
         let n_taken = self.random.below(n_calls + 1);
         let completed = as_completed(calls).timeout(LONG).take(n_taken);
         assert_eq!(
-            completed.map(|call| call.expect("in time")).filter(Future::done).count(),
+            completed.map(|call| call.expect("in time")).filter(Future::is_done).count(),
             n_taken
         );
     }

@@ -46,7 +46,7 @@ pub(crate) fn busy(executor: &ProcessPoolExecutor) -> (Future<u32>, Event) {
     let (began, go_on) = (Event::new(), Event::new());
     let call = executor.submit(hold, (began.clone(), go_on.clone()));
     began.wait();
-    until("it is known to run", SOON, || call.running());
+    until("it is known to run", SOON, || call.is_running());
     (call, go_on)
 }
 
@@ -371,7 +371,7 @@ impl Case {
             is_broken(&executor, &error, &pids, &neighbour, &behind);
             return;
         }
-        assert!(!neighbour.done(), "the neighbour goes on");
+        assert!(!neighbour.is_done(), "the neighbour goes on");
         go_on.set();
         assert!(pids.contains(&neighbour.result().unwrap()));
         assert_eq!(behind.result().unwrap(), 42);
@@ -395,7 +395,7 @@ fn is_broken(
     queued: &Future<u64>,
 ) {
     let afterwards = executor.submit(double, 1);
-    assert!(afterwards.done() && executor.is_broken());
+    assert!(afterwards.is_done() && executor.is_broken());
     let started = (running.error(), Execution::Started, hold::TASK.name());
     let not_started = Execution::NotStarted;
     for (other, execution, task) in [

@@ -21,7 +21,7 @@ fn never_comes_up(exe: &str, policy: CrashPolicy, is_expected: fn(&Error) -> boo
     }
     assert!(executor.is_broken());
     let after = executor.submit(double, 1);
-    assert!(after.done() && is_expected(&after.error().unwrap()), "{after:?}");
+    assert!(after.is_done() && is_expected(&after.error().unwrap()), "{after:?}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn cancel_pending_takes_back_what_lies_behind_a_running_call() {
                 scope.spawn(|| kept.executor.shutdown(Shutdown::CancelPending));
                 let behind = &kept.calls[1..];
                 until("they are cancelled", LONG, || behind.iter().all(Future::cancelled));
-                assert!(kept.calls[0].running());
+                assert!(kept.calls[0].is_running());
                 kept.gate.set();
             });
             assert_eq!(kept.calls[0].result().unwrap(), 0);

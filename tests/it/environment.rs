@@ -150,7 +150,7 @@ fn each_worker_gets_its_own_value() {
 fn those_that_come_back_get_the_first_indices() {
     isolated(|| {
         let name = "LOKY_TESTS_GPU";
-        let builder = builder(3).worker_env(name, ["a", "b", "c", "d"]).timeout(millis(1));
+        let builder = builder(3).worker_env(name, ["a", "b", "c", "d"]).idle_timeout(millis(1));
         let (executor, log) = Log::of(builder);
         for n_workers in [3, 1, 2, 3] {
             assert_eq!(places(&executor, name, n_workers), ["a", "b", "c"][..n_workers]);

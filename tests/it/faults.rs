@@ -107,7 +107,7 @@ fn forged_messages() {
             assert_eq!(error.execution(), Execution::Started, "{bytes:?}");
             let cause = error.worker_exit().unwrap().cause().unwrap();
             assert!(cause.contains("broke the protocol"), "{bytes:?}: {cause}");
-            assert!(!neighbour.done(), "{bytes:?}");
+            assert!(!neighbour.is_done(), "{bytes:?}");
             go_on.set();
             assert!(neighbour.result().is_ok(), "{bytes:?}");
             answers(&executor);
@@ -144,7 +144,7 @@ fn stopped_worker() {
             go_on.set();
             let error = held.result_timeout(Duration::from_millis(300)).unwrap_err();
             assert!(error.is_timeout() && error.execution() == Execution::Started, "{error:?}");
-            assert!(held.running() && !behind.done() && !executor.is_broken());
+            assert!(held.is_running() && !behind.is_done() && !executor.is_broken());
             kill(pid, libc::SIGCONT);
             assert_eq!(held.result().unwrap(), pid);
             assert_eq!(behind.result().unwrap(), 42);

@@ -92,7 +92,7 @@ fn every_handle_is_dead_in_a_forked_child() {
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
         let queued = executor.submit(tasks::add, (1, 2));
-        loky_tests::until("a call that runs", LIMIT, || running.running());
+        loky_tests::until("a call that runs", LIMIT, || running.is_running());
         in_forked_child(|| {
             assert_refused(&executor.submit(tasks::add, (1, 2)).error().unwrap(), owner);
             assert_refused(&executor.spawn(tasks::add::call(1, 2)).error().unwrap(), owner);
@@ -127,7 +127,7 @@ fn waiting_in_a_forked_child_comes_to_an_end() {
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
         let futures = vec![running.clone(), executor.submit(wait_for, event.clone())];
-        loky_tests::until("a call that runs", LIMIT, || running.running());
+        loky_tests::until("a call that runs", LIMIT, || running.is_running());
         in_forked_child(|| {
             let waited = loky::wait(&futures, ReturnWhen::AllCompleted, None);
             assert_eq!((waited.done.len(), waited.not_done.len()), (0, 2));
@@ -144,7 +144,7 @@ fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
-        loky_tests::until("a call that runs", LIMIT, || running.running());
+        loky_tests::until("a call that runs", LIMIT, || running.is_running());
         in_forked_child(|| {
             // This one was made here: it is done, since it was refused.
             let refused = executor.submit(wait_for, event.clone());
@@ -339,13 +339,14 @@ fn a_fork_while_others_look_at_a_future_does_not_hang_the_child() {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
         let future = executor.submit(wait_for, event.clone());
-        loky_tests::until("a call that runs", LIMIT, || future.running());
+        loky_tests::until("a call that runs", LIMIT, || future.is_running());
         let ask = || {
-            assert!(!future.done() && !future.cancelled());
+            assert!(!future.is_done() && !future.is_cancelled());
             let _ = (future.worker_pid(), format!("{future:?}"));
         };
         check_fork_during(ask, || {
-            let _ = (future.done(), future.running(), future.cancelled(), future.worker_pid());
+            let _ =
+                (future.is_done(), future.is_running(), future.is_cancelled(), future.worker_pid());
             let _ = format!("{future:?}");
             let futures = [future.clone()];
             let _ = loky::wait(&futures, ReturnWhen::AllCompleted, None);

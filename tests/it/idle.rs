@@ -21,7 +21,7 @@ pub(crate) fn millis(count: u64) -> Duration {
 }
 
 pub(crate) fn builder(max_workers: usize, timeout: Duration) -> Builder {
-    ProcessPoolExecutor::builder().max_workers(max_workers).timeout(timeout)
+    ProcessPoolExecutor::builder().max_workers(max_workers).idle_timeout(timeout)
 }
 
 /// Does nothing for so long. For tests of what happens when nothing does.
@@ -170,7 +170,7 @@ fn workers_leave_beside_one_that_is_busy() {
 #[test]
 fn without_a_timeout_nobody_leaves() {
     isolated(|| {
-        for builder in [builder(2, Duration::MAX), builder(2, millis(1)).timeout(None)] {
+        for builder in [builder(2, Duration::MAX), builder(2, millis(1)).idle_timeout(None)] {
             let (executor, log) = Log::of(builder);
             executor.prewarm().unwrap();
             let pids = executor.worker_pids();
@@ -322,7 +322,7 @@ fn a_busy_one_does_not_leave() {
             log.until(1, "retired");
             rest(millis(300));
             assert_eq!(executor.worker_pids(), [held.futures[0].worker_pid().unwrap()]);
-            assert!(held.futures[0].running());
+            assert!(held.futures[0].is_running());
             held.release();
             assert!(held.futures[0].result().is_ok());
             executor.shutdown(Shutdown::Wait);
@@ -398,7 +398,7 @@ fn switches() -> u64 {
 fn an_idle_pool_uses_no_processor_time() {
     isolated(|| {
         for timeout in [None, Some(Duration::from_secs(10))] {
-            let builder = ProcessPoolExecutor::builder().max_workers(2).timeout(timeout);
+            let builder = ProcessPoolExecutor::builder().max_workers(2).idle_timeout(timeout);
             let executor = builder.build().unwrap();
             executor.prewarm().unwrap();
             warm_up(&executor, 1000);

@@ -179,7 +179,7 @@ fn it_runs_in_those_that_replace_the_dead() {
 fn it_runs_in_those_that_come_back() {
     isolated(|| {
         let record = Record::new();
-        let builder = builder(1).initializer(note, record.clone()).timeout(millis(1));
+        let builder = builder(1).initializer(note, record.clone()).idle_timeout(millis(1));
         let (executor, log) = Log::of(builder);
         for round in 0..5 {
             executor.submit(step_after_it, (round, Step::Pass)).result().unwrap();
@@ -216,7 +216,7 @@ fn it_does_not_count_as_a_call() {
 fn with_every_reason_to_replace_workers_under_load() {
     isolated(|| {
         let record = Record::new();
-        let builder = builder(3).initializer(note, record.clone()).timeout(millis(1));
+        let builder = builder(3).initializer(note, record.clone()).idle_timeout(millis(1));
         let (executor, log) = Log::of(builder.max_tasks_per_worker(7));
         thread::scope(|scope| {
             for seed in [1, 2, 3] {
@@ -340,7 +340,7 @@ fn check_let_go_on(n_calls: u64, end: impl FnOnce(ProcessPoolExecutor) + Send, i
     thread::scope(|scope| {
         let ending = scope.spawn(|| end(executor));
         if n_calls > 0 && is_cancelled {
-            until("the calls are cancelled", LONG, || calls.iter().all(|call| call.cancelled()));
+            until("the calls are cancelled", LONG, || calls.iter().all(|call| call.is_cancelled()));
         }
         gate.set_for(2);
         drop(stays);

@@ -46,7 +46,7 @@ fn check_fails(make: impl Fn(Builder) -> Builder, texts: &[&str]) -> Error {
     let errors = pending.each_ref().map(|call| call.result_timeout(LONG).unwrap_err());
     assert!(executor.is_broken() && !executor.is_shutdown());
     let later = executor.submit(square, 4);
-    assert!(later.done());
+    assert!(later.is_done());
     for error in errors.iter().chain(&later.error()) {
         is_broken_by(error, texts, Execution::NotStarted);
         assert_eq!(error.task(), Some(square::TASK.name()));

@@ -45,7 +45,7 @@ fn one_that_is_cancelled_never_runs_and_the_others_do() {
                 (1..numbers.len()).for_each(|place| numbers.swap(place, random.below(place + 1)));
                 for number in numbers.into_iter().filter(|_| random.once_in(one_in)) {
                     assert!(calls[number].cancel(), "call {number}");
-                    assert!(calls[number].cancelled(), "call {number}: {:?}", calls[number]);
+                    assert!(calls[number].is_cancelled(), "call {number}: {:?}", calls[number]);
                     cancelled.insert(number);
                 }
                 until_running(&calls[before]);
@@ -57,7 +57,7 @@ fn one_that_is_cancelled_never_runs_and_the_others_do() {
                     if !cancelled.contains(&number) {
                         check_returned(number, call, &starts);
                         assert_eq!(call.worker_pid(), calls[before].worker_pid());
-                        assert!(!call.cancel() && !call.cancelled(), "call {number}");
+                        assert!(!call.cancel() && !call.is_cancelled(), "call {number}");
                         continue;
                     }
                     let error = call.error().unwrap();
@@ -84,7 +84,7 @@ fn callbacks_are_called_once_in_their_order() {
             let add = |number: usize, which: u32| {
                 let seen = Arc::clone(&seen);
                 calls[number].add_done_callback(move |future| {
-                    assert!(future.done() && future.result().is_ok() != future.cancelled());
+                    assert!(future.is_done() && future.result().is_ok() != future.is_cancelled());
                     seen.lock().unwrap()[number].push(which);
                 });
             };
@@ -183,7 +183,7 @@ fn results_can_be_had_in_any_order_and_as_often_as_one_likes() {
                 let number = random.below(calls.len());
                 let call = calls[number].clone();
                 assert_eq!(call.result_timeout(LONG).unwrap(), number as u64);
-                assert!(call.done() && call.worker_pid().is_some());
+                assert!(call.is_done() && call.worker_pid().is_some());
             }
         };
         thread::scope(|scope| (0..3).for_each(|seed| drop(scope.spawn(move || ask(seed)))));
@@ -204,7 +204,7 @@ fn a_burst_that_nobody_waits_for_runs() {
             let record = Record::new();
             let calls = burst(&executor, &record, passes(length));
             until("all have run", LONG, || record.numbers().len() == length);
-            until("all are done", LONG, || calls.iter().all(Future::done));
+            until("all are done", LONG, || calls.iter().all(Future::is_done));
             drop(calls);
             assert_eq!(record.counts(length), vec![1; length]);
         }
@@ -377,7 +377,7 @@ fn only_what_is_cancelled_is_called_back_by_who_cancels() {
                     (Arc::clone(&own), Arc::clone(&cancels), thread::current().id());
                 call.add_done_callback(move |future| {
                     if thread::current().id() == here && cancels.load(Ordering::Relaxed) {
-                        own.lock().unwrap().insert((number, future.cancelled()));
+                        own.lock().unwrap().insert((number, future.is_cancelled()));
                     }
                 });
             }

@@ -40,7 +40,7 @@ fn use_a_pool(number: u64) {
     let builder = ProcessPoolExecutor::builder().max_workers(1 + (number % 2) as usize);
     let executor = match number % 4 {
         0 => builder.observer(|_| {}),
-        1 => builder.timeout(LONG),
+        1 => builder.idle_timeout(LONG),
         2 => builder.initializer(prepare, ()).max_tasks_per_worker(2),
         _ => builder,
     };

@@ -314,7 +314,7 @@ fn the_last_handle() {
         let (executor, log) = ready(2);
         let future = executor.submit(square, 2);
         drop(executor);
-        assert!(future.done());
+        assert!(future.is_done());
         let words = log.words();
         assert_eq!(words.iter().filter(|word| *word == "shut down").count(), 1);
         assert_eq!(words.iter().filter(|word| word.starts_with("left")).count(), 2);

@@ -177,7 +177,7 @@ fn break_pool_by_the_death_of_an_idle_worker() {
         until("it is noticed", SOON, || executor.is_broken());
         assert!(!executor.is_shutdown());
         let call = executor.submit(double, 1);
-        assert!(call.done(), "it fails at once");
+        assert!(call.is_done(), "it fails at once");
         is_broken_by(&call.error().unwrap(), "SIGKILL(-9)", pids[1], Execution::NotStarted);
         let prewarm = executor.prewarm().unwrap_err();
         is_broken_by(&prewarm, "SIGKILL(-9)", pids[1], Execution::NotStarted);
@@ -207,7 +207,7 @@ fn break_pool_tells_what_ran_from_what_did_not() {
             is_broken_by(&error, "SIGTERM(-15)", victim, Execution::NotStarted);
             assert_eq!(error.task(), Some(double::TASK.name()));
         }
-        assert!(queued[9].cancelled());
+        assert!(queued[9].is_cancelled());
     });
 }
 

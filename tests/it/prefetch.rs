@@ -148,7 +148,7 @@ fn those_behind_many_that_crash_do_not_fail() {
 #[track_caller]
 fn check_running(calls: &[Future<u64>], place: usize, worker: u32) {
     for (number, call) in calls.iter().enumerate() {
-        let known = (call.done(), call.running(), call.worker_pid());
+        let known = (call.is_done(), call.is_running(), call.worker_pid());
         let pid = (number <= place).then_some(worker);
         assert_eq!(known, (number < place, number == place, pid), "call {number} of {place}");
     }
@@ -185,14 +185,14 @@ fn only_the_call_that_runs_is_running_after_a_while() {
         let steps = passes(30).chain(once(Step::Wait(gate.clone()))).chain(passes(30));
         let calls = burst(&executor, &record, steps);
         until_running(&calls[30]);
-        until("the answers before it are read", LONG, || calls[..30].iter().all(Future::done));
+        until("the answers before it are read", LONG, || calls[..30].iter().all(Future::is_done));
         check_running(&calls, 30, worker);
         let error = calls[30].result_timeout(Duration::from_millis(50)).unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         check_running(&calls, 30, worker);
         gate.set();
         assert_eq!(starts_of(&calls, &record), [1; 61]);
-        assert!(calls.iter().all(|call| call.done() && !call.running()));
+        assert!(calls.iter().all(|call| call.is_done() && !call.is_running()));
     });
 }
 

@@ -78,7 +78,7 @@ fn by_poll(call: &Future<u64>) -> loky::Result<u64> {
 }
 
 fn by_asking(call: &Future<u64>) -> loky::Result<u64> {
-    until("it is done", LONG, || call.done());
+    until("it is done", LONG, || call.is_done());
     call.result()
 }
 
@@ -102,7 +102,7 @@ fn check_delivery(what: &str, way: Way, n_passes: usize) {
         for (number, call) in quick.iter().enumerate().rev() {
             assert_eq!(way(call).unwrap(), number as u64, "{what}: call {number}");
         }
-        assert!(!blocks.done(), "{what}");
+        assert!(!blocks.is_done(), "{what}");
         gate.set();
         assert_eq!(way(blocks).unwrap(), n_passes as u64, "{what}");
     }
@@ -250,7 +250,7 @@ fn who_waits_for_a_stopped_worker_holds_up_nobody() {
                     assert_eq!(call.result_timeout(LONG).unwrap(), number);
                 }
                 check_flow(&executor);
-                assert!(calls[0].running() && !waiting.is_finished());
+                assert!(calls[0].is_running() && !waiting.is_finished());
                 drop(stopped);
                 assert_eq!(waiting.join().unwrap().unwrap(), 0);
             });
@@ -269,7 +269,7 @@ fn a_worker_that_is_stopped_anywhere_keeps_one_call_at_most() {
             let record = Record::new();
             let calls = burst(&executor, &record, passes(1000));
             let stopped = Stopped::new(executor.worker_pids()[round % 2]);
-            let n_open = || calls.iter().filter(|call| !call.done()).count();
+            let n_open = || calls.iter().filter(|call| !call.is_done()).count();
             until("all others are done", LONG, || n_open() <= 1);
             drop(stopped);
             assert_eq!(starts_of(&calls, &record), [1; 1000]);

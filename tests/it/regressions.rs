@@ -29,7 +29,7 @@ fn with_a_cancelled_call(
     let running = [(); 2].map(|()| executor.submit(hold, (began.clone(), go_on.clone())));
     running.iter().for_each(|_| began.wait());
     let pending = executor.submit(double, 1);
-    assert!(pending.cancel() && pending.cancelled());
+    assert!(pending.cancel() && pending.is_cancelled());
     (executor, running, pending)
 }
 
@@ -83,7 +83,7 @@ fn regression_kill_after_a_cancelled_call() {
         executor.shutdown(Shutdown::Kill);
         assert!(start.elapsed() < Duration::from_secs(5));
         assert!(!pids.iter().any(|pid| is_alive(*pid)));
-        assert!(later.done() && running.iter().all(Future::done));
+        assert!(later.is_done() && running.iter().all(Future::is_done));
         for (error, execution) in [
             (later.error(), Execution::NotStarted),
             (running[0].error(), Execution::Started),
@@ -106,7 +106,7 @@ fn regression_kill_after_a_shutdown_that_did_not_wait() {
         let behind = executor.submit(double, 1);
         let pids = executor.worker_pids();
         executor.shutdown(Shutdown::NoWait);
-        assert!(!held.done());
+        assert!(!held.is_done());
         executor.shutdown(Shutdown::Kill);
         assert!(!pids.iter().any(|pid| is_alive(*pid)));
         let errors = [(held.error(), Execution::Started), (behind.error(), Execution::NotStarted)];

@@ -50,7 +50,9 @@ fn get_does_not_wait_for_the_calls_of_the_old_one() {
         let new = worded("new").get().unwrap();
         assert_ne!(new.id(), old.id());
         assert_eq!(word_of(&new).unwrap(), "new");
-        assert!(!old.is_shutdown() && !behind.done() && held.futures.iter().all(|it| !it.done()));
+        assert!(
+            !old.is_shutdown() && !behind.is_done() && held.futures.iter().all(|it| !it.is_done())
+        );
         let later = old.submit(tasks::variable, WORD.into());
         held.release();
         assert!(held.futures.iter().all(|future| future.result().is_ok()));
@@ -81,7 +83,7 @@ fn an_old_one_that_nobody_holds_ends_when_its_calls_have() {
         drop(old);
         let new = worded("new").get().unwrap();
         assert_serves(&new);
-        assert!(behind.iter().all(|future| !future.done()));
+        assert!(behind.iter().all(|future| !future.is_done()));
         assert!(workers.iter().all(|worker| is_alive(*worker)));
         held.release();
         for (x, future) in (0..).zip(&behind) {
@@ -112,7 +114,7 @@ fn the_last_handle_of_an_old_one_waits_for_its_calls() {
         assert_serves(&old);
         let calls: Vec<_> = (0..100).map(|x| old.submit(square, x)).collect();
         drop(old);
-        assert!(calls.iter().all(loky::Future::done));
+        assert!(calls.iter().all(loky::Future::is_done));
         assert!(!workers.into_iter().any(is_alive));
         assert_serves(&new);
         new.shutdown(Shutdown::Wait);
@@ -204,13 +206,13 @@ fn each_setting_but_the_size_makes_another() {
             |it| it.on_worker_crash(CrashPolicy::BreakPool),
             |it| it.stdout(loky::Stdio::Null),
             |it| it.stderr(loky::Stdio::Capture),
-            |it| it.working_dir("/"),
+            |it| it.current_dir("/"),
             |it| it.worker_exe("/proc/self/exe"),
             |it| it.initializer(remember, 1),
             |it| it.observer(|_| {}),
         ];
         let mut builders =
-            vec![reusable(1), reusable(1).timeout(second), reusable(1).init_timeout(second)];
+            vec![reusable(1), reusable(1).idle_timeout(second), reusable(1).init_timeout(second)];
         builders.extend(change.map(|change| change(reusable(1))));
         let mut ids = BTreeSet::new();
         for builder in &builders {

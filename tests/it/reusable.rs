@@ -16,7 +16,7 @@ use crate::submit::{Held, LONG, hold, pid, send_signal, square, until_childless}
 
 /// The reusable executor with so many workers, which do not leave of themselves.
 pub(crate) fn reusable(max_workers: usize) -> ReusableBuilder {
-    loky::reusable_executor().max_workers(max_workers).timeout(None)
+    loky::reusable_executor().max_workers(max_workers).idle_timeout(None)
 }
 
 /// The workers, all of which are up.
@@ -44,7 +44,7 @@ fn test_reusable_executor_resize() {
         assert_eq!(before.len(), 2);
         let held = Held::new(&executor, 1);
         let smaller = reusable(1).get().unwrap();
-        assert!(!held.futures[0].done(), "nobody has waited for it");
+        assert!(!held.futures[0].is_done(), "nobody has waited for it");
         assert_eq!((smaller.id(), executor.max_workers()), (executor.id(), 1));
         held.release();
         let worker = held.futures[0].result().unwrap();
@@ -156,7 +156,7 @@ fn workers_that_are_killed_while_the_size_changes_lose_no_call() {
 fn test_resize_after_timeout() {
     isolated(|| {
         let get = |size| {
-            let builder = loky::reusable_executor().timeout(Duration::from_millis(1));
+            let builder = loky::reusable_executor().idle_timeout(Duration::from_millis(1));
             builder.max_workers(size).get().unwrap()
         };
         let first = get(2);
@@ -205,7 +205,7 @@ fn test_reused_flag() {
 fn test_reusable_executor_reuse_true() {
     isolated(|| {
         let timeout = Duration::from_millis(1);
-        let first = loky::reusable_executor().max_workers(3).timeout(timeout).get().unwrap();
+        let first = loky::reusable_executor().max_workers(3).idle_timeout(timeout).get().unwrap();
         let reuse = || loky::reusable_executor().reuse(Reuse::Yes);
         let same = reuse().get().unwrap();
         assert_eq!((same.id(), same.max_workers()), (first.id(), 3));
@@ -227,7 +227,7 @@ fn test_reusable_executor_reuse_true() {
         assert_eq!(loky::get_reusable_executor().unwrap().id(), default.id());
         assert_eq!(default.max_workers(), loky::cpu_count());
         let timeout = Duration::from_secs(10);
-        let equal = loky::reusable_executor().timeout(timeout).get().unwrap();
+        let equal = loky::reusable_executor().idle_timeout(timeout).get().unwrap();
         assert_eq!(equal.id(), default.id(), "this is the default");
         default.shutdown(Shutdown::Wait);
     });
@@ -392,7 +392,7 @@ fn a_handle_that_goes_waits_for_nothing_and_ends_nothing() {
         let held = Held::new(&executor, 2);
         let behind = executor.submit(square, 3);
         drop(executor);
-        assert!(held.futures.iter().all(|future| !future.done()) && !behind.done());
+        assert!(held.futures.iter().all(|future| !future.is_done()) && !behind.is_done());
         let again = reusable(2).get().unwrap();
         assert_eq!((again.id(), pids(&again)), (id, workers));
         held.release();
@@ -423,7 +423,7 @@ fn a_handle_that_a_panic_takes_along_ends_nothing() {
 #[test]
 fn an_executor_of_ones_own_is_another() {
     isolated(|| {
-        let own = ProcessPoolExecutor::builder().max_workers(1).timeout(None).build().unwrap();
+        let own = ProcessPoolExecutor::builder().max_workers(1).idle_timeout(None).build().unwrap();
         let shared = reusable(1).get().unwrap();
         assert_ne!(own.id(), shared.id());
         own.shutdown(Shutdown::Kill);

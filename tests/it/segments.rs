@@ -177,7 +177,7 @@ fn many_results_that_nobody_reads() {
             }
         }
         let unread: Vec<Future<_>> = (0..20).map(|i| executor.submit(echo, sent(i))).collect();
-        until("they are there", SOON, || unread.iter().all(Future::done));
+        until("they are there", SOON, || unread.iter().all(Future::is_done));
         drop(unread);
         all_is_given_back(&executor);
     });

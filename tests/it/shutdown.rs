@@ -101,7 +101,7 @@ fn test_hang_issue12364() {
         let executor = executor(4);
         let futures: Vec<_> = (0..50).map(|x| executor.submit(square, x)).collect();
         executor.shutdown(Shutdown::Wait);
-        assert!(futures.iter().all(Future::done), "all, when it returns");
+        assert!(futures.iter().all(Future::is_done), "all, when it returns");
         let results = futures.iter().map(|future| future.result().unwrap());
         assert_eq!(results.collect::<Vec<_>>(), Vec::from_iter((0..50).map(square)));
     });
@@ -132,7 +132,7 @@ fn test_processes_terminate_on_executor_gc() {
         let held = Held::new(&executor, 2);
         let futures: Vec<_> = (0..10).map(|x| executor.submit(square, x)).collect();
         let dropping = thread::spawn(move || drop(executor));
-        assert!(futures.iter().all(|future| !future.done()));
+        assert!(futures.iter().all(|future| !future.is_done()));
         held.release();
         for (x, future) in (0..).zip(&futures) {
             assert_eq!(future.result().unwrap(), square(x));
@@ -228,7 +228,7 @@ fn test_shutdown_no_wait() {
         executor.shutdown(Shutdown::NoWait);
         assert!(executor.submit(pid, ()).error().unwrap().is_shutdown_executor());
         assert!(held.futures.iter().all(Future::running));
-        assert!(behind.iter().all(|future| !future.done() && !future.running()));
+        assert!(behind.iter().all(|future| !future.is_done() && !future.is_running()));
         held.gate.set_for(10);
         for future in held.futures.iter().chain(&behind) {
             assert!(pids.contains(&future.result().unwrap()));
@@ -342,7 +342,7 @@ fn test_shutdown_deadlock() {
             let held = Held::new(&executor, 1);
             let friend = held.futures[0].worker_pid().unwrap();
             let killer = executor.submit(kill_friend, friend);
-            until("it has begun", LONG, || killer.running() || killer.done());
+            until("it has begun", LONG, || killer.is_running() || killer.is_done());
             executor.shutdown(how);
             let error = held.futures[0].result().unwrap_err();
             if how == Shutdown::Kill {
@@ -352,7 +352,7 @@ fn test_shutdown_deadlock() {
                 assert!(error.is_terminated_worker() && error.to_string().contains("SIGKILL"));
                 assert!(killer.result().unwrap());
             }
-            assert!(killer.done() && !is_alive(friend));
+            assert!(killer.is_done() && !is_alive(friend));
         }
     });
 }
@@ -382,12 +382,12 @@ impl Calls {
         let clone = executor.clone();
         let thread = thread::spawn(move || clone.shutdown(how));
         until("it is heard", LONG, || {
-            executor.is_shutdown() && (how == Shutdown::Wait || self.queued.done())
+            executor.is_shutdown() && (how == Shutdown::Wait || self.queued.is_done())
         });
-        assert!(self.held.futures[0].done() || !thread.is_finished(), "it waits");
+        assert!(self.held.futures[0].is_done() || !thread.is_finished(), "it waits");
         self.held.release();
         thread.join().unwrap();
-        assert!(children().is_empty() && self.held.futures[0].done());
+        assert!(children().is_empty() && self.held.futures[0].is_done());
     }
 }
 
@@ -421,7 +421,7 @@ fn each_way_does_what_it_says() {
         for how in WAYS {
             let end = |executor: ProcessPoolExecutor, calls: &Calls| {
                 calls.shut_down(&executor, how);
-                assert_eq!(calls.held.futures[0].done(), how != Shutdown::NoWait);
+                assert_eq!(calls.held.futures[0].is_done(), how != Shutdown::NoWait);
                 calls.held.release();
             };
             check_ends(&format!("{how:?}"), end, ends_of(how));
@@ -438,7 +438,8 @@ fn a_second_shutdown_may_be_harsher_but_not_milder() {
                 let clone = executor.clone();
                 let waiting = thread::spawn(move || clone.shutdown(first));
                 until("the first is heard", LONG, || {
-                    executor.is_shutdown() && (ends_of(first)[1].is_none() || calls.queued.done())
+                    executor.is_shutdown()
+                        && (ends_of(first)[1].is_none() || calls.queued.is_done())
                 });
                 calls.shut_down(&executor, second);
                 calls.held.release();
@@ -467,7 +468,7 @@ fn many_threads_shut_down_at_once() {
             until("one is heard", LONG, || executor.is_shutdown());
             held.release();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            assert!(futures.iter().all(Future::done), "{ways:?}");
+            assert!(futures.iter().all(Future::is_done), "{ways:?}");
             assert_eq!(children(), [], "{ways:?}");
             let is_mild = ways.iter().all(|how| *how == Shutdown::Wait);
             assert!(!is_mild || futures.iter().all(|future| future.error().is_none()));
@@ -569,7 +570,7 @@ fn futures_outlive_the_executor() {
         let failed = executor.submit(crate::submit::fail, "boom".into());
         drop(executor);
         for (x, future) in (0..).zip(&futures) {
-            assert!(future.done() && !future.cancel() && future.worker_pid().is_some());
+            assert!(future.is_done() && !future.cancel() && future.worker_pid().is_some());
             assert_eq!(future.result().unwrap(), square(x));
         }
         assert_eq!(failed.error().unwrap().panic().unwrap().message(), "boom");

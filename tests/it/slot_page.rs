@@ -161,7 +161,7 @@ fn check(what: &str, scribble: Scribble) {
     }
     // One worker has died at most, and took no more along than it can have had.
     assert!(n_dead <= QUEUE, "{what}: {n_dead} calls died");
-    assert!(!neighbour.done(), "{what}");
+    assert!(!neighbour.is_done(), "{what}");
     go_on.set();
     assert_eq!(neighbour.result().ok(), neighbour.worker_pid(), "{what}");
     assert!(!executor.is_broken());
@@ -236,7 +236,7 @@ fn a_worker_that_scribbles_in_a_chunk_harms_its_own_calls_only() {
                     }
                 }
             }
-            assert!(!neighbour.done(), "{fill:?}");
+            assert!(!neighbour.is_done(), "{fill:?}");
             go_on.set();
             assert_eq!(neighbour.result().ok(), neighbour.worker_pid(), "{fill:?}");
             assert!(executor.map(step, items(2000)).filter(Result::is_err).count() < 2000);

@@ -115,10 +115,10 @@ fn a_worker_exe_that_is_no_program_is_named() {
 #[test]
 fn a_missing_folder_is_named() {
     isolated(|| {
-        let missing = builder(2).working_dir("/nonexistent/folder");
-        let texts = ["`working_dir`", "/nonexistent/folder", "No such file"];
+        let missing = builder(2).current_dir("/nonexistent/folder");
+        let texts = ["`current_dir`", "/nonexistent/folder", "No such file"];
         check_fails(missing, ErrorKind::Spawn, &texts);
-        let file = builder(2).working_dir("/dev/null");
+        let file = builder(2).current_dir("/dev/null");
         check_fails(file, ErrorKind::Spawn, &["/dev/null", "Not a directory"]);
     });
 }

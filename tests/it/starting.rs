@@ -49,7 +49,7 @@ fn a_call_lies_there_and_runs_when_its_worker_is_up() {
         log.until(1, "given 1");
         let stats = executor.stats();
         assert_eq!((stats.given, stats.queued, stats.starting_workers), (1, 1, 1), "{stats:?}");
-        assert!(calls.iter().all(|call| !call.running() && !call.done()));
+        assert!(calls.iter().all(|call| !call.is_running() && !call.is_done()));
         let_in(&gate);
         assert_eq!(calls.map(|call| call.result_timeout(LONG).unwrap()), [9, 16]);
         executor.shutdown(Shutdown::Wait);
@@ -285,7 +285,7 @@ fn what_lies_there_for_long_comes_before_what_is_queued() {
         let (executor, log) = Log::of(builder);
         let calls = [(); 100].map(|()| executor.submit(rest, Duration::from_millis(5)));
         calls[0].result_timeout(LONG).unwrap();
-        assert!(!calls[99].done(), "it waited for all others");
+        assert!(!calls[99].is_done(), "it waited for all others");
         let_in(&gate);
         calls.iter().for_each(|call| call.result_timeout(LONG).unwrap());
         executor.shutdown(Shutdown::Wait);

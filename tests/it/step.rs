@@ -91,7 +91,7 @@ pub(crate) fn passes(n_calls: usize) -> impl Iterator<Item = Step> {
 /// Waits until a worker has begun the call, and the pool knows it.
 #[track_caller]
 pub(crate) fn until_running(call: &Future<u64>) {
-    until("the call runs", LONG, || call.running());
+    until("the call runs", LONG, || call.is_running());
 }
 
 /// Waits for all calls of a burst. How often each ran.

@@ -264,14 +264,14 @@ fn a_call_is_pending_then_running_then_done() {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
         let [running, pending] = [&held.futures[0], &executor.submit(pid, ())];
-        assert!(running.running() && !running.done());
+        assert!(running.is_running() && !running.is_done());
         assert_eq!(running.worker_pid(), executor.worker_pids().first().copied());
-        assert!(!pending.running() && !pending.done());
+        assert!(!pending.is_running() && !pending.is_done());
         assert_eq!(pending.worker_pid(), None);
         assert!(running.result_timeout(Duration::ZERO).unwrap_err().is_timeout());
         held.release();
         let worker = pending.result().unwrap();
-        assert!(running.done() && !running.running() && !running.cancel());
+        assert!(running.is_done() && !running.is_running() && !running.cancel());
         assert_eq!((running.result().unwrap(), running.worker_pid()), (worker, Some(worker)));
     });
 }
@@ -331,7 +331,7 @@ fn check_death<T>(end: impl Fn(&ProcessPoolExecutor) -> (Future<u32>, T), words:
                 until_childless();
             }
             _ => {
-                assert!(!executor.is_broken() && !bystander.done());
+                assert!(!executor.is_broken() && !bystander.is_done());
                 let pid = next.result_timeout(LONG).unwrap();
                 assert_ne!(Some(pid), victim.worker_pid());
                 held.release();
@@ -549,7 +549,7 @@ fn what_is_no_task_is_an_outcome() {
     isolated(|| {
         let executor = executor(1);
         for future in [executor.submit(not_registered, 1), executor.submit(|x: u64| x, 1)] {
-            assert!(future.done());
+            assert!(future.is_done());
             let error = future.result().unwrap_err();
             assert!(error.is_not_a_task() && error.to_string().contains("#[loky::task]"));
         }

@@ -47,9 +47,11 @@ fn check<R: Debug + 'static>(waited: &Waited<R>, futures: &[Future<R>], done: &[
     assert_eq!(waited.done.len(), done.len(), "{waited:?}");
     assert_eq!(waited.done.len() + waited.not_done.len(), futures.len(), "{waited:?}");
     for (place, future) in futures.iter().enumerate() {
-        assert_eq!(future.done(), done.contains(&place), "future {place}: {future:?}");
+        assert_eq!(future.is_done(), done.contains(&place), "future {place}: {future:?}");
     }
-    assert!(waited.done.iter().all(Future::done) && !waited.not_done.iter().any(Future::done));
+    assert!(
+        waited.done.iter().all(Future::is_done) && !waited.not_done.iter().any(Future::is_done)
+    );
 }
 
 #[test]

@@ -148,10 +148,10 @@ fn workers_start_in_the_folder_that_was_named() {
             builder.build().unwrap().submit(tasks::folder, ()).result().unwrap()
         };
         assert_eq!(folder(builder(1)), std::env::current_dir().unwrap());
-        assert_eq!(folder(builder(1).working_dir(scratch.path())), scratch.path());
+        assert_eq!(folder(builder(1).current_dir(scratch.path())), scratch.path());
         fs::create_dir(scratch.path().join("below")).unwrap();
         std::env::set_current_dir(scratch.path()).unwrap();
-        assert_eq!(folder(builder(1).working_dir("below")), scratch.path().join("below"));
+        assert_eq!(folder(builder(1).current_dir("below")), scratch.path().join("below"));
     });
 }
 
@@ -337,7 +337,7 @@ fn a_worker_can_be_terminated_where_the_program_ignores_that() {
         let pid = executor.submit(tasks::pid, ()).result().unwrap();
         let call = executor.submit(tasks::block, ());
         loky_tests::until("a call that runs", std::time::Duration::from_secs(60), || {
-            call.running()
+            call.is_running()
         });
         signal(pid, libc::SIGTERM);
         assert_eq!(call.error().unwrap().worker_exit().unwrap().signal(), Some(libc::SIGTERM));

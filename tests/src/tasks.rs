@@ -136,7 +136,7 @@ pub fn block_below(levels: u32, timeout: Option<Duration>) {
     if levels == 0 {
         return block_with_children();
     }
-    let builder = ProcessPoolExecutor::builder().max_workers(1).timeout(timeout);
+    let builder = ProcessPoolExecutor::builder().max_workers(1).idle_timeout(timeout);
     let executor = builder.build().expect("a pool");
     executor.submit(block_below, (levels - 1, timeout)).result().expect("never");
 }

@@ -59,7 +59,7 @@ pub(crate) struct Settings {
     pub(crate) init_timeout: Option<Duration>,
     pub(crate) env: Environment,
     pub(crate) worker_exe: Option<PathBuf>,
-    pub(crate) working_dir: Option<PathBuf>,
+    pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
     pub(crate) observer: Option<Observer>,
@@ -80,8 +80,8 @@ impl Settings {
             return Err(invalid("`init_timeout` must be greater than 0".to_owned()));
         }
         self.worker_exe = self.worker_exe.map(|path| absolute("worker_exe", &path)).transpose()?;
-        self.working_dir =
-            self.working_dir.map(|path| absolute("working_dir", &path)).transpose()?;
+        self.current_dir =
+            self.current_dir.map(|path| absolute("current_dir", &path)).transpose()?;
         for (name, stdio) in [("stdout", &mut self.stdout), ("stderr", &mut self.stderr)] {
             if let Stdio::File(path) = stdio {
                 *path = absolute(name, path)?;
@@ -104,7 +104,7 @@ impl Settings {
             init_timeout,
             env,
             worker_exe,
-            working_dir,
+            current_dir,
             stdout,
             stderr,
         } = self;
@@ -116,7 +116,7 @@ impl Settings {
             && *init_timeout == other.init_timeout
             && *env == other.env
             && *worker_exe == other.worker_exe
-            && *working_dir == other.working_dir
+            && *current_dir == other.current_dir
             && *stdout == other.stdout
             && *stderr == other.stderr
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn paths_become_absolute() {
-        let checked = Settings { working_dir: Some("x".into()), ..settings() }.checked().unwrap();
-        assert!(checked.working_dir.unwrap().is_absolute());
+        let checked = Settings { current_dir: Some("x".into()), ..settings() }.checked().unwrap();
+        assert!(checked.current_dir.unwrap().is_absolute());
     }
 }

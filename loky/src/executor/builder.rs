@@ -122,7 +122,7 @@ impl<Kind> Builder<Kind> {
     ///     fn main() -> loky::Result<()> {
     ///         let timeout = Duration::from_millis(10);
     ///         let executor =
-    ///             loky::ProcessPoolExecutor::builder().max_workers(1).timeout(timeout).build()?;
+    ///             loky::ProcessPoolExecutor::builder().max_workers(1).idle_timeout(timeout).build()?;
     ///         let first = executor.submit(pid, ()).result()?;
     ///         while !executor.worker_pids().is_empty() {
     ///             std::thread::sleep(timeout);
@@ -132,7 +132,8 @@ impl<Kind> Builder<Kind> {
     ///     }
     /// }
     /// ```
-    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+    #[doc(alias = "timeout")]
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into();
         self
     }
@@ -301,8 +302,8 @@ impl<Kind> Builder<Kind> {
     }
 
     /// The folder that workers start in. Default: the one of this process when they start.
-    pub fn working_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.working_dir = Some(path.into());
+    pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.current_dir = Some(path.into());
         self
     }
 

@@ -77,7 +77,7 @@ pub fn get_reusable_executor() -> Result<ProcessPoolExecutor> {
 
 /// Asks for the executor that the whole process shares, with settings of one's own.
 ///
-/// Its workers leave when they have had nothing to do for 10 s, unless [`timeout`](Builder::timeout) says otherwise. It stays
+/// Its workers leave when they have had nothing to do for 10 s, unless [`idle_timeout`](Builder::idle_timeout) says otherwise. It stays
 /// when the last handle goes; the end of [`main!`](crate::main) finishes what it has accepted.
 ///
 /// ```
@@ -85,7 +85,7 @@ pub fn get_reusable_executor() -> Result<ProcessPoolExecutor> {
 ///
 /// loky::main! {
 ///     fn main() -> loky::Result<()> {
-///         let two = || loky::reusable_executor().max_workers(2).timeout(Duration::from_secs(2));
+///         let two = || loky::reusable_executor().max_workers(2).idle_timeout(Duration::from_secs(2));
 ///         let executor = two().get()?;
 ///         let same = two().max_workers(3).get()?; // Resized.
 ///         assert_eq!((same.id(), executor.max_workers()), (executor.id(), 3));

@@ -305,7 +305,7 @@ mod tests {
         let (_pool, driver) = pool();
         let (promise, slot) = promise(&driver, 1);
         let futures = futures(&slot, 5);
-        assert!(futures.iter().all(|future| !future.done()));
+        assert!(futures.iter().all(|future| !future.is_done()));
         let mut outcome = answers(100..105, Rest::new());
         outcome.failures = vec![(3, Error::new(ErrorKind::Panicked, "it has"))];
         tell_everybody(promise.resolve_chunk(outcome, Some(17)));
@@ -315,7 +315,7 @@ mod tests {
                 3 => assert!(result.unwrap_err().is_panicked()),
                 _ => assert_eq!(result.unwrap(), 100 + number as u64),
             }
-            assert_eq!((futures[number].done(), futures[number].worker_pid()), (true, Some(17)));
+            assert_eq!((futures[number].is_done(), futures[number].worker_pid()), (true, Some(17)));
         }
     }
 
@@ -333,7 +333,7 @@ mod tests {
             for which in 0..2 {
                 let seen = Arc::clone(&seen);
                 future.add_done_callback(move |future| {
-                    assert!(future.done());
+                    assert!(future.is_done());
                     seen.lock().unwrap().push((number, which));
                 });
             }
@@ -348,9 +348,11 @@ mod tests {
         let rest = vec![(single_slot, 1), (tail_slot, 2)];
         tell_everybody(whole.resolve_chunk(answers(0..2, rest), Some(17)));
         assert_eq!(take_seen(), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
-        let done: Vec<_> = futures.iter().map(Future::done).collect();
+        let done: Vec<_> = futures.iter().map(Future::is_done).collect();
         assert_eq!(done, [true, true, true, false, false]);
-        assert!(futures[2].cancelled() && !futures[1].cancelled() && !futures[3].cancelled());
+        assert!(
+            futures[2].is_cancelled() && !futures[1].is_cancelled() && !futures[3].is_cancelled()
+        );
         let attended = pool.0.lock().unwrap().clone();
         assert!(!attended.is_empty() && attended.iter().all(|call| *call == CallId::nth(3)));
         let told: Vec<_> = (0..3).map(|_| watch.next(None).unwrap().0).collect();
@@ -359,7 +361,7 @@ mod tests {
         tell_everybody(tail.resolve_chunk(answers(3..4, vec![(last_slot, 1)]), Some(18)));
         assert_eq!(take_seen(), [(3, 0), (3, 1)]);
         assert_eq!((futures[3].result().unwrap(), futures[3].worker_pid()), (3, Some(18)));
-        assert!(!futures[4].done());
+        assert!(!futures[4].is_done());
         // One that comes now finds the slot that it is in by itself.
         let seen = Arc::clone(&seen);
         futures[4].add_done_callback(move |_| seen.lock().unwrap().push((4, 2)));
@@ -381,7 +383,7 @@ mod tests {
         let outcome = ChunkOutcome { results: Err(cancelled), ..answers(0..0, Rest::new()) };
         tell_everybody(promise.resolve_chunk(outcome, None));
         for future in futures {
-            assert!(future.cancelled() && future.result().unwrap_err().is_cancelled());
+            assert!(future.is_cancelled() && future.result().unwrap_err().is_cancelled());
             assert_eq!(future.worker_pid(), None);
         }
     }

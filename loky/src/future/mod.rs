@@ -109,7 +109,7 @@ pub(crate) enum Cancelled {
 ///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
 ///         let future = executor.submit(double, 21);
 ///         assert_eq!(future.result()?, 42);
-///         assert!(future.done() && !future.cancelled());
+///         assert!(future.is_done() && !future.is_cancelled());
 ///         Ok(())
 ///     }
 /// }
@@ -223,19 +223,19 @@ impl<R: 'static> Future<R> {
 
     /// Whether the call has an outcome. Never blocks.
     #[must_use]
-    pub fn done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         matches!(self.snapshot(), Snapshot::Done { .. })
     }
 
     /// Whether a worker has begun the call and it has no outcome yet. Never blocks.
     #[must_use]
-    pub fn running(&self) -> bool {
-        self.running_in().is_some() && !self.done()
+    pub fn is_running(&self) -> bool {
+        self.running_in().is_some() && !self.is_done()
     }
 
     /// Whether the call was cancelled. Never blocks.
     #[must_use]
-    pub fn cancelled(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.snapshot().is_cancelled()
     }
 

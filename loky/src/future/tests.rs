@@ -165,7 +165,7 @@ fn check_callback(
     check: impl Fn(&Future<u64>) -> bool + Send + 'static,
 ) {
     let (sender, receiver) = mpsc::channel();
-    let is_done = future.done();
+    let is_done = future.is_done();
     future.add_done_callback(move |future| sender.send(check(&future)).unwrap());
     let early = receiver.try_recv().ok();
     assert_eq!(early.is_some(), is_done, "it runs at once where there is an outcome");
@@ -180,7 +180,7 @@ fn test_done_callback_with_result() {
     check_callback(
         &future,
         || holder.resolve(value(5)),
-        |future| future.done() && matches!(future.result(), Ok(5)),
+        |future| future.is_done() && matches!(future.result(), Ok(5)),
     );
 }
 
@@ -197,7 +197,7 @@ fn test_done_callback_with_cancel() {
     check_callback(
         &future,
         || assert!(future.cancel()),
-        |future| future.cancelled() && future.done(),
+        |future| future.is_cancelled() && future.is_done(),
     );
 }
 
@@ -274,12 +274,12 @@ fn test_cancel() {
     assert_eq!(holds(Future::cancel), ["pending", "cancelled"]);
     let (future, _holder) = pending();
     assert!(future.cancel() && future.cancel(), "again and again");
-    assert!(future.cancelled() && future.done() && !future.running());
+    assert!(future.is_cancelled() && future.is_done() && !future.is_running());
     for future in [returned(), raised()] {
-        assert!(!future.cancel() && !future.cancelled() && future.done());
+        assert!(!future.cancel() && !future.is_cancelled() && future.is_done());
     }
     let (future, _holder) = running();
-    assert!(!future.cancel() && future.running() && !future.done());
+    assert!(!future.cancel() && future.is_running() && !future.is_done());
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn test_cancelled() {
 
 #[test]
 fn test_done() {
-    assert_eq!(holds(Future::done), ["cancelled", "returned", "raised"]);
+    assert_eq!(holds(Future::is_done), ["cancelled", "returned", "raised"]);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn test_result_with_timeout() {
     for future in [pending(), running()] {
         let error = future.0.result_timeout(Duration::from_nanos(1)).unwrap_err();
         assert_eq!((error.execution(), error.task()), (Execution::Started, Some(TASK)));
-        assert!(!future.0.done(), "the call goes on");
+        assert!(!future.0.is_done(), "the call goes on");
     }
     assert_eq!(returned().result_timeout(Duration::MAX).unwrap(), 42);
 }
@@ -417,7 +417,7 @@ fn what_callbacks_hold_goes_when_they_have_run() {
 fn a_lost_promise_is_an_outcome() {
     let (future, holder) = running();
     let (sender, receiver) = mpsc::channel();
-    future.add_done_callback(move |future| sender.send(future.done()).unwrap());
+    future.add_done_callback(move |future| sender.send(future.is_done()).unwrap());
     let asking = future.clone();
     let thread = blocked(move || asking.result_timeout(LONG));
     drop(holder.take());
@@ -430,7 +430,7 @@ fn a_lost_promise_is_an_outcome() {
 #[test]
 fn a_call_that_was_not_accepted_is_done_from_the_beginning() {
     let future = Future::<u64>::failed(TASK, Error::new(ErrorKind::NotATask, "no task"));
-    assert!(future.done() && !future.cancel() && !future.cancelled() && !future.running());
+    assert!(future.is_done() && !future.cancel() && !future.is_cancelled() && !future.is_running());
     assert!(future.result().unwrap_err().is_not_a_task());
     assert_eq!(future.worker_pid(), None);
     check_callback(&future, || (), |future| future.error().is_some());

@@ -82,7 +82,7 @@ pub fn wait<R: 'static>(
             break;
         }
     }
-    let (done, not_done) = futures.into_iter().partition(Future::done);
+    let (done, not_done) = futures.into_iter().partition(Future::is_done);
     Waited { done, not_done }
 }
 

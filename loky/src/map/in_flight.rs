@@ -98,7 +98,7 @@ impl<R> InFlight<R> for Queue<R> {
     }
 
     fn is_ready(&self) -> bool {
-        self.open.len() > 0 || self.parts.front().is_some_and(|part| part.future().done())
+        self.open.len() > 0 || self.parts.front().is_some_and(|part| part.future().is_done())
     }
 
     fn next_open(&mut self) -> Option<(usize, Result<R>)> {

@@ -149,7 +149,7 @@ pub enum Retirement {
     Shutdown,
     /// There are to be fewer workers: [`resize`](crate::ProcessPoolExecutor::resize).
     Resized,
-    /// It had nothing to do for longer than [`timeout`](crate::Builder::timeout). Another one starts when calls need it.
+    /// It had nothing to do for longer than [`idle_timeout`](crate::Builder::idle_timeout). Another one starts when calls need it.
     Idle,
     /// It has run as many calls as [`max_tasks_per_worker`](crate::Builder::max_tasks_per_worker) says. Another one replaces it.
     MaxTasks,

@@ -45,10 +45,10 @@ pub(crate) fn launch(settings: &Settings, index: usize) -> Result<Launched, Laun
     let stdout = open(&settings.stdout).map_err(|error| failed("`stdout`", error))?;
     let stderr = open(&settings.stderr).map_err(|error| failed("`stderr`", error))?;
     command.stdout(stdout.theirs).stderr(stderr.theirs);
-    if let Some(dir) = &settings.working_dir {
+    if let Some(dir) = &settings.current_dir {
         // The error of a folder that will not do would otherwise be taken for one of the program.
         check_folder(dir)
-            .map_err(|error| failed(&format!("`working_dir` {}", dir.display()), error))?;
+            .map_err(|error| failed(&format!("`current_dir` {}", dir.display()), error))?;
         command.current_dir(dir);
     }
 

@@ -140,7 +140,7 @@ loky::main! {
                     waits.store(1, Ordering::Relaxed);
                     drop(waiter.result());
                 });
-                let is_tangled = || blocked.running() && is_waiting.load(Ordering::Relaxed) == 1;
+                let is_tangled = || blocked.is_running() && is_waiting.load(Ordering::Relaxed) == 1;
                 until("they are tangled", Duration::from_secs(60), is_tangled);
                 panic!("the program ends in a panic");
             }

@@ -29,7 +29,7 @@ loky::main! {
         let workers = executor.worker_pids();
         let gate = Event::new();
         let call = executor.submit(tasks::wait, gate.clone());
-        until("a call that runs", Duration::from_secs(60), || call.running());
+        until("a call that runs", Duration::from_secs(60), || call.is_running());
         println!("ready");
         until_interrupted(1);
         println!("interrupted");

@@ -12,7 +12,7 @@ loky::main! {
         let workers = if mode == "start" { 16 } else { 2 };
         let has_timeout = std::env::args().nth(2).is_some_and(|arg| arg == "timeout");
         let timeout = has_timeout.then_some(Duration::from_secs(1));
-        let builder = loky::ProcessPoolExecutor::builder().max_workers(workers).timeout(timeout);
+        let builder = loky::ProcessPoolExecutor::builder().max_workers(workers).idle_timeout(timeout);
         let executor = builder.build().unwrap();
         if mode == "start" {
             println!("ready");

@@ -60,7 +60,7 @@ loky::main! {
         let held = || HELD.load(Ordering::Relaxed);
         let queue = |n_calls: usize| {
             let first = executor.submit(wait_for, path.clone());
-            until("it runs", Duration::from_secs(60), || first.running());
+            until("it runs", Duration::from_secs(60), || first.is_running());
             let mut futures = Vec::with_capacity(n_calls);
             let before = held();
             futures.extend((0..n_calls).map(|_| executor.submit(noop, ())));

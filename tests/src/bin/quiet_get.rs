@@ -22,7 +22,7 @@ fn plain() -> ProcessPoolExecutor {
 
 fn with_settings() -> ProcessPoolExecutor {
     let builder = loky::reusable_executor().max_workers(2).env("LOKY_TESTS_WORD", "quiet");
-    builder.timeout(Duration::from_secs(1000)).initializer(learn, 1).get().unwrap()
+    builder.idle_timeout(Duration::from_secs(1000)).initializer(learn, 1).get().unwrap()
 }
 
 /// How often the other threads of this process have run.
