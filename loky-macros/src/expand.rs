@@ -101,8 +101,8 @@ fn witnesses(parts: &Parts<'_>) -> TokenStream {
     let witness = |name: &Ident, ty: &Type, kind: &str| {
         let kind = format_ident!("{kind}", span = generated_at(ty.span()));
         quote_spanned! {generated_at(ty.span())=>
-            const #name: ::loky::__private::v1::Witness<#ty> = ::loky::__private::v1::#kind::<#ty>()
-                .or_rather(::loky::__private::v1::Form::<#ty>::__LOKY_BULK);
+            const #name: ::loky::__private::v1::ValueCodec<#ty> = ::loky::__private::v1::#kind::<#ty>()
+                .or_rather(::loky::__private::v1::BulkProbe::<#ty>::__LOKY_BULK);
         }
     };
     let arguments = parts.witnesses.iter().zip(&parts.types);
@@ -113,8 +113,8 @@ fn witnesses(parts: &Parts<'_>) -> TokenStream {
         // Used by the types that have no such constant of their own, of which here is one in any case: else, of a task whose
         // types all have one, rustc would say that the import is not used.
         use ::loky::__private::v1::BySerde as _;
-        const _: ::core::option::Option<::loky::__private::v1::Witness<()>> =
-            ::loky::__private::v1::Form::<()>::__LOKY_BULK;
+        const _: ::core::option::Option<::loky::__private::v1::ValueCodec<()>> =
+            ::loky::__private::v1::BulkProbe::<()>::__LOKY_BULK;
         #(#arguments)* #output
     }
 }

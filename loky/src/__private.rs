@@ -9,7 +9,7 @@ pub mod v1 {
 
     pub use crate::__register as register;
     pub use crate::codec::{
-        Argument, BySerde, CodecError, FallibleOutput, Form, Output, Witness, argument,
+        Argument, BulkProbe, BySerde, CodecError, FallibleOutput, Output, ValueCodec, argument,
         fallible_output, output,
     };
     pub use crate::entry::{Entered, enter, enter_before_main};

@@ -50,7 +50,7 @@ fn one_that_is_cancelled_never_runs_and_the_others_do() {
                 }
                 until_running(&calls[before]);
                 assert!(!calls[before].cancel());
-                assert!(!calls[before + 1..].iter().any(Future::running), "they lie behind it");
+                assert!(!calls[before + 1..].iter().any(Future::is_running), "they lie behind it");
                 gate.set();
                 let starts = starts_of(&calls, &record);
                 for (number, call) in calls.iter().enumerate() {

@@ -227,7 +227,7 @@ fn test_shutdown_no_wait() {
         let pids = executor.worker_pids();
         executor.shutdown(Shutdown::NoWait);
         assert!(executor.submit(pid, ()).error().unwrap().is_shutdown_executor());
-        assert!(held.futures.iter().all(Future::running));
+        assert!(held.futures.iter().all(Future::is_running));
         assert!(behind.iter().all(|future| !future.is_done() && !future.is_running()));
         held.gate.set_for(10);
         for future in held.futures.iter().chain(&behind) {

@@ -86,7 +86,7 @@ impl Held {
         let call = || executor.submit(hold, (began.clone(), gate.clone()));
         let futures: Vec<_> = (0..calls).map(|_| call()).collect();
         (0..calls).for_each(|_| began.wait());
-        until("the news is here", LONG, || futures.iter().all(Future::running));
+        until("the news is here", LONG, || futures.iter().all(Future::is_running));
         Self { futures, began, gate }
     }
 

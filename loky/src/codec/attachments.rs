@@ -10,7 +10,7 @@
 //! of each other's; it is closed however its code ends. Outside of any scope both are errors.
 //!
 //! What an attachment is, is known here alone: always a descriptor, be it a value's own, one that has come, or that of a segment in
-//! which a long value lies ([`aside`](super::aside)).
+//! which a long value lies ([`out_of_line`](super::out_of_line)).
 
 use std::cell::Cell;
 use std::fmt;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::id::Ticket;
 use crate::limits;
-use crate::segments::{Arrived, Lease};
+use crate::segments::{ReceivedFd, SegmentLease};
 
 /// One thing that travels beside the bytes. Not a copy of the descriptor, which would count against the limit: a share in it.
 #[derive(Clone, Debug)]
@@ -28,9 +28,9 @@ pub(crate) enum Attachment {
     /// The descriptor of a value.
     Own(Arc<OwnedFd>),
     /// The segment of a long value.
-    Lent(Arc<Lease>),
+    Lent(Arc<SegmentLease>),
     /// From another process.
-    Arrived(Arc<Arrived>),
+    ReceivedFd(Arc<ReceivedFd>),
 }
 
 impl Attachment {
@@ -43,7 +43,7 @@ impl Attachment {
         match self {
             Self::Own(fd) => fd,
             Self::Lent(lease) => lease.fd(),
-            Self::Arrived(arrived) => arrived.fd(),
+            Self::ReceivedFd(arrived) => arrived.fd(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Attachments {
     }
 
     /// Adds the segment of a long value.
-    pub(super) fn add_lease(&mut self, lease: Lease) -> Result<u32, Misplaced> {
+    pub(super) fn add_lease(&mut self, lease: SegmentLease) -> Result<u32, Misplaced> {
         self.add(Attachment::Lent(Arc::new(lease)))
     }
 
@@ -137,7 +137,7 @@ impl Attachments {
 /// Those that have come from another process.
 impl FromIterator<OwnedFd> for Attachments {
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(fds: I) -> Self {
-        let arrived = |fd| Attachment::Arrived(Arc::new(Arrived::new(fd)));
+        let arrived = |fd| Attachment::ReceivedFd(Arc::new(ReceivedFd::new(fd)));
         let list: Vec<_> = fds.into_iter().map(arrived).collect();
         Self { list: (!list.is_empty()).then(|| Arc::new(list)) }
     }
@@ -156,19 +156,19 @@ impl Eq for Attachments {}
 
 /// Encoded values, and what travels beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parcel {
+pub(crate) struct EncodedValue {
     pub(crate) bytes: Vec<u8>,
     pub(crate) attachments: Attachments,
 }
 
-impl Parcel {
+impl EncodedValue {
     /// Whether there are bytes enough that the attachments can go with. They mostly are many times as many: each has a number.
     pub(super) fn has_room(&self) -> bool {
         self.attachments.as_slice().len() <= self.bytes.len().saturating_mul(limits::BATCH)
     }
 }
 
-impl From<Vec<u8>> for Parcel {
+impl From<Vec<u8>> for EncodedValue {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, attachments: Attachments::new() }
     }

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! Many elements lie in a segment, if there is one to be had: copied there once, and from there into the vector that arrives
-//! ([`aside`]).
+//! ([`out_of_line`]).
 //!
 //! Whether a type travels so is seen where its witness is made: it is a `Vec` of what is [`Numeric`], itself and not as a
-//! part of another. [`Form`] knows. Two programs that do not agree get an error, as the head says what the numbers are, and
+//! part of another. [`BulkProbe`] knows. Two programs that do not agree get an error, as the head says what the numbers are, and
 //! no CBOR begins with the mark.
 //!
 //! What it must never do: change a bit, or allocate for more elements than there are bytes, here or there. Tested beside the
@@ -20,7 +20,7 @@
 use std::any::type_name;
 use std::marker::PhantomData;
 
-use super::{Attachments, CodecError, Parcel, Witness, aside};
+use super::{Attachments, CodecError, EncodedValue, ValueCodec, out_of_line};
 use crate::segments::Segments;
 use crate::sys::huge_pages;
 use crate::sys::pod::{self, Number, Numeric};
@@ -29,22 +29,22 @@ use crate::sys::pod::{self, Number, Numeric};
 /// goes before the trait's, and there is one only for vectors of numbers.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Form<T>(PhantomData<T>);
+pub struct BulkProbe<T>(PhantomData<T>);
 
-impl<T: Numeric> Form<Vec<T>> {
+impl<T: Numeric> BulkProbe<Vec<T>> {
     /// As they lie in memory.
-    pub const __LOKY_BULK: Option<Witness<Vec<T>>> =
-        Some(Witness::of(|values, out, segments| encode(values, out, segments), decode));
+    pub const __LOKY_BULK: Option<ValueCodec<Vec<T>>> =
+        Some(ValueCodec::of(|values, out, segments| encode(values, out, segments), decode));
 }
 
 /// All that does not travel in bulk. It asks nothing of the type: what serde asks of it is said elsewhere, once.
 #[doc(hidden)]
 pub trait BySerde<T> {
     /// Not as they lie in memory.
-    const __LOKY_BULK: Option<Witness<T>> = None;
+    const __LOKY_BULK: Option<ValueCodec<T>> = None;
 }
 
-impl<T> BySerde<T> for Form<T> {}
+impl<T> BySerde<T> for BulkProbe<T> {}
 
 /// No CBOR begins so.
 const MARK: u8 = 0xfe;
@@ -69,11 +69,11 @@ fn head<T: Numeric>(place: u8, count: usize) -> [[u8; 8]; 2] {
 
 fn encode<T: Numeric>(
     values: &[T],
-    out: &mut Parcel,
+    out: &mut EncodedValue,
     segments: Option<&Segments>,
 ) -> Result<(), CodecError> {
     let elements = pod::bytes_of(values);
-    if let Some(attachment) = aside::put(elements, &mut out.attachments, segments) {
+    if let Some(attachment) = out_of_line::put(elements, &mut out.attachments, segments) {
         out.bytes.extend_from_slice(head::<T>(ASIDE, values.len()).as_flattened());
         out.bytes.extend_from_slice(&attachment.to_le_bytes());
         return Ok(());
@@ -99,7 +99,7 @@ fn decode<T: Numeric>(input: &mut &[u8], attachments: &Attachments) -> Result<Ve
         let (attachment, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
         *input = rest;
         let mut values = Vec::new();
-        aside::take(u32::from_le_bytes(*attachment), count, attachments, &mut values)?;
+        out_of_line::take(u32::from_le_bytes(*attachment), count, attachments, &mut values)?;
         return Ok(values);
     }
     let length = count.checked_mul(size_of::<T>()).ok_or_else(too_early)?;
@@ -123,12 +123,12 @@ mod tests {
     /// How values of the type that is named travel, as the macro asks for it.
     macro_rules! witness {
         ($of:ty) => {
-            argument::<$of>().or_rather(Form::<$of>::__LOKY_BULK)
+            argument::<$of>().or_rather(BulkProbe::<$of>::__LOKY_BULK)
         };
     }
 
     fn encoded<T: Numeric>(values: &[T]) -> Vec<u8> {
-        let mut parcel = Parcel::default();
+        let mut parcel = EncodedValue::default();
         encode(values, &mut parcel, None).expect("is encoded");
         parcel.bytes
     }
@@ -221,19 +221,19 @@ mod tests {
         #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         struct Own(u8);
 
-        const fn is_bulk<T>(form: Option<Witness<T>>) -> bool {
+        const fn is_bulk<T>(form: Option<ValueCodec<T>>) -> bool {
             form.is_some()
         }
-        assert!(is_bulk(Form::<Vec<u8>>::__LOKY_BULK));
-        assert!(is_bulk(Form::<Samples>::__LOKY_BULK));
-        assert!(is_bulk(Form::<Vec<[[i8; 2]; 3]>>::__LOKY_BULK));
-        assert!(!is_bulk(Form::<Vec<bool>>::__LOKY_BULK));
-        assert!(!is_bulk(Form::<Vec<Own>>::__LOKY_BULK));
-        assert!(!is_bulk(Form::<Option<Vec<u8>>>::__LOKY_BULK));
-        assert!(!is_bulk(Form::<Vec<Vec<u8>>>::__LOKY_BULK));
-        assert!(!is_bulk(Form::<Vec<std::rc::Rc<u8>>>::__LOKY_BULK), "it asks for nothing");
+        assert!(is_bulk(BulkProbe::<Vec<u8>>::__LOKY_BULK));
+        assert!(is_bulk(BulkProbe::<Samples>::__LOKY_BULK));
+        assert!(is_bulk(BulkProbe::<Vec<[[i8; 2]; 3]>>::__LOKY_BULK));
+        assert!(!is_bulk(BulkProbe::<Vec<bool>>::__LOKY_BULK));
+        assert!(!is_bulk(BulkProbe::<Vec<Own>>::__LOKY_BULK));
+        assert!(!is_bulk(BulkProbe::<Option<Vec<u8>>>::__LOKY_BULK));
+        assert!(!is_bulk(BulkProbe::<Vec<Vec<u8>>>::__LOKY_BULK));
+        assert!(!is_bulk(BulkProbe::<Vec<std::rc::Rc<u8>>>::__LOKY_BULK), "it asks for nothing");
 
-        let mut parcel = Parcel::default();
+        let mut parcel = EncodedValue::default();
         witness!(Samples).encode(&vec![1.5], &mut parcel, None).expect("is encoded");
         witness!(Vec<Own>).encode(&vec![Own(1)], &mut parcel, None).expect("is encoded");
         assert_eq!(parcel.bytes, [&encoded(&[1.5])[..], &[0x81, 1]].concat());

@@ -18,7 +18,7 @@
 //! | [`entries`] | several encoded values in a row, to be taken apart without decoding them |
 //! | [`witness`] | the proof that a type can travel, as a value |
 //! | [`bulk`] | what is not CBOR: a vector of numbers that is a whole argument or result, as it lies in memory |
-//! | [`aside`] | what is long: in a segment beside the bytes |
+//! | [`out_of_line`] | what is long: in a segment beside the bytes |
 //!
 //! All other values that serde writes have the very bytes that ciborium alone gives them.
 //!
@@ -42,7 +42,6 @@
 //! ciborium byte by byte, and the decoder gets random, cut and mutated bytes.
 
 mod access;
-mod aside;
 pub(crate) mod attachments;
 mod bulk;
 mod deserialize;
@@ -50,6 +49,7 @@ pub(crate) mod entries;
 mod explicit;
 mod float;
 mod levels;
+mod out_of_line;
 mod serialize;
 #[cfg(test)]
 mod tests;
@@ -62,10 +62,10 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::attachments::{Attachments, Parcel};
-pub use self::bulk::{BySerde, Form};
+pub(crate) use self::attachments::{Attachments, EncodedValue};
+pub use self::bulk::{BulkProbe, BySerde};
 pub use self::witness::{
-    Argument, FallibleOutput, Output, Witness, argument, fallible_output, output,
+    Argument, FallibleOutput, Output, ValueCodec, argument, fallible_output, output,
 };
 pub(crate) use self::witness::{at_end, refused};
 

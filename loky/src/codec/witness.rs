@@ -1,12 +1,12 @@
 //! Proof that a type can travel, made once and passed on as a value.
 //!
 //! The macro asks for it at one place, spanned at the type that the user wrote: so a type that cannot travel gives one
-//! error there and no others. Everything else takes the [`Witness`], which holds for any type.
+//! error there and no others. Everything else takes the [`ValueCodec`], which holds for any type.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Attachments, CodecError, Parcel, aside};
+use super::{Attachments, CodecError, EncodedValue, out_of_line};
 use crate::segments::Segments;
 
 /// What can be an argument of a task.
@@ -48,23 +48,23 @@ impl<T: Serialize + DeserializeOwned + 'static> FallibleOutput for T {}
 /// How values of `T` travel.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Witness<T> {
+pub struct ValueCodec<T> {
     encode: Encode<T>,
     decode: Decode<T>,
 }
 
 /// Appends a value. What is long of it may go into one of these segments.
-pub(super) type Encode<T> = fn(&T, &mut Parcel, Option<&Segments>) -> Result<(), CodecError>;
+pub(super) type Encode<T> = fn(&T, &mut EncodedValue, Option<&Segments>) -> Result<(), CodecError>;
 
 /// Takes a value from the front of the bytes, and what belongs to it from what came beside them.
 pub(super) type Decode<T> = fn(&mut &[u8], &Attachments) -> Result<T, CodecError>;
 
-impl<T> Witness<T> {
+impl<T> ValueCodec<T> {
     const fn new() -> Self
     where
         T: Serialize + DeserializeOwned,
     {
-        Self { encode: aside::encode::<T>, decode: aside::decode::<T> }
+        Self { encode: out_of_line::encode::<T>, decode: out_of_line::decode::<T> }
     }
 
     /// In a way that needs no help from serde.
@@ -85,7 +85,7 @@ impl<T> Witness<T> {
     pub(crate) fn encode(
         self,
         value: &T,
-        out: &mut Parcel,
+        out: &mut EncodedValue,
         segments: Option<&Segments>,
     ) -> Result<(), CodecError> {
         (self.encode)(value, out, segments)?;
@@ -116,38 +116,38 @@ impl<T> Witness<T> {
     }
 }
 
-impl<T> Clone for Witness<T> {
+impl<T> Clone for ValueCodec<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Witness<T> {}
+impl<T> Copy for ValueCodec<T> {}
 
 /// The witness of an argument.
 #[doc(hidden)]
 #[must_use]
-pub const fn argument<T: Argument>() -> Witness<T> {
-    Witness::new()
+pub const fn argument<T: Argument>() -> ValueCodec<T> {
+    ValueCodec::new()
 }
 
 /// The witness of a result.
 #[doc(hidden)]
 #[must_use]
-pub const fn output<T: Output>() -> Witness<T> {
-    Witness::new()
+pub const fn output<T: Output>() -> ValueCodec<T> {
+    ValueCodec::new()
 }
 
 /// The witness of a result that is written as a `Result`.
 #[doc(hidden)]
 #[must_use]
-pub const fn fallible_output<T: FallibleOutput>() -> Witness<T> {
-    Witness::new()
+pub const fn fallible_output<T: FallibleOutput>() -> ValueCodec<T> {
+    ValueCodec::new()
 }
 
 /// The witness that stands where a task was refused: it asks nothing of the type, and nothing ever uses it.
-pub(crate) const fn refused<T>() -> Witness<T> {
-    Witness { encode: |_, _, _| Err(not_a_task()), decode: |_, _| Err(not_a_task()) }
+pub(crate) const fn refused<T>() -> ValueCodec<T> {
+    ValueCodec { encode: |_, _, _| Err(not_a_task()), decode: |_, _| Err(not_a_task()) }
 }
 
 fn not_a_task() -> CodecError {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec::Parcel;
+use crate::codec::EncodedValue;
 use crate::unwind;
 
 /// What a task may return that serves as [initializer](crate::Builder::initializer): nothing, or a `Result` of nothing, whose
@@ -48,22 +48,22 @@ impl<E: fmt::Display> InitializerOutput for Result<(), E> {
 pub(crate) struct Initializer {
     pub(crate) task: &'static str,
     /// Its arguments, encoded.
-    pub(crate) args: Parcel,
+    pub(crate) args: EncodedValue,
     /// The result that it has if all went well.
     success: Vec<u8>,
     judge: Arc<Judge>,
 }
 
 /// Why the initializer has failed, if its result says so.
-type Judge = dyn Fn(&Parcel) -> Result<(), String> + Send + Sync;
+type Judge = dyn Fn(&EncodedValue) -> Result<(), String> + Send + Sync;
 
 impl Initializer {
     /// `judge` decodes a result that is not `success`, and says why the initializer has failed if it has.
     pub(crate) fn new(
         task: &'static str,
-        args: Parcel,
+        args: EncodedValue,
         success: Vec<u8>,
-        judge: impl Fn(&Parcel) -> Result<(), String> + Send + Sync + 'static,
+        judge: impl Fn(&EncodedValue) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         Self { task, args, success, judge: Arc::new(judge) }
     }
@@ -78,7 +78,7 @@ impl Initializer {
     ///
     /// # Errors
     /// Why it does not.
-    pub(crate) fn judge(&self, result: &Parcel) -> Result<(), String> {
+    pub(crate) fn judge(&self, result: &EncodedValue) -> Result<(), String> {
         unwind::guarded(|| (self.judge)(result))
             .unwrap_or_else(|text| Err(format!("what it returned panicked here: {text}")))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ProcessPoolExecutor, encode_call};
-use crate::codec::Parcel;
+use crate::codec::EncodedValue;
 use crate::config::{CrashPolicy, Initializer, InitializerOutput, Settings, Stdio};
 use crate::cpu_count;
 use crate::error::{Error, Result};
@@ -181,7 +181,7 @@ impl<Kind> Builder<Kind> {
             // They are compared by their bytes, so all of these are to be there.
             let args = encode_call(task, &args, None)?.to_parcel();
             let output = task.output();
-            let mut success = Parcel::default();
+            let mut success = EncodedValue::default();
             // If it cannot be told by its bytes it is decoded.
             let _ = output.encode(&T::Output::success(), &mut success, None);
             Ok(Initializer::new(task.name(), args, success.bytes, move |result| {

@@ -17,11 +17,11 @@ pub use self::reusable::{
     Reusable, ReusableBuilder, Reuse, get_reusable_executor, reusable_executor,
 };
 
-use crate::codec::{Parcel, Witness};
+use crate::codec::{EncodedValue, ValueCodec};
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::Future;
-use crate::future::chunk::Part;
+use crate::future::chunk::MapPart;
 use crate::limits;
 use crate::observer::Stats;
 use crate::pool::Pool;
@@ -158,9 +158,9 @@ impl ProcessPoolExecutor {
     pub(crate) fn submit_all<R: 'static>(
         &self,
         task: &'static str,
-        output: Witness<R>,
+        output: ValueCodec<R>,
         calls: Vec<EncodedCall>,
-    ) -> Vec<Part<R>> {
+    ) -> Vec<MapPart<R>> {
         let are_whole = calls.iter().all(Result::is_ok);
         if !are_whole {
             let alone = |call| match call {
@@ -172,13 +172,13 @@ impl ProcessPoolExecutor {
         let calls: Vec<_> = calls.into_iter().flatten().collect();
         let counts: Vec<_> = calls.iter().map(CallArgs::count).collect();
         let slots = self.pool().submit_all(task, calls).into_iter();
-        slots.zip(counts).map(|(slot, count)| Part::new(slot, output, count)).collect()
+        slots.zip(counts).map(|(slot, count)| MapPart::new(slot, output, count)).collect()
     }
 
     fn submit_encoded<R: 'static>(
         &self,
         task: &'static str,
-        output: Witness<R>,
+        output: ValueCodec<R>,
         call: EncodedCall,
     ) -> Future<R> {
         match call {
@@ -194,7 +194,7 @@ impl ProcessPoolExecutor {
 
     /// How many calls a `map` may have in flight so that no worker waits for it. It may change from one moment to the next.
     pub(crate) fn map_window(&self) -> usize {
-        self.pool().appetite()
+        self.pool().map_window()
     }
 
     /// How many calls of a `map` are best given to a worker together. It may change from one moment to the next.
@@ -300,7 +300,7 @@ pub(crate) fn encode_call<Args, R>(
     segments: Option<&Segments>,
 ) -> EncodedCall {
     // While the user's code runs, which may submit as well, it is not there.
-    let mut room = Parcel::from(ROOM.try_with(Cell::take).unwrap_or_default());
+    let mut room = EncodedValue::from(ROOM.try_with(Cell::take).unwrap_or_default());
     let encoded =
         encode_into(task, args, &mut room, segments).map(|()| CallArgs::take_from(&mut room));
     let mut room = room.bytes;
@@ -315,7 +315,7 @@ pub(crate) fn encode_call<Args, R>(
 pub(crate) fn encode_into<Args, R>(
     task: Task<Args, R>,
     args: &Args,
-    out: &mut Parcel,
+    out: &mut EncodedValue,
     segments: Option<&Segments>,
 ) -> Result<()> {
     task.encode(args, out, segments).map_err(|error| {

@@ -2,8 +2,8 @@
 //!
 //! A chunk has one slot for all its calls. Its outcome says what the first of them have come to, and which slots the others
 //! have now, if a worker did not run them all: one of them took long, or killed it, or was cancelled. So who wants to know of one
-//! of them follows it from slot to slot. That is a future, which has a [`Seat`] there; or the one who waits for all of them, a
-//! `map`, which has a [`Part`], and takes each result once.
+//! of them follows it from slot to slot. That is a future, which has a [`CallRef`] there; or the one who waits for all of them, a
+//! `map`, which has a [`MapPart`], and takes each result once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use std::time::Instant;
 use super::Future;
 use super::slot::{Outcome, Slot, Snapshot};
 use super::watch::Awaited;
-use crate::codec::{Attachments, Witness, entries};
+use crate::codec::{Attachments, ValueCodec, entries};
 use crate::error::{Error, Result};
 
 /// What the later calls of a chunk are now: slots, each with the number of its calls, in the order of the calls.
-pub(crate) type Rest = Vec<(Arc<Slot>, u32)>;
+pub(crate) type MovedTail = Vec<(Arc<Slot>, u32)>;
 
 /// What became of a chunk.
 #[derive(Debug)]
@@ -26,18 +26,18 @@ pub(crate) struct ChunkOutcome {
     pub(crate) failures: Vec<(u32, Error)>,
     /// How many calls this is about.
     pub(crate) count: u32,
-    pub(crate) rest: Rest,
+    pub(crate) rest: MovedTail,
     /// Where each entry begins, once a future has asked for one.
     pub(crate) starts: Vec<u32>,
 }
 
 impl ChunkOutcome {
     /// Where one of its calls is now. `None`: here.
-    pub(super) fn seat(&self, number: u32) -> Option<Seat> {
+    pub(super) fn seat(&self, number: u32) -> Option<CallRef> {
         let mut beyond = number.checked_sub(self.count)?;
         for (slot, count) in &self.rest {
             if beyond < *count {
-                return Some(Seat { slot: Arc::clone(slot), number: Some(beyond) });
+                return Some(CallRef { slot: Arc::clone(slot), number: Some(beyond) });
             }
             beyond -= count;
         }
@@ -66,71 +66,71 @@ impl ChunkOutcome {
 
 /// Where the outcome of a call comes to: its slot, and which of the calls of that it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct CallRef {
     pub(crate) slot: Arc<Slot>,
     /// `None` where the slot is that of one call, or where it stands for all its calls.
     pub(crate) number: Option<u32>,
 }
 
 /// What one asks of a seat.
-pub(crate) enum Found<T> {
+pub(crate) enum Lookup<T> {
     Here(T),
     /// The call has moved on, to another seat.
-    Elsewhere(Seat),
+    Elsewhere(CallRef),
 }
 
-impl<T> Found<T> {
-    pub(super) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Found<U> {
-        self.then(|found| Found::Here(answer(found)))
+impl<T> Lookup<T> {
+    pub(super) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Lookup<U> {
+        self.then(|found| Lookup::Here(answer(found)))
     }
 
-    pub(super) fn then<U>(self, next: impl FnOnce(T) -> Found<U>) -> Found<U> {
+    pub(super) fn then<U>(self, next: impl FnOnce(T) -> Lookup<U>) -> Lookup<U> {
         match self {
             Self::Here(found) => next(found),
-            Self::Elsewhere(seat) => Found::Elsewhere(seat),
+            Self::Elsewhere(seat) => Lookup::Elsewhere(seat),
         }
     }
 }
 
-impl Seat {
+impl CallRef {
     /// Whether the call has an outcome.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.ask(|Self { slot, number }| slot.snapshot(*number))
     }
 
     /// Asks the slot that the call's outcome comes to now.
-    pub(super) fn ask<T>(&self, mut question: impl FnMut(&Self) -> Found<T>) -> T {
+    pub(super) fn ask<T>(&self, mut question: impl FnMut(&Self) -> Lookup<T>) -> T {
         let mut moved = None;
         loop {
             match question(moved.as_ref().unwrap_or(self)) {
-                Found::Here(answer) => return answer,
-                Found::Elsewhere(seat) => moved = Some(seat),
+                Lookup::Here(answer) => return answer,
+                Lookup::Elsewhere(seat) => moved = Some(seat),
             }
         }
     }
 }
 
-impl From<Arc<Slot>> for Seat {
+impl From<Arc<Slot>> for CallRef {
     fn from(slot: Arc<Slot>) -> Self {
         Self { slot, number: None }
     }
 }
 
 /// One or more calls in a row that have one slot.
-pub(crate) struct Part<R> {
+pub(crate) struct MapPart<R> {
     future: Future<R>,
     count: u32,
 }
 
 /// What a part has come to.
-pub(crate) enum Taken<R: 'static> {
+pub(crate) enum PartResult<R: 'static> {
     One(Result<R>),
-    Many(Results<R>, Vec<Part<R>>),
+    Many(Results<R>, Vec<MapPart<R>>),
 }
 
-impl<R: 'static> Part<R> {
+impl<R: 'static> MapPart<R> {
     /// So many calls, whose outcome comes to this slot.
-    pub(crate) fn new(slot: Arc<Slot>, output: Witness<R>, count: u32) -> Self {
+    pub(crate) fn new(slot: Arc<Slot>, output: ValueCodec<R>, count: u32) -> Self {
         Self { future: Future::new(slot.into(), output), count }
     }
 
@@ -140,7 +140,10 @@ impl<R: 'static> Part<R> {
     }
 
     /// Blocks until there is an outcome, and takes it. The part comes back after the deadline.
-    pub(crate) fn take(self, deadline: Option<Instant>) -> std::result::Result<Taken<R>, Self> {
+    pub(crate) fn take(
+        self,
+        deadline: Option<Instant>,
+    ) -> std::result::Result<PartResult<R>, Self> {
         if let Err(error) = self.future.check_process() {
             return Ok(self.failed(error));
         }
@@ -149,7 +152,7 @@ impl<R: 'static> Part<R> {
             return match outcome {
                 None => Err(self),
                 Some(Err(error)) if self.count > 1 => Ok(self.failed(error)),
-                Some(outcome) => Ok(Taken::One(self.future.decode(outcome))),
+                Some(outcome) => Ok(PartResult::One(self.future.decode(outcome))),
             };
         };
         let ChunkOutcome { results, failures, count, rest, .. } = chunk;
@@ -157,15 +160,18 @@ impl<R: 'static> Part<R> {
         let part = |(slot, count)| Self { future: Future::seated(slot, output), count };
         let rest = rest.into_iter().map(part).collect();
         let failures = failures.into_iter().peekable();
-        Ok(Taken::Many(Results { of: self.future, results, at: 0, failures, next: 0, count }, rest))
+        Ok(PartResult::Many(
+            Results { of: self.future, results, at: 0, failures, next: 0, count },
+            rest,
+        ))
     }
 
     /// All its calls have come to this.
-    fn failed(self, error: Error) -> Taken<R> {
+    fn failed(self, error: Error) -> PartResult<R> {
         let Self { future, count } = self;
         let failures = Vec::new().into_iter().peekable();
         let results = Results { of: future, results: Err(error), at: 0, failures, next: 0, count };
-        Taken::Many(results, Vec::new())
+        PartResult::Many(results, Vec::new())
     }
 
     /// Takes back what has not begun of it.
@@ -183,7 +189,7 @@ impl<R: 'static> Part<R> {
     }
 }
 
-impl<R> Awaited for Part<R> {
+impl<R> Awaited for MapPart<R> {
     type Output = R;
 
     fn future(&self) -> &Future<R> {
@@ -191,7 +197,7 @@ impl<R> Awaited for Part<R> {
     }
 }
 
-impl<R> From<Future<R>> for Part<R> {
+impl<R> From<Future<R>> for MapPart<R> {
     fn from(future: Future<R>) -> Self {
         Self { future, count: 1 }
     }
@@ -258,9 +264,9 @@ mod tests {
             panic!("nobody waits");
         }
 
-        fn attend(&self, _: CallId) {}
+        fn request_background_read(&self, _: CallId) {}
 
-        fn attend_moved(&self, call: CallId) {
+        fn request_background_read_moved(&self, call: CallId) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         }
 
@@ -284,7 +290,7 @@ mod tests {
     }
 
     /// The answers of some calls, which return what they are called.
-    fn answers(of: impl Iterator<Item = u64>, rest: Rest) -> ChunkOutcome {
+    fn answers(of: impl Iterator<Item = u64>, rest: MovedTail) -> ChunkOutcome {
         let (mut results, mut count) = (Vec::new(), 0);
         for answer in of {
             let start = entries::begin(&mut results);
@@ -296,7 +302,7 @@ mod tests {
     }
 
     fn futures(slot: &Arc<Slot>, count: u32) -> Vec<Future<u64>> {
-        let seat = |number| Seat { slot: Arc::clone(slot), number: Some(number) };
+        let seat = |number| CallRef { slot: Arc::clone(slot), number: Some(number) };
         (0..count).map(|number| Future::new(seat(number), output())).collect()
     }
 
@@ -306,7 +312,7 @@ mod tests {
         let (promise, slot) = promise(&driver, 1);
         let futures = futures(&slot, 5);
         assert!(futures.iter().all(|future| !future.is_done()));
-        let mut outcome = answers(100..105, Rest::new());
+        let mut outcome = answers(100..105, MovedTail::new());
         outcome.failures = vec![(3, Error::new(ErrorKind::Panicked, "it has"))];
         tell_everybody(promise.resolve_chunk(outcome, Some(17)));
         for number in [4, 0, 2, 2, 1, 4, 3, 0] {
@@ -380,7 +386,7 @@ mod tests {
         let (promise, slot) = promise(&driver, 1);
         let futures = futures(&slot, 3);
         let cancelled = Error::new(ErrorKind::Cancelled, "it was");
-        let outcome = ChunkOutcome { results: Err(cancelled), ..answers(0..0, Rest::new()) };
+        let outcome = ChunkOutcome { results: Err(cancelled), ..answers(0..0, MovedTail::new()) };
         tell_everybody(promise.resolve_chunk(outcome, None));
         for future in futures {
             assert!(future.is_cancelled() && future.result().unwrap_err().is_cancelled());

@@ -5,7 +5,7 @@
 //!
 //! Who waits for a result does the pool's work meanwhile: [`Driver::wait`] reads from the worker that has the call, so that no
 //! other thread has to be woken for it. What is waited for in any other way (callbacks, wakers, `wait`, `as_completed`) is
-//! [announced](Driver::attend) to the pool, whose own thread reads for it.
+//! [announced](Driver::request_background_read) to the pool, whose own thread reads for it.
 //!
 //! What runs where: a callback that is added before the outcome runs on the pool's callback thread, in the order in which
 //! they were added; one that is added after it, and those of a call that is cancelled, run in the thread that adds or
@@ -34,11 +34,11 @@ pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
 pub use self::wait::{ReturnWhen, Waited, wait};
 pub(crate) use self::watch::{Awaited, Watch};
 
-use self::chunk::{Found, Seat};
+use self::chunk::{CallRef, Lookup};
 use self::poll::Polled;
 use self::slot::{Callback, Outcome, Slot, Snapshot};
 use crate::clock;
-use crate::codec::{Attachments, Witness};
+use crate::codec::{Attachments, ValueCodec};
 use crate::error::{Error, ErrorKind, Execution, Result};
 use crate::id::CallId;
 use crate::sys::fork_guard;
@@ -54,10 +54,10 @@ pub(crate) trait Driver: Send + Sync {
     fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>);
 
     /// Somebody is to be told of the outcome who does not [`wait`](Self::wait) for it.
-    fn attend(&self, call: CallId);
+    fn request_background_read(&self, call: CallId);
 
     /// The same of a call that another has become, of whose outcome somebody was to be told: nobody has asked just now.
-    fn attend_moved(&self, call: CallId);
+    fn request_background_read_moved(&self, call: CallId);
 
     /// Takes the call back, if it has not started; of a chunk the one with this number.
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled;
@@ -117,15 +117,15 @@ pub(crate) enum Cancelled {
 #[must_use = "the outcome of the call, errors included, is only seen here"]
 pub struct Future<R> {
     /// Where its call was in the beginning.
-    seat: Seat,
+    seat: CallRef,
     /// `None` where no result can come: what was submitted is no task.
-    output: Option<Witness<R>>,
+    output: Option<ValueCodec<R>>,
     /// Set once it is polled.
     polled: Option<Polled>,
 }
 
 impl<R: 'static> Future<R> {
-    pub(crate) fn new(seat: Seat, output: Witness<R>) -> Self {
+    pub(crate) fn new(seat: CallRef, output: ValueCodec<R>) -> Self {
         Self { seat, output: Some(output), polled: None }
     }
 
@@ -153,8 +153,8 @@ impl<R: 'static> Future<R> {
 
     /// Blocks until there is an outcome, or until `deadline`.
     fn outcome_until(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        self.seat.ask(|Seat { slot, number }| match slot.peek(*number) {
-            Found::Here(None) => {
+        self.seat.ask(|CallRef { slot, number }| match slot.peek(*number) {
+            Lookup::Here(None) => {
                 match slot.driver() {
                     Some((driver, call)) => driver.wait(call, slot, deadline),
                     // The pool is at its end, and has given its outcomes out, or is about to.
@@ -175,11 +175,11 @@ impl<R: 'static> Future<R> {
     }
 
     /// Tells the pool that somebody is to be told of the outcome.
-    fn attend(&self) {
+    fn request_background_read(&self) {
         let driver =
-            self.seat.ask(|Seat { slot, number }| slot.snapshot(*number).map(|_| slot.driver()));
+            self.seat.ask(|CallRef { slot, number }| slot.snapshot(*number).map(|_| slot.driver()));
         if let Some((driver, call)) = driver {
-            driver.attend(call);
+            driver.request_background_read(call);
         }
     }
 
@@ -218,7 +218,7 @@ impl<R: 'static> Future<R> {
 
     /// The outcome, if there is one.
     fn peek(&self) -> Option<Outcome> {
-        self.seat.ask(|Seat { slot, number }| slot.peek(*number))
+        self.seat.ask(|CallRef { slot, number }| slot.peek(*number))
     }
 
     /// Whether the call has an outcome. Never blocks.
@@ -251,17 +251,17 @@ impl<R: 'static> Future<R> {
         if self.check_process().is_err() {
             return false;
         }
-        self.seat.ask(|Seat { slot, number }| {
+        self.seat.ask(|CallRef { slot, number }| {
             slot.snapshot(*number).then(|snapshot| match (snapshot, slot.driver()) {
                 (Snapshot::Pending, Some((driver, call))) => match driver.cancel(call, *number) {
-                    Cancelled::Yes => Found::Here(true),
-                    Cancelled::No => Found::Here(false),
+                    Cancelled::Yes => Lookup::Here(true),
+                    Cancelled::No => Lookup::Here(false),
                     Cancelled::IsOver => {
                         slot.park(None, None);
                         slot.snapshot(*number).map(Snapshot::is_cancelled)
                     }
                 },
-                (snapshot, _) => Found::Here(snapshot.is_cancelled()),
+                (snapshot, _) => Lookup::Here(snapshot.is_cancelled()),
             })
         })
     }
@@ -269,7 +269,7 @@ impl<R: 'static> Future<R> {
     /// The process that runs the call, or ran it. `None` before it began.
     #[must_use]
     pub fn worker_pid(&self) -> Option<u32> {
-        let worker_pid = |Seat { slot, number }: &Seat| slot.worker_pid(*number);
+        let worker_pid = |CallRef { slot, number }: &CallRef| slot.worker_pid(*number);
         self.running_in().or_else(|| self.seat.ask(worker_pid))
     }
 
@@ -281,8 +281,8 @@ impl<R: 'static> Future<R> {
     pub fn add_done_callback(&self, callback: impl FnOnce(Self) + Send + 'static) {
         let future = self.clone();
         let mut callback: Option<Callback> = Some(Box::new(move || callback(future)));
-        if self.seat.ask(|Seat { slot, number }| slot.add_callback(*number, &mut callback)) {
-            self.attend();
+        if self.seat.ask(|CallRef { slot, number }| slot.add_callback(*number, &mut callback)) {
+            self.request_background_read();
         }
     }
 
@@ -292,14 +292,14 @@ impl<R: 'static> Future<R> {
 }
 
 impl<R> Future<R> {
-    fn seated(slot: Arc<Slot>, output: Option<Witness<R>>) -> Self {
+    fn seated(slot: Arc<Slot>, output: Option<ValueCodec<R>>) -> Self {
         Self { seat: slot.into(), output, polled: None }
     }
 
     /// The process that has begun the call, of which there is no outcome yet.
     fn running_in(&self) -> Option<u32> {
         check_process(self.seat.slot.owner_pid()).ok()?;
-        self.seat.ask(|Seat { slot, number }| {
+        self.seat.ask(|CallRef { slot, number }| {
             slot.snapshot(*number).map(|_| {
                 let (driver, call) = slot.driver()?;
                 driver.running_in(call, *number)
@@ -328,7 +328,7 @@ impl<R> fmt::Debug for Future<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Future");
         out.field("task", &self.seat.slot.task());
-        match self.seat.ask(|Seat { slot, number }| slot.peek(*number)) {
+        match self.seat.ask(|CallRef { slot, number }| slot.peek(*number)) {
             None if self.running_in().is_some() => out.field("state", &"running"),
             None => out.field("state", &"pending"),
             Some(Ok(_)) => {

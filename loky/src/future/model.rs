@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::chunk::Found;
+use super::chunk::Lookup;
 use super::{Driver, DriverRef, chunk, payload};
 
 mod locks {
@@ -23,8 +23,8 @@ fn promise() -> (Promise, Arc<Slot>) {
     impl Driver for Nobody {
         fn wait(&self, _: crate::id::CallId, _: &super::slot::Slot, _: Option<std::time::Instant>) {
         }
-        fn attend(&self, _: crate::id::CallId) {}
-        fn attend_moved(&self, _: crate::id::CallId) {}
+        fn request_background_read(&self, _: crate::id::CallId) {}
+        fn request_background_read_moved(&self, _: crate::id::CallId) {}
         fn cancel(&self, _: crate::id::CallId, _: Option<u32>) -> super::Cancelled {
             super::Cancelled::No
         }
@@ -44,7 +44,7 @@ fn who_is_parked_sees_the_outcome() {
         let parked = [Arc::clone(&slot), slot].map(|slot| {
             loom::thread::spawn(move || {
                 assert_eq!(slot.park(None, None), Unparked::Done);
-                assert!(matches!(slot.peek(None), Found::Here(Some(_))));
+                assert!(matches!(slot.peek(None), Lookup::Here(Some(_))));
             })
         });
         tell_everybody(promise.resolve(Ok(Vec::new().into()), Some(1)));
@@ -59,7 +59,7 @@ fn who_is_parked_sees_a_promise_go() {
         let (promise, slot) = promise();
         let parked = loom::thread::spawn(move || {
             assert_eq!(slot.park(None, None), Unparked::Done);
-            assert!(matches!(slot.peek(None), Found::Here(Some(Err(_)))));
+            assert!(matches!(slot.peek(None), Lookup::Here(Some(Err(_)))));
         });
         drop(promise);
         parked.join().unwrap();
@@ -76,7 +76,7 @@ fn no_nudge_is_lost() {
             let slot = Arc::clone(&slot);
             move || assert_eq!(slot.park(Some(seen), None), Unparked::Nudged)
         });
-        promise.nudge();
+        promise.unpark_to_retry();
         // The outcome comes only afterwards: the nudge alone has to do it.
         parked.join().unwrap();
         assert_eq!(slot.nudges(), seen + 1);

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 
 /// Results up to this length lie in the slot itself, which saves an allocation for each. Two numbers fit.
 const SHORT_BYTES: usize = 22;
@@ -17,7 +17,7 @@ pub(crate) enum Payload {
     },
     Shared(Arc<Vec<u8>>),
     /// Descriptors are kept as long as somebody may ask for the result.
-    Attached(Arc<Parcel>),
+    Attached(Arc<EncodedValue>),
 }
 
 impl Payload {
@@ -38,8 +38,8 @@ impl Payload {
     }
 }
 
-impl From<Parcel> for Payload {
-    fn from(parcel: Parcel) -> Self {
+impl From<EncodedValue> for Payload {
+    fn from(parcel: EncodedValue) -> Self {
         match parcel.attachments.is_empty() {
             true => parcel.bytes.into(),
             false => Self::Attached(Arc::new(parcel)),

@@ -4,27 +4,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::Future;
-use super::chunk::{Found, Seat};
+use super::chunk::{CallRef, Lookup};
 use super::slot::Outcome;
 use crate::error::Result;
 
 /// The place that a polled handle has in the slot, which goes with the handle.
 pub(super) struct Polled {
-    seat: Seat,
+    seat: CallRef,
     key: Option<u64>,
 }
 
 impl Polled {
-    fn new(seat: Seat) -> Self {
+    fn new(seat: CallRef) -> Self {
         Self { seat, key: None }
     }
 
     fn poll(&mut self, context: &Context<'_>) -> Option<Outcome> {
         loop {
-            let Seat { slot, number } = &self.seat;
+            let CallRef { slot, number } = &self.seat;
             match slot.poll(*number, &mut self.key, context.waker()) {
-                Found::Here(outcome) => return outcome,
-                Found::Elsewhere(seat) => *self = Self::new(seat),
+                Lookup::Here(outcome) => return outcome,
+                Lookup::Elsewhere(seat) => *self = Self::new(seat),
             }
         }
     }
@@ -50,7 +50,7 @@ impl<R: 'static> std::future::Future for Future<R> {
         match polled.poll(context) {
             Some(outcome) => Poll::Ready(self.decode(outcome)),
             None => {
-                self.attend();
+                self.request_background_read();
                 Poll::Pending
             }
         }

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::chunk::{ChunkOutcome, Found, Seat};
+use super::chunk::{CallRef, ChunkOutcome, Lookup};
 use super::locks::{Condvar, Mutex, MutexGuard};
 use super::payload::Payload;
 use super::{Driver, DriverRef};
@@ -75,7 +75,7 @@ pub(crate) struct Slot {
 struct Inner {
     state: State,
     /// Who else is to be told: nobody, most of the time, so it is made for the first.
-    audience: Option<Box<Audience>>,
+    audience: Option<Box<Listeners>>,
     worker_pid: Option<NonZeroU32>,
     /// How many threads are parked: where there are none, nobody is woken, which would take a system call.
     parked: u32,
@@ -84,12 +84,12 @@ struct Inner {
 }
 
 impl Inner {
-    fn audience(&mut self) -> &mut Audience {
+    fn audience(&mut self) -> &mut Listeners {
         self.audience.get_or_insert_default()
     }
 
     /// Where the call with this number is, if it has moved on.
-    fn seat(&self, number: Option<u32>) -> Option<Seat> {
+    fn seat(&self, number: Option<u32>) -> Option<CallRef> {
         match &self.state {
             State::Chunk(Some(outcome)) => outcome.seat(number?),
             _ => None,
@@ -187,11 +187,11 @@ impl Slot {
         Some((self.driver.as_ref()?.get()?, self.call))
     }
 
-    pub(super) fn worker_pid(&self, of: Option<u32>) -> Found<Option<u32>> {
+    pub(super) fn worker_pid(&self, of: Option<u32>) -> Lookup<Option<u32>> {
         self.look(of, None, |inner| inner.worker_pid.map(NonZeroU32::get))
     }
 
-    pub(super) fn snapshot(&self, of: Option<u32>) -> Found<Snapshot> {
+    pub(super) fn snapshot(&self, of: Option<u32>) -> Lookup<Snapshot> {
         self.look(of, Snapshot::Pending, |inner| match &inner.state {
             State::Pending => Snapshot::Pending,
             State::Done(_) => Snapshot::Done { cancelled: inner.state.is_cancelled() },
@@ -202,11 +202,11 @@ impl Slot {
     }
 
     /// Looks at the slot, if the call is here: `none` in a process that was forked off.
-    fn look<T>(&self, of: Option<u32>, none: T, look: impl FnOnce(&mut Inner) -> T) -> Found<T> {
-        let Some(mut inner) = self.lock() else { return Found::Here(none) };
+    fn look<T>(&self, of: Option<u32>, none: T, look: impl FnOnce(&mut Inner) -> T) -> Lookup<T> {
+        let Some(mut inner) = self.lock() else { return Lookup::Here(none) };
         match inner.seat(of) {
-            Some(seat) => Found::Elsewhere(seat),
-            None => Found::Here(look(&mut inner)),
+            Some(seat) => Lookup::Elsewhere(seat),
+            None => Lookup::Here(look(&mut inner)),
         }
     }
 
@@ -216,7 +216,7 @@ impl Slot {
     }
 
     /// The outcome, if there is one.
-    pub(super) fn peek(&self, of: Option<u32>) -> Found<Option<Outcome>> {
+    pub(super) fn peek(&self, of: Option<u32>) -> Lookup<Option<Outcome>> {
         self.look(of, None, |inner| inner.state.outcome(of))
     }
 
@@ -276,7 +276,7 @@ impl Slot {
         of: Option<u32>,
         key: &mut Option<u64>,
         waker: &Waker,
-    ) -> Found<Option<Outcome>> {
+    ) -> Lookup<Option<Outcome>> {
         // Cloning and dropping are the code of some runtime, and not to be run under the lock.
         let mut waker = Some(waker.clone());
         let found = self.look(of, None, |inner| {
@@ -304,9 +304,9 @@ impl Slot {
         &self,
         of: Option<u32>,
         callback: &mut Option<Callback>,
-    ) -> Found<bool> {
+    ) -> Lookup<bool> {
         let found = self.leave_callback(of, callback);
-        if let Found::Here(false) = found
+        if let Lookup::Here(false) = found
             && self.is_ours()
         {
             run_callbacks(callback.take().into_iter().collect());
@@ -319,7 +319,7 @@ impl Slot {
         &self,
         of: Option<u32>,
         callback: &mut Option<Callback>,
-    ) -> Found<bool> {
+    ) -> Lookup<bool> {
         self.look(of, false, |inner| {
             let is_to_come = !inner.state.is_done();
             if is_to_come {
@@ -335,7 +335,7 @@ impl Slot {
         of: Option<u32>,
         number: usize,
         sender: &Sender<usize>,
-    ) -> Found<bool> {
+    ) -> Lookup<bool> {
         self.look(of, false, |inner| {
             let is_to_come = !inner.state.is_done();
             if is_to_come {
@@ -349,7 +349,7 @@ impl Slot {
     }
 
     /// Forgets a watcher that has gone before the outcome came.
-    pub(super) fn unwatch(&self, of: Option<u32>, sender: &Sender<usize>) -> Found<()> {
+    pub(super) fn unwatch(&self, of: Option<u32>, sender: &Sender<usize>) -> Lookup<()> {
         self.look(of, (), |inner| {
             if let Some(audience) = &mut inner.audience {
                 audience.watchers.retain(|watcher| !watcher.sender.same_channel(sender));
@@ -384,7 +384,7 @@ impl Promise {
     }
 
     /// Has those who are parked look again.
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn unpark_to_retry(&self) {
         if let Some(slot) = &self.slot
             && let Some(mut inner) = slot.lock()
         {
@@ -395,7 +395,11 @@ impl Promise {
 
     /// Writes the outcome and wakes who is parked. `worker_pid` is the process that has begun the call, if one has. Who else
     /// is to be told comes back, if anybody is.
-    pub(crate) fn resolve(mut self, outcome: Outcome, worker_pid: Option<u32>) -> Option<Audience> {
+    pub(crate) fn resolve(
+        mut self,
+        outcome: Outcome,
+        worker_pid: Option<u32>,
+    ) -> Option<Listeners> {
         let slot = self.slot.take()?;
         fill(&slot, State::Done(outcome), worker_pid)
     }
@@ -405,7 +409,7 @@ impl Promise {
         mut self,
         outcome: ChunkOutcome,
         worker_pid: Option<u32>,
-    ) -> Option<Audience> {
+    ) -> Option<Listeners> {
         let slot = self.slot.take()?;
         fill(&slot, State::Chunk(Some(Box::new(outcome))), worker_pid)
     }
@@ -426,7 +430,7 @@ impl Drop for Promise {
 /// Who is to be told of an outcome that is there: with no lock held, and after all others that came with it are there too.
 #[must_use = "somebody waits for it"]
 #[derive(Default)]
-pub(crate) struct Audience {
+pub(crate) struct Listeners {
     watchers: Vec<Watcher>,
     /// One for each handle that is polled: the one of its latest poll.
     wakers: BTreeMap<u64, Waker>,
@@ -436,10 +440,10 @@ pub(crate) struct Audience {
     /// Those of calls that were cancelled.
     cancelled: Vec<Callback>,
     /// Where some of them have moved to, one for each slot.
-    moved: Vec<Seat>,
+    moved: Vec<CallRef>,
 }
 
-impl Audience {
+impl Listeners {
     /// The waker of the handle with this key, which gets one if it has none. The one that it left before comes back.
     fn put_waker(&mut self, key: &mut Option<u64>, waker: Waker) -> Option<Waker> {
         let key = *key.get_or_insert_with(|| {
@@ -466,7 +470,7 @@ impl Audience {
     fn move_on(&mut self, outcome: &ChunkOutcome) {
         let seat = |of: Option<u32>| outcome.seat(of?);
         let moved = &mut self.moved;
-        let mut note = |seat: &Seat| {
+        let mut note = |seat: &CallRef| {
             if moved.last().is_none_or(|last| !Arc::ptr_eq(&last.slot, &seat.slot)) {
                 moved.push(seat.clone());
             }
@@ -508,14 +512,14 @@ impl Audience {
         for seat in self.moved {
             // The pool did not know that somebody is to be told of these.
             if let Some((driver, call)) = seat.slot.driver() {
-                driver.attend_moved(call);
+                driver.request_background_read_moved(call);
             }
         }
     }
 }
 
 /// Tells all, here and now, if there is anybody.
-pub(crate) fn tell_everybody(audience: Option<Audience>) {
+pub(crate) fn tell_everybody(audience: Option<Listeners>) {
     if let Some(mut audience) = audience {
         let callbacks = (audience.take_callbacks(), audience.take_cancelled());
         audience.tell();
@@ -524,7 +528,7 @@ pub(crate) fn tell_everybody(audience: Option<Audience>) {
     }
 }
 
-fn fill(slot: &Slot, state: State, worker_pid: Option<u32>) -> Option<Audience> {
+fn fill(slot: &Slot, state: State, worker_pid: Option<u32>) -> Option<Listeners> {
     let mut inner = slot.lock()?;
     let mut audience = inner.audience.take().map(|audience| *audience);
     if let Some(audience) = &mut audience {

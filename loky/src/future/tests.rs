@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle, Thread};
 
 use super::slot::{Promise, tell_everybody};
 use super::*;
-use crate::codec::{Parcel, output};
+use crate::codec::{EncodedValue, output};
 
 const TASK: &str = "krate::task";
 const CALL: CallId = CallId::nth(7);
@@ -47,11 +47,11 @@ impl Driver for Holder {
         slot.park(None, deadline);
     }
 
-    fn attend(&self, call: CallId) {
+    fn request_background_read(&self, call: CallId) {
         assert_eq!(call, CALL);
     }
 
-    fn attend_moved(&self, _: CallId) {
+    fn request_background_read_moved(&self, _: CallId) {
         unreachable!("it is no chunk");
     }
 
@@ -87,7 +87,7 @@ fn running() -> (Future<u64>, Arc<Holder>) {
 }
 
 fn value(value: u64) -> Outcome {
-    let mut parcel = Parcel::default();
+    let mut parcel = EncodedValue::default();
     output().encode(&value, &mut parcel, None).unwrap();
     Ok(parcel.into())
 }
@@ -213,7 +213,7 @@ fn test_done_callback_already_failed() {
 
 #[test]
 fn test_done_callback_already_cancelled() {
-    check_callback(&cancelled(), || (), Future::cancelled);
+    check_callback(&cancelled(), || (), Future::is_cancelled);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn test_cancel() {
 
 #[test]
 fn test_cancelled() {
-    assert_eq!(holds(Future::cancelled), ["cancelled"]);
+    assert_eq!(holds(Future::is_cancelled), ["cancelled"]);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn test_done() {
 
 #[test]
 fn test_running() {
-    assert_eq!(holds(Future::running), ["running"]);
+    assert_eq!(holds(Future::is_running), ["running"]);
 }
 
 /// What comes of asking without waiting, in each of the states.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::chunk::Seat;
+use super::chunk::CallRef;
 use super::{Future, check_process};
 use crate::sys::fork_guard;
 
@@ -52,9 +52,9 @@ impl<F: Awaited<Output: 'static>> Watch<F> {
             return;
         }
         let sender = &self.sender;
-        let watch = |seat: &Seat| seat.slot.watch(seat.number, number, sender);
+        let watch = |seat: &CallRef| seat.slot.watch(seat.number, number, sender);
         if self.is_ours() && future.seat.ask(watch) {
-            future.attend();
+            future.request_background_read();
         }
         let replaced = self.silent.insert(number, awaited);
         debug_assert!(replaced.is_none(), "two futures have the number {number}");

@@ -1,6 +1,6 @@
 //! Calls that a map is about to submit, put together in chunks as they are encoded.
 
-use crate::codec::{Parcel, entries};
+use crate::codec::{EncodedValue, entries};
 use crate::error::Error;
 use crate::executor::{EncodedCall, encode_into};
 use crate::limits;
@@ -15,7 +15,7 @@ pub(super) struct Gathering {
     /// Chunks and single calls, in the order of the items.
     pieces: Vec<EncodedCall>,
     /// The chunk that is being filled.
-    open: Parcel,
+    open: EncodedValue,
     n_open: u32,
     /// How many items were taken.
     len: usize,
@@ -24,7 +24,7 @@ pub(super) struct Gathering {
 impl Gathering {
     pub(super) fn new(task: &str, chunk: usize) -> Self {
         let chunk = if task.len() < Chunk::NAME_BYTES { chunk } else { 1 };
-        Self { chunk, pieces: Vec::new(), open: Parcel::default(), n_open: 0, len: 0 }
+        Self { chunk, pieces: Vec::new(), open: EncodedValue::default(), n_open: 0, len: 0 }
     }
 
     /// How many items it has.
@@ -52,7 +52,7 @@ impl Gathering {
             let bytes = self.open.bytes.split_off(start + entries::HEAD_BYTES);
             let attachments = std::mem::take(&mut self.open.attachments);
             self.open.bytes.truncate(start);
-            let mut alone = Parcel { bytes, attachments };
+            let mut alone = EncodedValue { bytes, attachments };
             return self.push(encoded.map(|()| CallArgs::take_from(&mut alone)));
         }
         entries::finish(&mut self.open.bytes, start, false);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::future::chunk::{Part, Results, Taken};
+use crate::future::chunk::{MapPart, PartResult, Results};
 use crate::future::{Awaited, Watch};
 
 /// Calls by the indices of their items. Dropping it takes back what has not started.
@@ -12,7 +12,7 @@ pub(super) trait InFlight<R: 'static> {
     fn len(&self) -> usize;
 
     /// Indices come in order: this is the part's first one.
-    fn add(&mut self, index: usize, part: Part<R>);
+    fn add(&mut self, index: usize, part: MapPart<R>);
 
     /// Whether `next` would not have to wait.
     fn is_ready(&self) -> bool;
@@ -53,14 +53,14 @@ impl<R: 'static> Open<R> {
 }
 
 /// The last first: so no worker picks up one of them meanwhile.
-fn cancel<R: 'static>(parts: impl DoubleEndedIterator<Item = Part<R>>) {
-    parts.rev().for_each(Part::cancel);
+fn cancel<R: 'static>(parts: impl DoubleEndedIterator<Item = MapPart<R>>) {
+    parts.rev().for_each(MapPart::cancel);
 }
 
 /// Next is the one with the lowest index, done or not.
 pub(super) struct Queue<R: 'static> {
     open: Open<R>,
-    parts: VecDeque<Part<R>>,
+    parts: VecDeque<MapPart<R>>,
     /// The index of the first part.
     first: usize,
     len: usize,
@@ -91,7 +91,7 @@ impl<R> InFlight<R> for Queue<R> {
         self.len
     }
 
-    fn add(&mut self, index: usize, part: Part<R>) {
+    fn add(&mut self, index: usize, part: MapPart<R>) {
         debug_assert_eq!(index, self.first + self.len - self.open.len());
         self.len += part.count();
         self.parts.push_back(part);
@@ -119,12 +119,12 @@ impl<R> InFlight<R> for Queue<R> {
                     self.parts.push_front(part);
                     return None;
                 }
-                Ok(Taken::One(result)) => {
+                Ok(PartResult::One(result)) => {
                     self.first += 1;
                     self.len -= 1;
                     return Some((self.first - 1, result));
                 }
-                Ok(Taken::Many(results, rest)) => {
+                Ok(PartResult::Many(results, rest)) => {
                     let first = self.first;
                     self.first += results.len();
                     self.open = Open { first, results: Some(results) };
@@ -153,7 +153,7 @@ impl<R> Drop for Queue<R> {
 /// Next is the one that is done first.
 pub(super) struct Pile<R: 'static> {
     open: Open<R>,
-    watch: Watch<Part<R>>,
+    watch: Watch<MapPart<R>>,
     len: usize,
 }
 
@@ -162,7 +162,7 @@ impl<R> InFlight<R> for Pile<R> {
         self.len
     }
 
-    fn add(&mut self, index: usize, part: Part<R>) {
+    fn add(&mut self, index: usize, part: MapPart<R>) {
         self.len += part.count();
         self.watch.add(index, part);
     }
@@ -185,11 +185,11 @@ impl<R> InFlight<R> for Pile<R> {
             let (first, part) = self.watch.next(deadline)?;
             match part.take(None) {
                 Err(_) => unreachable!("without a deadline it waits"),
-                Ok(Taken::One(result)) => {
+                Ok(PartResult::One(result)) => {
                     self.len -= 1;
                     return Some((first, result));
                 }
-                Ok(Taken::Many(results, rest)) => {
+                Ok(PartResult::Many(results, rest)) => {
                     let mut next = first + results.len();
                     self.open = Open { first, results: Some(results) };
                     for part in rest {

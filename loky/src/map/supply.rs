@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::gather::Gathering;
 use super::pace::{Bounds, Pace};
 use super::source::Source;
-use crate::codec::Witness;
+use crate::codec::ValueCodec;
 use crate::executor::ProcessPoolExecutor;
-use crate::future::chunk::Part;
+use crate::future::chunk::MapPart;
 use crate::limits;
 
 /// The items of one map that have no call yet, and the executor that their calls go to.
@@ -18,7 +18,7 @@ pub(super) struct Supply<'a, R> {
     is_dry: bool,
     taken: usize,
     pub(super) task: &'static str,
-    output: Witness<R>,
+    output: ValueCodec<R>,
     pub(super) pace: Pace,
     /// Behind the source: it may be the last handle, whose drop waits for the pool's end.
     executor: ProcessPoolExecutor,
@@ -28,7 +28,7 @@ impl<'a, R: 'static> Supply<'a, R> {
     pub(super) fn new(
         executor: ProcessPoolExecutor,
         task: &'static str,
-        output: Witness<R>,
+        output: ValueCodec<R>,
         source: Box<dyn Source + 'a>,
     ) -> Self {
         Self { source, is_dry: false, taken: 0, task, output, pace: Pace::default(), executor }
@@ -53,7 +53,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         &mut self,
         chunk: usize,
         now: Instant,
-        mut add: impl FnMut(usize, Part<R>),
+        mut add: impl FnMut(usize, MapPart<R>),
     ) {
         let until = self.pace.chunksize.is_none().then(|| now + limits::MAP_GATHER);
         // What is given to a worker together is no more than what is known to be short, whatever was asked for.

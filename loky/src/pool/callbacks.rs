@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::events::Events;
-use super::membership;
+use super::thread_guard;
 use crate::future::slot::{Callback, run_callbacks};
 use crate::observer::{Event, Observer};
 
@@ -86,7 +86,7 @@ impl State {
         let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
         let body = move || {
             // With the observer, or a thread local, may go the last handle of the pool, whose end waits for this thread.
-            membership::become_own_of(pool);
+            thread_guard::become_own_of(pool);
             receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
         };
         let thread = thread::Builder::new().name("loky-callbacks".into()).spawn(body)?;

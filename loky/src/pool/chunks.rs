@@ -11,7 +11,7 @@
 //!                 └─ what the chunk itself has come to; its outcome names the slots of the others
 //! ```
 //!
-//! A `map` makes its chunks itself; calls that are submitted one by one [join](super::joining) one.
+//! A `map` makes its chunks itself; calls that are submitted one by one [join](super::batcher) one.
 //!
 //! It also ends early if its worker has an answer that cannot lie beside the others: that one comes alone, over the stream, and
 //! what lies behind it was not begun. What a worker has begun is known by the word of [`items`](crate::transport::slots::items).
@@ -19,13 +19,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::hearing::Fault;
-use super::link::Link;
-use super::outcome::{Attribution, Ending};
+use super::messages::Fault;
+use super::outcome::{Attribution, CallEnd};
 use super::state::{Ended, State};
+use super::worker_link::Link;
 use crate::codec::entries;
 use crate::future::DriverRef;
-use crate::future::chunk::Rest;
+use crate::future::chunk::MovedTail;
 use crate::future::slot::{Promise, Slot};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
@@ -214,9 +214,9 @@ impl State {
         let is_any_left = !tail.is_empty();
         self.scheduler.chunk_divided(call, running, tail);
         let worker_pid = self.links.get(&worker).map(|link| link.pid);
-        self.end(call, Ending::Answers(answers, rest), worker_pid, None);
+        self.end(call, CallEnd::Answers(answers, rest), worker_pid, None);
         if is_attended {
-            self.attend(running);
+            self.request_background_read(running);
         }
         is_any_left
     }
@@ -229,7 +229,7 @@ impl State {
         driver: &DriverRef,
         (whole, chunk): (CallId, &Chunk),
         mut first: u32,
-        rest: &mut Rest,
+        rest: &mut MovedTail,
     ) -> Vec<(CallId, u32)> {
         let most = u32::try_from(self.chunk()).unwrap_or(u32::MAX);
         let mut parts = Vec::new();
@@ -255,7 +255,7 @@ impl State {
         worker: WorkerId,
         call: CallId,
         answers: Box<Answers>,
-        last: Option<Ending>,
+        last: Option<CallEnd>,
         (worker_pid, ran): (u32, Duration),
     ) {
         let Some(pending) = self.calls.get(&call) else { return };
@@ -263,7 +263,7 @@ impl State {
         let CallArgs::Chunk(chunk) = &pending.args else { return };
         let (chunk, Some(driver)) = (Chunk::clone(chunk), driver) else { return };
         let answered = answers.count + u32::from(last.is_some());
-        let mut rest = Rest::new();
+        let mut rest = MovedTail::new();
         if let Some(ending) = last {
             let slot = self.end_at_once(task, &driver, ending, CallArgs::none(), Some(worker_pid));
             rest.push((slot, 1));
@@ -271,7 +271,7 @@ impl State {
         let tail = self.tail(task, &driver, (call, &chunk), answered, &mut rest);
         self.scheduler.call_finished(now, worker, call, ran / answered.max(1));
         self.scheduler.chunk_ended_early(tail);
-        self.end(call, Ending::Answers(answers, rest), Some(worker_pid), Some(ran));
+        self.end(call, CallEnd::Answers(answers, rest), Some(worker_pid), Some(ran));
     }
 
     /// Ends a chunk that a worker is in the midst of, by this verdict: each of its calls by how far it has come. False if this is
@@ -297,16 +297,16 @@ impl State {
         };
         let Some(pending) = self.calls.get(&call) else { return false };
         let (task, Some(driver)) = (pending.task(), pending.promise.driver()) else { return false };
-        let running = Ending::Judged(verdict.clone(), last);
+        let running = CallEnd::Judged(verdict.clone(), last);
         let running = self.end_at_once(task, &driver, running, CallArgs::none(), worker_pid);
         let mut rest = vec![(running, 1)];
         if limit < chunk.count {
-            let unbegun = Ending::Judged(verdict.clone(), Attribution::NotBegun);
+            let unbegun = CallEnd::Judged(verdict.clone(), Attribution::NotBegun);
             let tail = CallArgs::Chunk(Box::new(chunk.tail(limit)));
             let slot = self.end_at_once(task, &driver, unbegun, tail, None);
             rest.push((slot, chunk.count - limit));
         }
-        self.end(call, Ending::Answers(answers, rest), worker_pid, None);
+        self.end(call, CallEnd::Answers(answers, rest), worker_pid, None);
         true
     }
 
@@ -315,7 +315,7 @@ impl State {
         &mut self,
         task: &'static str,
         driver: &DriverRef,
-        ending: Ending,
+        ending: CallEnd,
         args: CallArgs,
         worker_pid: Option<u32>,
     ) -> Arc<Slot> {
@@ -354,7 +354,7 @@ mod tests {
         let mut whole = Chunk::new(Vec::new(), 0);
         assert!((0..10).all(|number| whole.push(&[number])));
         let driver = DriverRef::new(Weak::<Pool>::new());
-        let mut rest = Rest::new();
+        let mut rest = MovedTail::new();
         let id = state.ids.next_chunk(10);
         let parts = state.tail("krate::task", &driver, (id, &whole), 2, &mut rest);
         let sizes: Vec<_> = parts.iter().map(|(_, count)| *count).collect();

@@ -1,6 +1,6 @@
 //! The numbers that a user can ask for.
 
-use super::outcome::Ending;
+use super::outcome::CallEnd;
 use super::state::State;
 use crate::observer::Stats;
 use crate::scheduler::Verdict;
@@ -19,13 +19,13 @@ pub(super) struct Counts {
 
 impl Counts {
     /// So many calls have ended in this way.
-    pub(super) fn note(&mut self, ending: &Ending, count: u32) {
+    pub(super) fn note(&mut self, ending: &CallEnd, count: u32) {
         let count = u64::from(count);
         match ending {
-            Ending::Result(_) => self.succeeded += count,
-            Ending::Judged(Verdict::Cancelled, _) => self.cancelled += count,
-            Ending::Failed(_) | Ending::Judged(..) => self.failed += count,
-            Ending::Answers(answers, _) => {
+            CallEnd::Result(_) => self.succeeded += count,
+            CallEnd::Judged(Verdict::Cancelled, _) => self.cancelled += count,
+            CallEnd::Failed(_) | CallEnd::Judged(..) => self.failed += count,
+            CallEnd::Answers(answers, _) => {
                 let failed = answers.failures.len() as u64;
                 self.failed += failed;
                 self.succeeded += u64::from(answers.count) - failed;

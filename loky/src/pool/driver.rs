@@ -12,10 +12,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::capture::Capture;
-use super::link::{self, Link};
-use super::peer::Peer;
 use super::state::{Asleep, DriverState, Job, State};
-use super::{Pool, handshake, initializer, living, membership};
+use super::worker_link::{self, Link};
+use super::worker_process::Peer;
+use super::{Pool, handshake, initializer, pool_registry, thread_guard};
 use crate::clock;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::id::{CallId, WorkerId};
@@ -31,7 +31,7 @@ use crate::wire::frame;
 
 /// The body of the thread.
 pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
-    membership::become_own_of(pool.id);
+    thread_guard::become_own_of(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
             pool,
@@ -68,7 +68,7 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
     pool.segments.end();
     pool.changed.notify_all();
     pool.callbacks.finish();
-    living::remove(pool);
+    pool_registry::remove(pool);
 }
 
 struct Driver<'a> {
@@ -133,7 +133,7 @@ impl Driver<'_> {
             }
         }
         self.note_dead(perhaps_dead);
-        self.bury();
+        self.reap();
         self.look_after_lanes();
         let now = clock::now();
         let timer = self.pool.lock().scheduler.next_timer();
@@ -288,9 +288,9 @@ impl Driver<'_> {
                 no_later(self.looked_after_lanes + limits::LANE_WATCH);
             }
         }
-        let is_all_still = plan.keys().all(|worker| state.lie_down(*worker));
+        let is_all_still = plan.keys().all(|worker| state.prepare_poll(*worker));
         if !is_all_still {
-            state.get_up();
+            state.end_poll();
             return None;
         }
         if self.peers.values().any(|peer| peer.pidfd().is_none()) {
@@ -335,7 +335,7 @@ impl Driver<'_> {
         {
             let mut state = self.pool.lock();
             state.asleep = Asleep::Not;
-            state.get_up();
+            state.end_poll();
         }
         if set.readable(wake) {
             self.pool.wake.clear();
@@ -382,7 +382,7 @@ impl Driver<'_> {
             state.links.get_mut(&worker).and_then(Link::take_stream)
         };
         let Some(mut inbox) = inbox else { return };
-        let received = link::receive(&mut inbox, false);
+        let received = worker_link::receive(&mut inbox, false);
         self.pool.with_state(|state, now| {
             // What was answered before this may lie in the lane.
             state.drain(now);
@@ -428,7 +428,7 @@ impl Driver<'_> {
     }
 
     /// Takes leave of the dead, once nobody else reads from them: what they had written is read.
-    fn bury(&mut self) {
+    fn reap(&mut self) {
         let dead = self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.exit?)));
         for (worker, exit) in dead.collect::<Vec<_>>() {
             let inbox = {
@@ -464,7 +464,7 @@ impl Driver<'_> {
     /// Reads what a dead worker had written. There is an end to it: our end of the channel is shut.
     fn read_rest(&self, worker: WorkerId, inbox: &mut Inbox) {
         for _ in 0..limits::LAST_READS {
-            let received = link::receive(inbox, false);
+            let received = worker_link::receive(inbox, false);
             let is_end = received.is_closed || received.fault.is_some();
             self.pool.with_state(|state, now| {
                 state.hear(now, worker, received, &self.pool.settings);

@@ -7,8 +7,8 @@
 use crossbeam_channel::Sender;
 
 use super::callbacks::Work;
-use super::link::Link;
 use super::state::State;
+use super::worker_link::Link;
 use crate::error::WorkerExit;
 use crate::id::{CallId, WorkerId};
 use crate::observer::{Event, Retirement};
@@ -17,10 +17,10 @@ use crate::scheduler::Refusal;
 /// The way from the lock to the observer, if there is one.
 #[derive(Default)]
 pub(super) struct Events {
-    told: Option<Told>,
+    told: Option<EventSink>,
 }
 
-struct Told {
+struct EventSink {
     noted: Vec<Event>,
     sender: Sender<Work>,
     knows_of_break: bool,
@@ -28,7 +28,7 @@ struct Told {
 
 impl Events {
     pub(super) fn new(sender: Sender<Work>) -> Self {
-        Self { told: Some(Told { noted: Vec::new(), sender, knows_of_break: false }) }
+        Self { told: Some(EventSink { noted: Vec::new(), sender, knows_of_break: false }) }
     }
 
     /// Whether there is an observer.

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::hearing::Fault;
+use super::messages::Fault;
 use super::outcome::{self, InitializerFailure};
 use super::state::{Job, State};
-use super::{Pool, membership};
-use crate::codec::Parcel;
+use super::{Pool, thread_guard};
+use crate::codec::EncodedValue;
 use crate::config::Settings;
 use crate::id::{Ticket, WorkerId};
 use crate::wire::message::CallFailure;
@@ -37,7 +37,7 @@ impl State {
         &mut self,
         now: Instant,
         worker: WorkerId,
-        answer: Result<Parcel, CallFailure>,
+        answer: Result<EncodedValue, CallFailure>,
         settings: &Settings,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
@@ -64,10 +64,14 @@ impl State {
 }
 
 /// Has a result judged that is not the one of success, by the thread that comes back.
-pub(super) fn judge(pool: &Arc<Pool>, worker: WorkerId, result: Parcel) -> Option<JoinHandle<()>> {
+pub(super) fn judge(
+    pool: &Arc<Pool>,
+    worker: WorkerId,
+    result: EncodedValue,
+) -> Option<JoinHandle<()>> {
     let judging = Arc::clone(pool);
     let body = move || {
-        membership::become_own_of(judging.id);
+        thread_guard::become_own_of(judging.id);
         let initializer = judging.settings.initializer.as_ref();
         let judged = initializer.map_or(Ok(()), |initializer| initializer.judge(&result));
         decide(&judging, worker, judged.map_err(|reason| format!("failed: {reason}")));

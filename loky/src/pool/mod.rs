@@ -7,31 +7,31 @@
 //! waits does not hold up the pool.
 //!
 //! What a worker runs before its first call is the subject of [`initializer`], and what the end of the program waits for that of
-//! [`living`].
+//! [`pool_registry`].
 //!
 //! The pool is what the handles and the futures share; it ends when [`Pool::shutdown`] says so, not when it is dropped.
 //! Tested through real workers in the package `tests`.
 
+mod batcher;
 mod callbacks;
 mod capture;
 mod chunks;
 mod counts;
-mod draining;
 mod driver;
 mod events;
 mod handshake;
-mod hearing;
 mod initializer;
-mod joining;
+mod lane_reader;
 mod latch;
-mod link;
-mod living;
-mod membership;
+mod messages;
 mod outcome;
-mod peer;
+mod pool_registry;
 mod readership;
 mod state;
+mod thread_guard;
 mod waiting;
+mod worker_link;
+mod worker_process;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -40,15 +40,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use self::callbacks::Callbacks;
-pub(crate) use self::living::{are_any_left, end_all};
+pub(crate) use self::pool_registry::{are_any_left, end_all};
 
 use self::latch::Latch;
-use self::membership::Membership;
-use self::state::{Decided, DriverState, Resolved, State};
+use self::state::{DriverState, Effects, Notifications, State};
+use self::thread_guard::PoolThreadGuard;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::chunk::Seat;
+use crate::future::chunk::CallRef;
 use crate::future::slot::{Slot, run_callbacks};
 use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
@@ -161,8 +161,8 @@ impl Pool {
         let (answer, decided, turn) = self.decide(feed);
         if let Some(turn) = turn {
             // Wakers run here, and whatever they do: the pool does not end before this thread is through.
-            let _member = Membership::of(self.id);
-            let Resolved { mut callbacks, cancelled, audiences, long } = decided.resolve();
+            let _member = PoolThreadGuard::of(self.id);
+            let Notifications { mut callbacks, cancelled, audiences, long } = decided.resolve();
             callbacks.extend(cancelled);
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);
@@ -180,7 +180,7 @@ impl Pool {
     fn decide<T>(
         &self,
         feed: impl FnOnce(&mut State, Instant) -> T,
-    ) -> (T, Decided, Option<MutexGuard<'_, ()>>) {
+    ) -> (T, Effects, Option<MutexGuard<'_, ()>>) {
         let now = clock::now();
         let mut state = self.lock();
         let answer = feed(&mut state, now);
@@ -226,7 +226,7 @@ impl Pool {
     }
 
     /// Accepts a call of `task`, or returns a slot that says why not.
-    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> Seat {
+    pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> CallRef {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
             return Slot::failed(task, error.with_task(task)).into();
         }
@@ -246,7 +246,7 @@ impl Pool {
     }
 
     /// Has a call join others that wait, if it may. Nothing else follows from that.
-    fn join(&self, task: &'static str, args: &CallArgs) -> Option<Seat> {
+    fn join(&self, task: &'static str, args: &CallArgs) -> Option<CallRef> {
         if !args.is_small() || !self.is_joinable.load(Ordering::Relaxed) {
             return None;
         }
@@ -348,7 +348,7 @@ impl Pool {
     }
 
     /// How many calls at once keep all workers at work: more than the least only where calls are known to be short.
-    pub(crate) fn appetite(&self) -> usize {
+    pub(crate) fn map_window(&self) -> usize {
         let ahead = 2 * (self.depth.load(Ordering::Relaxed) - 1);
         self.max_workers().saturating_mul(limits::MAP_CALLS_PER_WORKER + ahead)
     }
@@ -379,7 +379,7 @@ impl Pool {
             state.scheduler.shutdown(now, how);
             matches!(state.driver, DriverState::Unstarted)
         });
-        if membership::is_of(self.id) {
+        if thread_guard::is_of(self.id) {
             return false;
         }
         if is_unstarted {
@@ -426,12 +426,12 @@ impl Pool {
         let builder = thread::Builder::new()
             .name(format!("loky-pool-{}", self.id))
             .stack_size(limits::THREAD_STACK_BYTES);
-        if !living::add(self) {
+        if !pool_registry::add(self) {
             let message = "cannot schedule new futures after the end of `main`";
             return Err(Error::new(ErrorKind::ShutdownExecutor, message));
         }
         let handle = builder.spawn(move || driver::run(&pool, reserve)).map_err(|error| {
-            living::remove(self);
+            pool_registry::remove(self);
             failed(error)
         })?;
         state.driver = DriverState::Running;
@@ -485,24 +485,24 @@ impl Driver for Pool {
         self.wait_for(call, slot, deadline);
     }
 
-    fn attend(&self, call: CallId) {
+    fn request_background_read(&self, call: CallId) {
         self.with_state(|state, now| {
             state.burst.end();
-            state.let_go(now);
-            state.attend(call);
+            state.flush_deferred(now);
+            state.request_background_read(call);
         });
     }
 
-    fn attend_moved(&self, call: CallId) {
+    fn request_background_read_moved(&self, call: CallId) {
         // What is held back stays so: perhaps this call is about to be cancelled.
-        self.with_state(|state, _now| state.attend(call));
+        self.with_state(|state, _now| state.request_background_read(call));
     }
 
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {
         let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
-            let _member = Membership::of(self.id);
-            let Resolved { callbacks, cancelled, audiences, long } = decided.resolve();
+            let _member = PoolThreadGuard::of(self.id);
+            let Notifications { callbacks, cancelled, audiences, long } = decided.resolve();
             // Its chunk may be divided by that: what is answered of it was not cancelled.
             let unsent = self.callbacks.send(self.id, callbacks);
             drop(turn);

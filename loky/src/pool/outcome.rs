@@ -3,9 +3,9 @@
 use std::io;
 
 use super::chunks::Answers;
-use crate::codec::Parcel;
+use crate::codec::EncodedValue;
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
-use crate::future::chunk::{ChunkOutcome, Rest};
+use crate::future::chunk::{ChunkOutcome, MovedTail};
 use crate::future::slot::Outcome;
 use crate::scheduler::{Refusal, Verdict};
 use crate::sys::hint;
@@ -13,12 +13,12 @@ use crate::wire::message::CallFailure;
 
 /// How a call has ended, as it is known under the pool's lock; the words are made without it.
 #[derive(Debug)]
-pub(super) enum Ending {
-    Result(Parcel),
+pub(super) enum CallEnd {
+    Result(EncodedValue),
     Failed(CallFailure),
     Judged(Verdict, Attribution),
     /// Of the first calls of a chunk; and what the others are now.
-    Answers(Box<Answers>, Rest),
+    Answers(Box<Answers>, MovedTail),
 }
 
 /// How far a call had come that ends without a result.
@@ -40,7 +40,7 @@ impl From<Attribution> for Execution {
     }
 }
 
-impl Ending {
+impl CallEnd {
     /// The kind of the error that [`into_outcome`](Self::into_outcome) makes of it.
     pub(super) fn error_kind(&self) -> Option<ErrorKind> {
         Some(match self {
@@ -71,7 +71,7 @@ impl Ending {
     }
 }
 
-impl Ending {
+impl CallEnd {
     /// What becomes of a chunk of so many calls of `task`.
     pub(super) fn into_chunk(self, task: &'static str, count: u32) -> ChunkOutcome {
         match self {

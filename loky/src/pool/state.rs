@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batcher::SubmitRate;
 use super::counts::Counts;
-use super::draining::Drained;
 use super::events::Events;
-use super::joining::Burst;
-use super::link::{Link, Source};
-use super::outcome::{Attribution, Ending};
+use super::lane_reader::Drained;
+use super::outcome::{Attribution, CallEnd};
+use super::worker_link::{Link, Source};
 use crate::calls::{CallIds, CallMap};
-use crate::codec::Parcel;
+use crate::codec::EncodedValue;
 use crate::error::Error;
-use crate::future::slot::{Audience, Callback, Promise, Slot};
+use crate::future::slot::{Callback, Listeners, Promise, Slot};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
@@ -21,12 +21,12 @@ use crate::observer::{Event, Retirement};
 use crate::scheduler::{Action, Place, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::lane::pool_side::PoolLane;
-use crate::transport::slots::Contradiction;
+use crate::transport::slots::PageCorrupt;
 use crate::transport::slots::table::Progress;
 use crate::wire::args::CallArgs;
 
 /// What is said of a worker whose page is not what it must be.
-pub(super) const FALSE_PAGE: &str = "its page of slots says what cannot be";
+pub(super) const PAGE_CORRUPT: &str = "its page of slots says what cannot be";
 
 /// An accepted call that has no outcome yet.
 pub(super) struct Pending {
@@ -78,7 +78,7 @@ impl Waking {
 /// A call whose end is known, and has to be handed out.
 pub(super) struct Ended {
     pub(super) promise: Promise,
-    pub(super) ending: Ending,
+    pub(super) ending: CallEnd,
     pub(super) worker_pid: Option<u32>,
     /// To be dropped without the lock: much memory may go with it.
     pub(super) args: CallArgs,
@@ -94,7 +94,7 @@ pub(super) enum Job {
     /// Find out what the initializer has returned.
     Judge {
         worker: WorkerId,
-        result: Parcel,
+        result: EncodedValue,
     },
     Retire {
         worker: WorkerId,
@@ -148,7 +148,7 @@ pub(super) struct State {
     pub(super) chunks: usize,
     /// The chunk that calls may join as long as it is the last in the queue.
     pub(super) open: Option<CallId>,
-    pub(super) burst: Burst,
+    pub(super) burst: SubmitRate,
     /// Whether the scheduler may not have been asked yet who is to have what was submitted last.
     pub(super) may_hold: bool,
     /// How many threads are parked, and how many calls attended: none, most of the time.
@@ -162,13 +162,13 @@ pub(super) struct State {
     pub(super) wakes: Vec<Arc<Wake>>,
     pub(super) counts: Counts,
     pub(super) events: Events,
-    pub(super) decided: Decided,
+    pub(super) decided: Effects,
 }
 
 /// What is to be done when the lock is gone.
 #[must_use]
 #[derive(Default)]
-pub(super) struct Decided {
+pub(super) struct Effects {
     pub(super) ended: Vec<Ended>,
     /// Waiters whose calls are not where they were.
     waiters: Vec<Waking>,
@@ -178,16 +178,16 @@ pub(super) struct Decided {
 /// Who is to be told of outcomes that are there.
 #[must_use = "somebody waits for it"]
 #[derive(Default)]
-pub(super) struct Resolved {
+pub(super) struct Notifications {
     pub(super) callbacks: Vec<Callback>,
     /// Those of calls that were cancelled.
     pub(super) cancelled: Vec<Callback>,
-    pub(super) audiences: Vec<Audience>,
+    pub(super) audiences: Vec<Listeners>,
     /// Arguments, to be dropped when others may hand out: it takes long, if they are.
     pub(super) long: Vec<Arc<Vec<u8>>>,
 }
 
-impl Decided {
+impl Effects {
     pub(super) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
@@ -198,8 +198,8 @@ impl Decided {
 
     /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
     /// be run where they belong.
-    pub(super) fn resolve(self) -> Resolved {
-        let mut resolved = Resolved::default();
+    pub(super) fn resolve(self) -> Notifications {
+        let mut resolved = Notifications::default();
         for Ended { promise, ending, worker_pid, args } in self.ended {
             let task = promise.task();
             let audience;
@@ -246,7 +246,7 @@ impl State {
             failed_start: None,
             chunks: 0,
             open: None,
-            burst: Burst::default(),
+            burst: SubmitRate::default(),
             may_hold: false,
             parked: 0,
             attended: 0,
@@ -255,7 +255,7 @@ impl State {
             wakes: Vec::new(),
             counts: Counts::default(),
             events,
-            decided: Decided::default(),
+            decided: Effects::default(),
         }
     }
 
@@ -294,7 +294,7 @@ impl State {
     pub(super) fn end(
         &mut self,
         call: CallId,
-        ending: Ending,
+        ending: CallEnd,
         worker_pid: Option<u32>,
         run_time: Option<Duration>,
     ) {
@@ -330,7 +330,7 @@ impl State {
     }
 
     /// Performs what the scheduler has decided, as far as it takes no time, and gives back what is left to be done.
-    pub(super) fn perform(&mut self, now: Instant) -> Decided {
+    pub(super) fn perform(&mut self, now: Instant) -> Effects {
         self.act(now);
         self.decided.wakes_driver |= !self.jobs.is_empty() || self.is_over;
         self.let_driver_look(now);
@@ -409,9 +409,9 @@ impl State {
         let had_nothing = link.slots.is_empty();
         let ticket = match link.give(call, pending.task(), &pending.args) {
             Ok(ticket) => ticket,
-            Err(Contradiction) => {
+            Err(PageCorrupt) => {
                 self.scheduler.call_revoked(now, call);
-                return self.disbelieve(now, worker);
+                return self.mark_page_corrupt(now, worker);
             }
         };
         pending.at = Some((worker, ticket));
@@ -426,7 +426,7 @@ impl State {
             if pending.attended {
                 self.decided.wakes_driver |= link.readership.read_in_background();
             } else if pending.parked > 0 {
-                pending.promise.nudge();
+                pending.promise.unpark_to_retry();
             }
         }
     }
@@ -460,8 +460,8 @@ impl State {
                 true
             }
             Ok(false) => false,
-            Err(Contradiction) => {
-                self.disbelieve(now, worker);
+            Err(PageCorrupt) => {
+                self.mark_page_corrupt(now, worker);
                 false
             }
         }
@@ -500,7 +500,7 @@ impl State {
             (_, Some(at)) if self.judge_chunk(call, at, &verdict) => return,
             (_, Some((worker, ticket))) => self.settle(worker, ticket),
         };
-        self.end(call, Ending::Judged(verdict, attribution), pid, None);
+        self.end(call, CallEnd::Judged(verdict, attribution), pid, None);
     }
 
     /// Whether a call has begun that ends now, whatever its worker does; and if so, where.
@@ -511,7 +511,7 @@ impl State {
             Ok(false) if link.slots.progress(ticket) == Ok(Progress::Finished) => {
                 (Attribution::Finished, Some(link.pid))
             }
-            Ok(false) | Err(Contradiction) => (Attribution::Began, Some(link.pid)),
+            Ok(false) | Err(PageCorrupt) => (Attribution::Began, Some(link.pid)),
         }
     }
 
@@ -527,15 +527,15 @@ impl State {
     }
 
     /// The worker's page says what cannot be: it is not believed any more.
-    fn disbelieve(&mut self, now: Instant, worker: WorkerId) {
+    fn mark_page_corrupt(&mut self, now: Instant, worker: WorkerId) {
         if let Some(link) = self.links.get_mut(&worker) {
             link.is_page_false = true;
         }
-        self.scheduler.worker_misbehaved(now, worker, FALSE_PAGE);
+        self.scheduler.worker_misbehaved(now, worker, PAGE_CORRUPT);
     }
 
     /// Somebody is to be told of the call's outcome who does not wait for it.
-    pub(super) fn attend(&mut self, call: CallId) {
+    pub(super) fn request_background_read(&mut self, call: CallId) {
         if self.attended == 0 {
             self.wake_patient_readers();
         }

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::Pool;
-use super::link::{self, Received, Source};
 use super::state::{Sleeper, State};
+use super::worker_link::{self, Received, Source};
 use crate::clock;
 use crate::future::slot::{Slot, Unparked};
 use crate::id::{CallId, Ticket, WorkerId};
@@ -31,7 +31,7 @@ enum Arrival {
 /// The right to read from workers.
 struct Reading {
     sources: Sources,
-    rest: Rest,
+    rest: WaitStrategy,
 }
 
 /// What is read from.
@@ -58,7 +58,7 @@ impl Sources {
 }
 
 /// Where a reader waits.
-enum Rest {
+enum WaitStrategy {
     /// On the lane, until this call is answered; it was disturbed so often before.
     OnLane { lane: PoolLane, wanted: Ticket, seen: u64, spins: bool },
     /// In a plain read: the call runs and there is no deadline, so only its answer, or the end of its worker, is waited for.
@@ -67,7 +67,7 @@ enum Rest {
     InPoll { wake: Arc<Wake>, is_busy: bool },
 }
 
-impl Rest {
+impl WaitStrategy {
     /// Whether this is the sleeper that is noted with a call, which lies at that worker.
     fn is_of(&self, reader_of: WorkerId, sleeper: &Sleeper, at: Option<WorkerId>) -> bool {
         match (self, sleeper) {
@@ -134,7 +134,7 @@ impl Pool {
                 state.hear(now, worker, received, &self.settings);
             }
             state.drain(now);
-            if let Rest::InPoll { wake, .. } = rest {
+            if let WaitStrategy::InPoll { wake, .. } = rest {
                 state.wakes.push(wake);
             }
             for (worker, source) in sources.into_all() {
@@ -174,13 +174,13 @@ impl State {
 
     /// Where the reader of a worker is to wait for the answer of a call. `None` if it had better leave that to the pool's thread:
     /// what comes next comes over the stream beside the lane; or there is no descriptor to wait for several things.
-    fn rest(&mut self, worker: WorkerId, ticket: Ticket, must_poll: bool) -> Option<Rest> {
+    fn rest(&mut self, worker: WorkerId, ticket: Ticket, must_poll: bool) -> Option<WaitStrategy> {
         if limits::USES_LANE {
             let wanted = self.wanted(worker, Some(ticket))?;
             let lane = self.links.get(&worker)?.lane.clone();
             let seen = lane.disturbances();
             let spins = self.scheduler.calls_within(limits::SPIN) > 0;
-            return Some(Rest::OnLane { lane, wanted, seen, spins });
+            return Some(WaitStrategy::OnLane { lane, wanted, seen, spins });
         }
         let link = self.links.get_mut(&worker)?;
         // Where answers come one after another some are likely to be there: that saves a poll.
@@ -188,17 +188,17 @@ impl State {
         let runs =
             matches!(link.slots.progress(ticket), Ok(Progress::Running | Progress::Finished));
         if runs && !must_poll {
-            return Some(Rest::InRead { is_busy });
+            return Some(WaitStrategy::InRead { is_busy });
         }
-        Some(Rest::InPoll { wake: self.wakes.pop().or_else(new_wake)?, is_busy })
+        Some(WaitStrategy::InPoll { wake: self.wakes.pop().or_else(new_wake)?, is_busy })
     }
 
     /// Notes with the call how the thread is woken that waits for it.
-    fn note_sleeper(&mut self, call: CallId, rest: &Rest) {
+    fn note_sleeper(&mut self, call: CallId, rest: &WaitStrategy) {
         let sleeper = match rest {
-            Rest::OnLane { .. } => Sleeper::OnLane,
-            Rest::InRead { .. } => return,
-            Rest::InPoll { wake, .. } => Sleeper::InPoll(Arc::clone(wake)),
+            WaitStrategy::OnLane { .. } => Sleeper::OnLane,
+            WaitStrategy::InRead { .. } => return,
+            WaitStrategy::InPoll { wake, .. } => Sleeper::InPoll(Arc::clone(wake)),
         };
         if let Some(pending) = self.calls.get_mut(&call) {
             pending.sleeper = Some(sleeper);
@@ -206,7 +206,7 @@ impl State {
     }
 }
 
-impl Rest {
+impl WaitStrategy {
     /// Waits for something to happen, and reads what has come over the streams.
     fn wait(&self, sources: &mut Sources, deadline: Option<Instant>) -> Vec<(WorkerId, Received)> {
         let is_busy = match self {
@@ -230,7 +230,7 @@ impl Rest {
 }
 
 fn receive(sources: &mut Sources, waits: bool) -> impl Iterator<Item = (WorkerId, Received)> {
-    sources.inboxes().map(move |(worker, inbox)| (worker, link::receive(inbox, waits)))
+    sources.inboxes().map(move |(worker, inbox)| (worker, worker_link::receive(inbox, waits)))
 }
 
 fn new_wake() -> Option<Arc<Wake>> {
@@ -259,5 +259,5 @@ fn poll(
         .inboxes()
         .zip(channels)
         .filter(|(_, channel)| !has_polled || set.readable(*channel));
-    readable.map(|((worker, inbox), _)| (worker, link::receive(inbox, false))).collect()
+    readable.map(|((worker, inbox), _)| (worker, worker_link::receive(inbox, false))).collect()
 }

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::workers::{Standing, Worker};
+use super::workers::{Availability, Worker};
 use super::{Action, Phase, Place, Scheduler, Verdict};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
@@ -28,10 +28,10 @@ impl Scheduler {
                 self.dispatch(now, worker);
             }
             if self.queued() > 0 {
-                self.stock(now);
+                self.prefetch(now);
                 self.give_early(now);
             } else {
-                self.spread();
+                self.rebalance();
             }
             self.fill_vacant();
             // What lies behind another call, or with one that is not up, may still be wanted elsewhere.
@@ -63,11 +63,12 @@ impl Scheduler {
     }
 
     /// Gives calls ahead of time. No worker is idle.
-    fn stock(&mut self, now: Instant) {
+    fn prefetch(&mut self, now: Instant) {
         let depth = self.run_time.depth();
         let is_low = |worker: &Worker| worker.given.len() <= depth / 2;
-        let takers =
-            || self.workers.iter().filter(|(_, worker)| worker.standing() == Standing::Busy);
+        let takers = || {
+            self.workers.iter().filter(|(_, worker)| worker.availability() == Availability::Busy)
+        };
         if depth == 1 || !takers().any(|(_, worker)| is_low(worker)) {
             return;
         }
@@ -85,7 +86,7 @@ impl Scheduler {
 
     /// Takes back, for idle workers, what others have beyond what they would be given now that calls are known to be longer, and
     /// what lies with those that are not up.
-    fn spread(&mut self) {
+    fn rebalance(&mut self) {
         if self.idle.is_empty() {
             return;
         }
@@ -199,7 +200,7 @@ impl Scheduler {
     /// Notes a worker that has become able to take a call at once.
     pub(super) fn note_idle(&mut self, id: WorkerId) {
         let is_idle =
-            self.workers.get(&id).is_some_and(|worker| worker.standing() == Standing::Idle);
+            self.workers.get(&id).is_some_and(|worker| worker.availability() == Availability::Idle);
         if is_idle && !self.idle.contains(&id) {
             self.idle.push(id);
         }
@@ -251,7 +252,7 @@ impl Scheduler {
     }
 
     /// Takes back all that a worker has but the call that it runs.
-    pub(super) fn relieve(&mut self, id: WorkerId) {
+    pub(super) fn revoke_waiting(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get(&id) {
             take_back_waiting(&mut self.actions, id, worker);
         }

@@ -18,15 +18,15 @@ impl Scheduler {
     pub(crate) fn worker_launched(&mut self, now: Instant, id: WorkerId) {
         let is_coming = self.workers.get(&id).is_some_and(|worker| worker.is_coming());
         if is_coming && self.rules.gives_early {
-            self.coming.push(id);
+            self.starting.push(id);
             self.advance(now);
         }
     }
 
     /// Gives queued calls to those that are coming up, one each. No worker is idle.
     pub(super) fn give_early(&mut self, now: Instant) {
-        for at in 0..self.coming.len() {
-            let id = self.coming[at];
+        for at in 0..self.starting.len() {
+            let id = self.starting[at];
             if self.queued() > 0 && self.takes_early(id) {
                 self.dispatch(now, id);
             }
@@ -46,7 +46,7 @@ impl Scheduler {
 
     /// Takes calls back from those that are coming up, for idle workers.
     pub(super) fn take_back_early(&mut self) {
-        let early = self.coming.iter().filter_map(|id| {
+        let early = self.starting.iter().filter_map(|id| {
             let call = self.workers.get(id)?.given.front()?;
             Some(Action::TakeBack { worker: *id, call: *call })
         });

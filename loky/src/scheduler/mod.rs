@@ -138,7 +138,7 @@ pub(crate) struct Scheduler {
     /// The last one to become idle is the first to get a call: its caches are warm.
     idle: Vec<WorkerId>,
     /// Those that were started and may have their first call before they are up, in that order.
-    coming: Vec<WorkerId>,
+    starting: Vec<WorkerId>,
     last_worker: u64,
     run_time: RunTime,
     /// Workers that died in a row before any was ready.
@@ -168,7 +168,7 @@ impl Scheduler {
             calls: Calls::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
-            coming: Vec::new(),
+            starting: Vec::new(),
             last_worker: 0,
             start_deaths: 0,
             unused_deaths: 0,

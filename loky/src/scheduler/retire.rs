@@ -44,7 +44,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.is_outgrown = true;
         self.idle.retain(|idle| *idle != id);
-        self.relieve(id);
+        self.revoke_waiting(id);
         self.retire_if_done(now, id);
     }
 

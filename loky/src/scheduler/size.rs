@@ -58,7 +58,7 @@ impl Scheduler {
                 worker.is_surplus = true;
             }
             self.idle.retain(|idle| idle != id);
-            self.relieve(*id);
+            self.revoke_waiting(*id);
             self.retire_if_done(now, *id);
         }
         // Those that were to leave and now are not.
@@ -121,7 +121,7 @@ impl Scheduler {
     /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
-        use super::workers::Standing;
+        use super::workers::Availability;
         use crate::limits;
         assert!(self.workers.len() <= self.most_live, "more workers than allowed");
         assert!(self.vacant <= self.max_workers, "more places are vacant than there are");
@@ -129,7 +129,11 @@ impl Scheduler {
             assert!(worker.given.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
         }
         for id in &self.idle {
-            assert_eq!(self.workers[id].standing(), Standing::Idle, "idle workers are idle");
+            assert_eq!(
+                self.workers[id].availability(),
+                Availability::Idle,
+                "idle workers are idle"
+            );
         }
         let is_shut = matches!(self.phase, Phase::Closed | Phase::Ended);
         assert!(!is_shut || self.calls.is_empty(), "a closed pool has no calls");
@@ -139,7 +143,7 @@ impl Scheduler {
     #[cfg(test)]
     pub(super) fn check_calls(&mut self) {
         use super::Place;
-        use super::workers::Standing;
+        use super::workers::Availability;
         for (call, place) in self.calls.check() {
             if let Place::Given(worker) = place {
                 let worker = self.workers.get(&worker).expect("a call lies with a live worker");
@@ -150,7 +154,7 @@ impl Scheduler {
             let is_done =
                 worker.is_to_leave().is_some() && worker.given.is_empty() && !worker.killed;
             assert!(!is_done || worker.state == WorkerState::Leaving, "it is to leave: {worker:?}");
-            let is_idle = worker.standing() == Standing::Idle;
+            let is_idle = worker.availability() == Availability::Idle;
             let is_open = matches!(self.phase, Phase::Open | Phase::Draining);
             assert!(
                 !is_open || is_idle == self.idle.contains(id),

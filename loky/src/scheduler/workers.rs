@@ -22,7 +22,7 @@ pub(super) enum WorkerState {
 
 /// Whether a worker can be given calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Availability {
     /// At once.
     Idle,
     /// Ahead of time: it is at work.
@@ -89,17 +89,17 @@ impl Worker {
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn availability(&self) -> Availability {
         // One that closed its channel has a deadline.
         let is_here = self.state == WorkerState::Ready && !self.killed && self.deadline.is_none();
         if !is_here || self.is_to_leave().is_some() || self.is_congested || self.room() == 0 {
-            Standing::Unavailable
+            Availability::Unavailable
         } else if self.given.is_empty() {
-            Standing::Idle
+            Availability::Idle
         } else if self.is_slow {
-            Standing::Unavailable
+            Availability::Unavailable
         } else {
-            Standing::Busy
+            Availability::Busy
         }
     }
 
@@ -198,7 +198,7 @@ impl Scheduler {
             if let Some(cause) = self.late_initializer(id) {
                 self.break_pool(cause);
             }
-            self.condemn(id, remark.to_owned());
+            self.kill_for(id, remark.to_owned());
         }
         self.retire_idle(now);
         self.take_back_late(now);
@@ -218,7 +218,7 @@ impl Scheduler {
             worker.deadline = None;
             worker.last_progress = now;
             worker.is_slow = false;
-            self.coming.retain(|coming| *coming != id);
+            self.starting.retain(|starting| *starting != id);
             self.note_idle(id);
             self.retire_if_done(now, id);
             self.advance(now);
@@ -263,7 +263,7 @@ impl Scheduler {
         if !self.workers.values().any(is_one) {
             return self.break_for(now, cause);
         }
-        self.condemn(id, cause.to_string());
+        self.kill_for(id, cause.to_string());
         self.no_start_before = Some(now + limits::RESPAWN_PACE);
         self.advance(now);
     }
@@ -271,7 +271,7 @@ impl Scheduler {
     /// The worker sent what is no message, or not the one that was due: nothing it says counts any more, and neither does
     /// its silence.
     pub(crate) fn worker_misbehaved(&mut self, now: Instant, id: WorkerId, what: &str) {
-        self.condemn(id, format!("it broke the protocol: {what}"));
+        self.kill_for(id, format!("it broke the protocol: {what}"));
         self.advance(now);
     }
 
@@ -391,7 +391,7 @@ impl Scheduler {
     }
 
     /// Kills a worker for what it did.
-    fn condemn(&mut self, id: WorkerId, remark: String) {
+    fn kill_for(&mut self, id: WorkerId, remark: String) {
         self.forget_available(id);
         if let Some(worker) = self.workers.get_mut(&id)
             && !worker.killed
@@ -405,12 +405,12 @@ impl Scheduler {
     /// Nothing more is given to the worker.
     fn forget_available(&mut self, id: WorkerId) {
         self.idle.retain(|idle| *idle != id);
-        self.coming.retain(|coming| *coming != id);
+        self.starting.retain(|starting| *starting != id);
     }
 
     pub(super) fn kill_all(&mut self) {
         self.idle.clear();
-        self.coming.clear();
+        self.starting.clear();
         for (id, worker) in &mut self.workers {
             if !worker.killed {
                 worker.killed = true;

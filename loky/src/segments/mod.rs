@@ -1,7 +1,7 @@
 //! Where long values lie while they go from process to process: memory that is used again, since fresh pages are what costs.
 //!
-//! A value that is long gets a [`Lease`] of a segment with its bytes ([`Segments::put`]), whose descriptor then travels beside the
-//! call or the result. Whoever has that descriptor there ([`Arrived`]) has the bytes copied out, once, into memory of his own; how,
+//! A value that is long gets a [`SegmentLease`] of a segment with its bytes ([`Segments::put`]), whose descriptor then travels beside the
+//! call or the result. Whoever has that descriptor there ([`ReceivedFd`]) has the bytes copied out, once, into memory of his own; how,
 //! and what nobody can do to the other side by it, is the subject of [`carrier`].
 //!
 //! | | leases | a segment is free again when | who takes idle ones away |
@@ -20,7 +20,7 @@
 //!
 //! Tested in `tests.rs`, and through real workers in the package `tests`.
 
-mod shelf;
+mod segment_pool;
 #[cfg(test)]
 mod tests;
 
@@ -29,13 +29,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use self::shelf::Shelf;
+use self::segment_pool::SegmentPool;
 use crate::clock;
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys;
-use crate::sys::carrier::{self, Carrier, Release};
 use crate::sys::fork_guard;
+use crate::sys::segment_memory::{self, Release, SegmentMemory};
 use crate::sys::wake::Wake;
 
 /// The segments of a pool, or of a worker. Clones are handles of the same.
@@ -49,7 +49,7 @@ struct Shared {
     release: Release,
     /// Wakes the thread that is to visit.
     wake: Arc<Wake>,
-    shelf: Mutex<Shelf>,
+    shelf: Mutex<SegmentPool>,
 }
 
 impl Segments {
@@ -60,11 +60,11 @@ impl Segments {
 
     /// Those of a worker, which has none until it is [allowed](Self::allow) some.
     pub(crate) fn of_worker(wake: Arc<Wake>) -> Self {
-        Self::new(Release::Told, wake, 0)
+        Self::new(Release::EventSink, wake, 0)
     }
 
     fn new(release: Release, wake: Arc<Wake>, limit: usize) -> Self {
-        let shelf = Mutex::new(Shelf::new(limit));
+        let shelf = Mutex::new(SegmentPool::new(limit));
         let owner_pid = fork_guard::current_pid();
         Self { shared: Arc::new(Shared { owner_pid, release, wake, shelf }) }
     }
@@ -75,7 +75,7 @@ impl Segments {
     }
 
     /// Copies `bytes` into a segment, if they are long and there is one to be had.
-    pub(crate) fn put(&self, bytes: &[u8]) -> Option<Lease> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Option<SegmentLease> {
         // The memory of a forked child's parent is not its to write to.
         if bytes.len() < limits::SEGMENT_BYTES || self.shared.is_foreign() {
             return None;
@@ -84,7 +84,7 @@ impl Segments {
         let lent = self.shared.lock().lend(class)?;
         let filled = match lent {
             Some(mut carrier) => carrier.refill(bytes).map(|()| carrier),
-            None => Carrier::create(bytes, class, self.shared.release),
+            None => SegmentMemory::create(bytes, class, self.shared.release),
         };
         // Where there is no memory for it a segment has no use either.
         let Ok(carrier) = filled else {
@@ -92,7 +92,7 @@ impl Segments {
             return None;
         };
         let shared = Arc::clone(&self.shared);
-        Some(Lease { carrier: Some(carrier), sent_for: OnceLock::new(), shared })
+        Some(SegmentLease { carrier: Some(carrier), sent_for: OnceLock::new(), shared })
     }
 
     /// The reader says that it has no room for descriptors: the result of this call has not come through, and so nobody has the
@@ -106,7 +106,7 @@ impl Segments {
 
     /// Takes away what is not to be kept: to be dropped, which takes long if it is much. And until when it need not be done again,
     /// if it is ever to be done.
-    pub(crate) fn visit(&self, now: Instant) -> (Vec<Carrier>, Option<Instant>) {
+    pub(crate) fn visit(&self, now: Instant) -> (Vec<SegmentMemory>, Option<Instant>) {
         self.shared.lock().visit(now)
     }
 
@@ -123,7 +123,7 @@ impl Segments {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, SegmentPool> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,16 +140,16 @@ impl fmt::Debug for Segments {
 }
 
 /// A segment with a value. Given back when it is dropped.
-pub(crate) struct Lease {
+pub(crate) struct SegmentLease {
     /// There until it is dropped.
-    carrier: Option<Carrier>,
+    carrier: Option<SegmentMemory>,
     /// The call with whose result it goes out.
     sent_for: OnceLock<Ticket>,
     shared: Arc<Shared>,
 }
 
-impl Lease {
-    fn carrier(&self) -> &Carrier {
+impl SegmentLease {
+    fn carrier(&self) -> &SegmentMemory {
         self.carrier.as_ref().expect("there until it is dropped")
     }
 
@@ -165,7 +165,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for SegmentLease {
     fn drop(&mut self) {
         let Some(carrier) = self.carrier.take() else { return };
         if self.shared.is_foreign() {
@@ -181,20 +181,20 @@ impl Drop for Lease {
     }
 }
 
-impl fmt::Debug for Lease {
+impl fmt::Debug for SegmentLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lease").field(self.carrier()).finish()
+        f.debug_tuple("SegmentLease").field(self.carrier()).finish()
     }
 }
 
 /// A descriptor that has come from another process: of a segment, or of something else.
 #[derive(Debug)]
-pub(crate) struct Arrived {
+pub(crate) struct ReceivedFd {
     fd: Arc<OwnedFd>,
     owner_pid: u32,
 }
 
-impl Arrived {
+impl ReceivedFd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Self { fd: Arc::new(fd), owner_pid: fork_guard::current_pid() }
     }
@@ -205,11 +205,11 @@ impl Arrived {
 }
 
 /// If it is a segment, its owner may use it again.
-impl Drop for Arrived {
+impl Drop for ReceivedFd {
     fn drop(&mut self) {
         // A forked child has a copy, and the one that it was forked off goes on reading.
         if fork_guard::current_pid() == self.owner_pid {
-            carrier::release(self.fd.as_fd());
+            segment_memory::release(self.fd.as_fd());
         }
     }
 }

@@ -32,14 +32,14 @@ fn n_kept(segments: &Segments) -> usize {
 }
 
 /// Which segment it is: its descriptor, as long as that is open.
-fn place(lease: &Lease) -> i32 {
+fn place(lease: &SegmentLease) -> i32 {
     lease.fd().as_raw_fd()
 }
 
 #[track_caller]
-fn read(lease: &Lease, length: usize) -> Vec<u8> {
+fn read(lease: &SegmentLease, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    carrier::read(lease.fd().as_fd(), length, &mut bytes).unwrap();
+    segment_memory::read(lease.fd().as_fd(), length, &mut bytes).unwrap();
     bytes
 }
 
@@ -113,7 +113,7 @@ fn a_worker_waits_until_it_is_told() {
     let sent = put().unwrap();
     assert_eq!(place(&sent), first, "nobody has got it");
     sent.set_out(CALL);
-    let theirs = Arrived::new(sent.fd().try_clone().unwrap());
+    let theirs = ReceivedFd::new(sent.fd().try_clone().unwrap());
     drop(sent);
     let other = put().unwrap();
     assert_ne!(place(&other), first);
@@ -134,7 +134,7 @@ fn what_does_not_come_through_is_given_back() {
         lease.set_out(Ticket(call));
         lease
     });
-    let theirs = Arrived::new(leases[0].fd().try_clone().unwrap());
+    let theirs = ReceivedFd::new(leases[0].fd().try_clone().unwrap());
     drop(leases);
     segments.not_received(Ticket(2));
     visit(&segments, clock::now() + LATER);
@@ -201,7 +201,7 @@ fn one_that_is_read_for_long_is_looked_at_seldom() {
     segments.allow(1);
     let lease = segments.put(&[0; SEGMENT_BYTES]).unwrap();
     lease.set_out(CALL);
-    let theirs = Arrived::new(lease.fd().try_clone().unwrap());
+    let theirs = ReceivedFd::new(lease.fd().try_clone().unwrap());
     drop(lease);
     let late = clock::now() + LATER;
     let next = visit(&segments, late).unwrap();

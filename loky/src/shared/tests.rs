@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
-use crate::codec::{CodecError, Output, Parcel, output};
+use crate::codec::{CodecError, EncodedValue, Output, output};
 
-fn encoded<T: Output>(value: &T) -> Parcel {
-    let mut parcel = Parcel::default();
+fn encoded<T: Output>(value: &T) -> EncodedValue {
+    let mut parcel = EncodedValue::default();
     output().encode(value, &mut parcel, None).unwrap();
     parcel
 }
 
-fn decoded<T: Output>(parcel: &Parcel) -> Result<T, CodecError> {
+fn decoded<T: Output>(parcel: &EncodedValue) -> Result<T, CodecError> {
     output().decode_all(&parcel.bytes, &parcel.attachments)
 }
 
@@ -89,7 +89,7 @@ fn what_cannot_be_is_an_error() {
         let mut bytes = Vec::new();
         crate::codec::encode(value, &mut bytes).unwrap();
         let attachments = fds.into_iter().collect();
-        decoded::<T>(&Parcel { bytes, attachments }).unwrap_err().0
+        decoded::<T>(&EncodedValue { bytes, attachments }).unwrap_err().0
     }
     #[derive(Serialize)]
     struct Forged {
@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for Stowaways {
 fn there_are_never_more_than_the_bytes_can_bring() {
     let many = |n| Stowaways((0..n).map(|_| shared(&[])).collect());
     assert_eq!(encoded(&many(253)).attachments.count(), 253);
-    let error = output().encode(&many(254), &mut Parcel::default(), None).unwrap_err();
+    let error = output().encode(&many(254), &mut EncodedValue::default(), None).unwrap_err();
     assert!(error.0.contains("does not mention"), "{error}");
 }
 

@@ -8,7 +8,6 @@
 //! knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here knows what the bytes mean.
 //! Tested beside the code where one process is enough, else through real workers in the package `tests`.
 
-pub(crate) mod carrier;
 pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod fork_guard;
@@ -23,6 +22,7 @@ pub(crate) mod pod;
 pub(crate) mod poll;
 pub(crate) mod reserve;
 pub(crate) mod segment;
+pub(crate) mod segment_memory;
 pub(crate) mod shared_words;
 pub(crate) mod signals;
 pub(crate) mod socket;

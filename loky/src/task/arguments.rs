@@ -1,19 +1,19 @@
 //! The arguments of one call as bytes: put in one after another by the caller, taken out in the same order by the worker.
 
-use crate::codec::{self, Attachments, CodecError, Parcel, Witness};
+use crate::codec::{self, Attachments, CodecError, EncodedValue, ValueCodec};
 use crate::segments::Segments;
 
 /// The arguments of one call, one encoded value after the other.
 #[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct EncodedArgs<'a> {
-    parcel: Parcel,
+    parcel: EncodedValue,
     segments: Option<&'a Segments>,
 }
 
 impl<'a> EncodedArgs<'a> {
     /// To be appended to `parcel`, but for what is long and finds a place in one of these segments.
-    pub(crate) fn new(parcel: Parcel, segments: Option<&'a Segments>) -> Self {
+    pub(crate) fn new(parcel: EncodedValue, segments: Option<&'a Segments>) -> Self {
         Self { parcel, segments }
     }
 
@@ -21,11 +21,11 @@ impl<'a> EncodedArgs<'a> {
     ///
     /// # Errors
     /// What serde says.
-    pub fn put<T>(&mut self, witness: Witness<T>, value: &T) -> Result<(), CodecError> {
+    pub fn put<T>(&mut self, witness: ValueCodec<T>, value: &T) -> Result<(), CodecError> {
         witness.encode(value, &mut self.parcel, self.segments)
     }
 
-    pub(crate) fn into_parcel(self) -> Parcel {
+    pub(crate) fn into_parcel(self) -> EncodedValue {
         self.parcel
     }
 }
@@ -47,7 +47,7 @@ impl<'a> Arguments<'a> {
     ///
     /// # Errors
     /// What serde says.
-    pub fn take<T>(&mut self, witness: Witness<T>) -> Result<T, CodecError> {
+    pub fn take<T>(&mut self, witness: ValueCodec<T>) -> Result<T, CodecError> {
         witness.decode(&mut self.rest, &self.attachments)
     }
 

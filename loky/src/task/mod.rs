@@ -17,7 +17,7 @@ pub use self::arguments::{Arguments, EncodedArgs};
 pub use self::entry::{Item, TaskEntry, TaskOptions, item_of};
 pub use self::run::{Failure, Ran, Run};
 
-use crate::codec::{self, CodecError, Parcel, Witness, output};
+use crate::codec::{self, CodecError, EncodedValue, ValueCodec, output};
 use crate::segments::Segments;
 
 type Encode<Args> = fn(&Args, &mut EncodedArgs<'_>) -> Result<(), CodecError>;
@@ -38,7 +38,7 @@ type Encode<Args> = fn(&Args, &mut EncodedArgs<'_>) -> Result<(), CodecError>;
 pub struct Task<Args, R> {
     entry: &'static TaskEntry,
     encode: Encode<Args>,
-    output: Witness<R>,
+    output: ValueCodec<R>,
 }
 
 impl<Args, R> Task<Args, R> {
@@ -48,7 +48,7 @@ impl<Args, R> Task<Args, R> {
     pub const fn __new(
         entry: &'static TaskEntry,
         encode: Encode<Args>,
-        output: Witness<R>,
+        output: ValueCodec<R>,
     ) -> Self {
         Self { entry, encode, output }
     }
@@ -59,7 +59,7 @@ impl<Args, R> Task<Args, R> {
         self.entry.name()
     }
 
-    pub(crate) fn output(&self) -> Witness<R> {
+    pub(crate) fn output(&self) -> ValueCodec<R> {
         self.output
     }
 
@@ -68,7 +68,7 @@ impl<Args, R> Task<Args, R> {
     pub(crate) fn encode(
         &self,
         args: &Args,
-        out: &mut Parcel,
+        out: &mut EncodedValue,
         segments: Option<&Segments>,
     ) -> Result<(), CodecError> {
         let mut encoded = EncodedArgs::new(std::mem::take(out), segments);

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Arguments;
-use crate::codec::{Attachments, CodecError, Parcel, Witness};
+use crate::codec::{Attachments, CodecError, EncodedValue, ValueCodec};
 use crate::segments::Segments;
 use crate::unwind::PanicPayload;
 
@@ -13,7 +13,7 @@ use crate::unwind::PanicPayload;
 pub struct Run<'a> {
     args: &'a [u8],
     attachments: Attachments,
-    result: &'a mut Parcel,
+    result: &'a mut EncodedValue,
     /// Where a long result is to lie.
     segments: Option<&'a Segments>,
 }
@@ -38,7 +38,7 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         args: &'a [u8],
         attachments: Attachments,
-        result: &'a mut Parcel,
+        result: &'a mut EncodedValue,
         segments: Option<&'a Segments>,
     ) -> Self {
         Self { args, attachments, result, segments }
@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
         self,
         decode: impl FnOnce(&mut Arguments<'_>) -> Result<A, CodecError>,
         body: impl FnOnce(A) -> R,
-        output: Witness<R>,
+        output: ValueCodec<R>,
     ) -> Ran {
         let Self { args, attachments, result, segments } = self;
         // The drop of what was decoded, and of the result, is the user's code too.

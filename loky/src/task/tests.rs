@@ -6,16 +6,16 @@ use std::sync::OnceLock;
 fn run<A, R>(
     args: &[u8],
     body: impl FnOnce(A) -> R,
-    input: Witness<A>,
-    out: Witness<R>,
+    input: ValueCodec<A>,
+    out: ValueCodec<R>,
 ) -> (Ran, Vec<u8>) {
-    let mut result = Parcel::default();
+    let mut result = EncodedValue::default();
     let run = Run::new(args, Attachments::new(), &mut result, None);
     let ran = run.task(|args| args.take(input), body, out);
     (ran, result.bytes)
 }
 
-fn encoded<T>(witness: Witness<T>, value: &T) -> Vec<u8> {
+fn encoded<T>(witness: ValueCodec<T>, value: &T) -> Vec<u8> {
     let mut args = EncodedArgs::default();
     args.put(witness, value).unwrap();
     args.into_parcel().bytes

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::WorkerEnd;
 use super::page::Page;
 use super::slots::Claim;
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::socket::Batch;
@@ -69,7 +69,7 @@ impl WorkerEnd for Memory {
         Ok(claim)
     }
 
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()> {
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()> {
         if let Some(page) = &self.opened {
             page.done(ticket, ran);
         }
@@ -92,7 +92,12 @@ impl WorkerEnd for Memory {
         self.answer(ticket, ran, &frame.into())
     }
 
-    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()> {
+    fn answer_rest(
+        &mut self,
+        ticket: Ticket,
+        ran: Duration,
+        last: &EncodedValue,
+    ) -> io::Result<()> {
         self.answer(ticket, ran, last)
     }
 
@@ -100,7 +105,7 @@ impl WorkerEnd for Memory {
         self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }
 
-    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+    fn send_parcel(&mut self, frame: &EncodedValue) -> io::Result<()> {
         let attachments = frame.attachments.as_slice().iter();
         let fds = attachments.map(|attachment| attachment.fd().try_clone_to_owned());
         let batch = Batch { fds: fds.collect::<Result<_, _>>()?, is_cut_off: false };

@@ -22,7 +22,7 @@ use std::io;
 use std::time::Duration;
 
 use self::slots::Claim;
-use crate::codec::Parcel;
+use crate::codec::EncodedValue;
 use crate::id::Ticket;
 use crate::wire::frame::Frame;
 
@@ -38,7 +38,7 @@ pub(crate) trait WorkerEnd {
     fn claim(&mut self, ticket: Ticket) -> io::Result<Claim>;
 
     /// Sends the answer of a call that was claimed, and has run for so long: one whole frame, and what travels beside it.
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()>;
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()>;
 
     /// Whether there is another call in the chunk that was claimed, which is about to run.
     fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool>;
@@ -52,11 +52,12 @@ pub(crate) trait WorkerEnd {
 
     /// The same where the answer of the last call, one whole frame, was not kept. What lies behind that call has not begun and
     /// will not.
-    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()>;
+    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &EncodedValue)
+    -> io::Result<()>;
 
     /// Sends one whole frame that is no answer of a call.
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
 
     /// The same with what travels beside it.
-    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()>;
+    fn send_parcel(&mut self, frame: &EncodedValue) -> io::Result<()>;
 }

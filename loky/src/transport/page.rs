@@ -23,9 +23,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::lane::patience::Patience;
+use super::lane::adaptive_spin::AdaptiveSpin;
 use super::lane::sleep::{PoolSleep, WorkerSleep};
-use super::slots::Contradiction;
+use super::slots::PageCorrupt;
 use crate::id::Ticket;
 use crate::limits::{LETTER_BYTES, SLOTS};
 use crate::sys::shared_words::SharedWords;
@@ -65,7 +65,7 @@ pub(crate) struct Page {
     /// shared.
     disturbances: AtomicU64,
     /// Its reader's, which is the pool's own as well.
-    patience: Patience,
+    patience: AdaptiveSpin,
     /// Whether this side has seen a long letter since the memory was given back.
     has_long: AtomicBool,
 }
@@ -90,14 +90,14 @@ impl Letter {
         }
     }
 
-    fn from_word(word: u64) -> Result<Self, Contradiction> {
+    fn from_word(word: u64) -> Result<Self, PageCorrupt> {
         if word == Self::ON_STREAM {
             return Ok(Self::OnStream);
         }
         let [kind, ..] = word.to_le_bytes();
         match usize::try_from(word >> 8) {
             Ok(length) if length <= LETTER_BYTES => Ok(Self::Here { kind, length }),
-            _ => Err(Contradiction),
+            _ => Err(PageCorrupt),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Page {
     }
 
     fn of(words: SharedWords) -> Self {
-        let (disturbances, patience) = (AtomicU64::new(0), Patience::default());
+        let (disturbances, patience) = (AtomicU64::new(0), AdaptiveSpin::default());
         Self { words, disturbances, patience, has_long: AtomicBool::new(false) }
     }
 
@@ -167,7 +167,7 @@ impl Page {
     }
 
     /// See the field.
-    pub(super) fn patience(&self) -> &Patience {
+    pub(super) fn patience(&self) -> &AdaptiveSpin {
         &self.patience
     }
 
@@ -227,7 +227,7 @@ impl Page {
     }
 
     /// What is written there.
-    pub(super) fn letter(&self, ticket: Ticket) -> Result<Letter, Contradiction> {
+    pub(super) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
         Letter::from_word(self.slot(ticket)[HEAD].load(Ordering::Relaxed))
     }
 
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_head_that_lies_is_not_believed() {
         for word in [(LETTER_BYTES as u64 + 1) << 8, u64::MAX, 1 << 63] {
-            assert_eq!(Letter::from_word(word), Err(Contradiction));
+            assert_eq!(Letter::from_word(word), Err(PageCorrupt));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::batches::send_next;
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::is_shortage;
@@ -39,7 +39,7 @@ enum Piece {
     /// A frame, or so much of its beginning that all its descriptors can go with it.
     Attached(Vec<u8>, Attachments),
     /// The rest of such a frame: the arguments from here on.
-    Rest(Arc<Parcel>, usize),
+    Rest(Arc<EncodedValue>, usize),
 }
 
 impl Piece {
@@ -93,8 +93,8 @@ impl Outbox {
         message::put_not_received(self.gathered(), ticket);
     }
 
-    fn push_attached(&mut self, ticket: Ticket, task: &str, args: &Arc<Parcel>) {
-        let Parcel { bytes, attachments } = &**args;
+    fn push_attached(&mut self, ticket: Ticket, task: &str, args: &Arc<EncodedValue>) {
+        let EncodedValue { bytes, attachments } = &**args;
         let copied = bytes.len().min(limits::GATHER_BYTES);
         let mut beginning = Vec::new();
         message::begin_call(&mut beginning, ticket, task, bytes.len());
@@ -292,8 +292,8 @@ impl WorkerStream {
     }
 
     /// The same with what travels beside it.
-    pub(crate) fn send_parcel(&self, frame: &Parcel) -> io::Result<()> {
-        let Parcel { bytes, attachments } = frame;
+    pub(crate) fn send_parcel(&self, frame: &EncodedValue) -> io::Result<()> {
+        let EncodedValue { bytes, attachments } = frame;
         let mut written = 0;
         while let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
             self.socket.send_with(bytes, fds)

@@ -12,7 +12,7 @@ use crate::wire::frame::Frame;
 use crate::wire::message::{self, FromWorker, ToWorker};
 
 fn call_args(args: Vec<u8>) -> CallArgs {
-    Parcel::from(args).into()
+    EncodedValue::from(args).into()
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
 }
 
 /// So many bytes with so many descriptors.
-fn parcel(n_bytes: usize, n_descriptors: usize) -> Parcel {
+fn parcel(n_bytes: usize, n_descriptors: usize) -> EncodedValue {
     let fd = || OwnedFd::from(File::open("/dev/null").unwrap());
     let attachments = std::iter::repeat_with(fd).take(n_descriptors).collect();
-    Parcel { bytes: vec![7; n_bytes], attachments }
+    EncodedValue { bytes: vec![7; n_bytes], attachments }
 }
 
 /// How long arguments and results are, and how many descriptors they have.
@@ -124,8 +124,8 @@ fn descriptors_come_from_a_worker_with_their_frames() {
     let writer = std::thread::spawn(move || {
         let end = WorkerStream::new(Arc::new(theirs));
         for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
-            let Parcel { bytes, attachments } = parcel(n_bytes, n_descriptors);
-            let mut frame = Parcel { bytes: Vec::new(), attachments };
+            let EncodedValue { bytes, attachments } = parcel(n_bytes, n_descriptors);
+            let mut frame = EncodedValue { bytes: Vec::new(), attachments };
             FromWorker::begin_result(&mut frame, Ticket(ticket));
             frame.bytes.extend_from_slice(&bytes);
             message::finish_result(&mut frame);

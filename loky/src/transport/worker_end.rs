@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::WorkerEnd;
 use super::lane::worker_side::{Next, WorkerLane};
 use super::page::{Letter, Page};
-use super::slots::{Claim, Contradiction};
+use super::slots::{Claim, PageCorrupt};
 use super::stream::WorkerStream;
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::id::Ticket;
 use crate::sys::socket::Socket;
 use crate::wire::frame::{self, Frame};
@@ -38,7 +38,7 @@ impl WorkerChannel {
 }
 
 /// A task has written to what is not its own: what the page says is not to be known.
-fn lie(_: Contradiction) -> io::Error {
+fn page_corrupt(_: PageCorrupt) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the page says what cannot be")
 }
 
@@ -66,7 +66,7 @@ fn receive_order(
 }
 
 /// Tells who waits for the stream that there is something in the lane.
-fn knock(stream: &WorkerStream) -> impl Fn() {
+fn wake_poller(stream: &WorkerStream) -> impl Fn() {
     // If the stream is full there is something to be read in it, at which whoever waits for it has woken.
     move || stream.try_send(&FromWorker::Knock.to_bytes())
 }
@@ -85,7 +85,7 @@ impl WorkerEnd for WorkerChannel {
                 }
             }
         };
-        match lane.letter(ticket).map_err(lie)? {
+        match lane.letter(ticket).map_err(page_corrupt)? {
             Letter::OnStream => self.stream.receive(frame),
             Letter::Here { kind, length } => {
                 frame.kind = kind;
@@ -110,9 +110,9 @@ impl WorkerEnd for WorkerChannel {
     fn claim(&mut self, ticket: Ticket) -> io::Result<Claim> {
         match &mut self.way {
             Way::Closed => Err(io::ErrorKind::InvalidData.into()),
-            Way::Lane(lane) => lane.claim(ticket, knock(&self.stream)).map_err(lie),
+            Way::Lane(lane) => lane.claim(ticket, wake_poller(&self.stream)).map_err(page_corrupt),
             Way::Stream(page) => {
-                let claim = page.claim(ticket).map_err(lie)?;
+                let claim = page.claim(ticket).map_err(page_corrupt)?;
                 if claim == Claim::Skip {
                     self.stream.send(&FromWorker::Skipped(ticket).to_bytes())?;
                 }
@@ -121,14 +121,14 @@ impl WorkerEnd for WorkerChannel {
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &Parcel) -> io::Result<()> {
+    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()> {
         match &mut self.way {
             Way::Closed => {}
             Way::Stream(page) => page.done(ticket, ran),
             Way::Lane(lane) => {
                 let is_letter = frame.attachments.is_empty();
                 let letter = is_letter.then(|| frame::parts(&frame.bytes));
-                if lane.answer(ticket, ran, letter, knock(&self.stream)) {
+                if lane.answer(ticket, ran, letter, wake_poller(&self.stream)) {
                     return Ok(());
                 }
             }
@@ -138,7 +138,7 @@ impl WorkerEnd for WorkerChannel {
 
     fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool> {
         let Way::Lane(lane) = &self.way else { return Err(no_lane()) };
-        lane.begin_item(ticket).map_err(lie)
+        lane.begin_item(ticket).map_err(page_corrupt)
     }
 
     fn keep_answers(&mut self, ticket: Ticket, answers: &[u8], kept: usize) -> bool {
@@ -148,14 +148,19 @@ impl WorkerEnd for WorkerChannel {
 
     fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()> {
         let Way::Lane(lane) = &mut self.way else { return Err(no_lane()) };
-        lane.answer_chunk(ticket, ran, (RESULTS, length), knock(&self.stream));
+        lane.answer_chunk(ticket, ran, (RESULTS, length), wake_poller(&self.stream));
         Ok(())
     }
 
-    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &Parcel) -> io::Result<()> {
+    fn answer_rest(
+        &mut self,
+        ticket: Ticket,
+        ran: Duration,
+        last: &EncodedValue,
+    ) -> io::Result<()> {
         let Way::Lane(lane) = &mut self.way else { return Err(no_lane()) };
-        lane.leave_items(ticket).map_err(lie)?;
-        lane.answer(ticket, ran, None, knock(&self.stream));
+        lane.leave_items(ticket).map_err(page_corrupt)?;
+        lane.answer(ticket, ran, None, wake_poller(&self.stream));
         self.stream.send_parcel(last)
     }
 
@@ -163,7 +168,7 @@ impl WorkerEnd for WorkerChannel {
         self.stream.send(frame)
     }
 
-    fn send_parcel(&mut self, frame: &Parcel) -> io::Result<()> {
+    fn send_parcel(&mut self, frame: &EncodedValue) -> io::Result<()> {
         self.stream.send_parcel(frame)
     }
 }
@@ -213,7 +218,7 @@ mod tests {
             assert!(end.receive(&mut frame).unwrap());
             assert_eq!(frame.call, ticket.0);
             assert_eq!(end.claim(ticket).unwrap(), Claim::Run);
-            let mut answer = Parcel::default();
+            let mut answer = EncodedValue::default();
             FromWorker::begin_result(&mut answer, ticket);
             message::finish_result(&mut answer);
             end.answer(ticket, Duration::ZERO, &answer).unwrap();

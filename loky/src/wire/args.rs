@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::codec::entries;
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::limits;
 
 /// Arguments up to this length take no allocation. Two numbers fit.
@@ -23,7 +23,7 @@ pub(crate) enum CallArgs {
     /// So long that what is written shares them.
     Shared(Arc<Vec<u8>>),
     /// With what travels beside them.
-    Attached(Arc<Parcel>),
+    Attached(Arc<EncodedValue>),
     /// Those of several calls.
     Chunk(Box<Chunk>),
 }
@@ -103,7 +103,7 @@ impl CallArgs {
     }
 
     /// Takes all that is in `room`, which stays what it is, as far as that costs no copy of what is long.
-    pub(crate) fn take_from(room: &mut Parcel) -> Self {
+    pub(crate) fn take_from(room: &mut EncodedValue) -> Self {
         if !room.attachments.is_empty() {
             let attachments = std::mem::take(&mut room.attachments);
             let bytes = match room.bytes.len() > limits::GATHER_BYTES {
@@ -112,7 +112,7 @@ impl CallArgs {
                 false => room.bytes.as_slice().into(),
             };
             room.bytes.clear();
-            return Self::Attached(Arc::new(Parcel { bytes, attachments }));
+            return Self::Attached(Arc::new(EncodedValue { bytes, attachments }));
         }
         let room = &mut room.bytes;
         if room.len() > limits::GATHER_BYTES {
@@ -153,13 +153,13 @@ impl CallArgs {
     }
 
     /// The same as they were encoded.
-    pub(crate) fn to_parcel(&self) -> Parcel {
-        Parcel { bytes: self.to_vec(), attachments: self.attachments().clone() }
+    pub(crate) fn to_parcel(&self) -> EncodedValue {
+        EncodedValue { bytes: self.to_vec(), attachments: self.attachments().clone() }
     }
 }
 
-impl From<Parcel> for CallArgs {
-    fn from(mut args: Parcel) -> Self {
+impl From<EncodedValue> for CallArgs {
+    fn from(mut args: EncodedValue) -> Self {
         Self::take_from(&mut args)
     }
 }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn bytes_of_any_length_stay_as_they_are() {
-        let mut room = Parcel::default();
+        let mut room = EncodedValue::default();
         let lengths = [0, 1, SHORT_BYTES, SHORT_BYTES + 1, limits::GATHER_BYTES];
         for length in lengths.into_iter().chain([limits::GATHER_BYTES + 1]) {
             let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn what_travels_beside_them_stays_with_them() {
         let fd = std::fs::File::open("/dev/null").unwrap().into();
-        let parcel = Parcel { bytes: vec![1, 2], attachments: [fd].into_iter().collect() };
+        let parcel = EncodedValue { bytes: vec![1, 2], attachments: [fd].into_iter().collect() };
         let mut room = parcel.clone();
         let args = CallArgs::take_from(&mut room);
         assert_eq!((&*args, args.attachments()), (&[1, 2][..], &parcel.attachments));
         assert_eq!(args.to_parcel(), parcel);
-        assert_eq!(room, Parcel::default(), "nothing is left for the next call");
+        assert_eq!(room, EncodedValue::default(), "nothing is left for the next call");
     }
 }

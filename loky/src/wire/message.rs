@@ -3,7 +3,7 @@
 use super::WireError;
 use super::frame::{self, CutOff, Frame};
 use super::reader::{Reader, put_optional_text, put_text};
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
 use crate::limits;
@@ -83,7 +83,7 @@ pub(crate) enum FromWorker {
     Refuse(String),
     /// The call was taken back before the worker came to it.
     Skipped(Ticket),
-    Result(Ticket, Parcel),
+    Result(Ticket, EncodedValue),
     Failed(Ticket, CallFailure),
     /// The worker has begun the initializer.
     Initializing,
@@ -255,7 +255,7 @@ impl FromWorker {
     }
 
     /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
-    pub(crate) fn begin_result(out: &mut Parcel, ticket: Ticket) {
+    pub(crate) fn begin_result(out: &mut EncodedValue, ticket: Ticket) {
         frame::begin(&mut out.bytes, RESULT, ticket.0);
     }
 
@@ -263,7 +263,9 @@ impl FromWorker {
         let ticket = Ticket(frame.call);
         if frame.kind == RESULT {
             return Ok(match frame.attachments {
-                Ok(attachments) => Self::Result(ticket, Parcel { bytes: frame.body, attachments }),
+                Ok(attachments) => {
+                    Self::Result(ticket, EncodedValue { bytes: frame.body, attachments })
+                }
                 Err(CutOff) => Self::Failed(ticket, CallFailure::ResultCutOff),
             });
         }
@@ -288,7 +290,7 @@ impl FromWorker {
 }
 
 /// Completes what [`FromWorker::begin_result`] began.
-pub(crate) fn finish_result(frame: &mut Parcel) {
+pub(crate) fn finish_result(frame: &mut EncodedValue) {
     frame::finish(&mut frame.bytes);
     frame::set_descriptors(&mut frame.bytes, frame.attachments.count());
 }

@@ -3,7 +3,7 @@ use super::message::{
     self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION, finish_result,
 };
 use super::*;
-use crate::codec::{Attachments, Parcel};
+use crate::codec::{Attachments, EncodedValue};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
 use crate::limits::BATCH;
@@ -40,7 +40,7 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Refuse("no".to_owned()),
         FromWorker::Skipped(Ticket(1)),
         FromWorker::Result(Ticket(2), vec![1, 2, 3].into()),
-        FromWorker::Result(Ticket(u64::MAX), Parcel::default()),
+        FromWorker::Result(Ticket(u64::MAX), EncodedValue::default()),
         FromWorker::Failed(Ticket(3), CallFailure::Panicked(Box::new(report))),
         FromWorker::Failed(Ticket(4), CallFailure::DecodeArgs("x".to_owned())),
         FromWorker::Failed(Ticket(5), CallFailure::EncodeResult("y".to_owned())),
@@ -88,7 +88,7 @@ fn every_message_comes_back_from_pieces_of_any_size() {
 
 #[test]
 fn a_result_can_be_written_in_place() {
-    let mut frame = Parcel::default();
+    let mut frame = EncodedValue::default();
     FromWorker::begin_result(&mut frame, Ticket(2));
     frame.bytes.extend_from_slice(&[1, 2, 3]);
     finish_result(&mut frame);
@@ -123,7 +123,7 @@ fn what_is_no_message_is_an_error() {
 
 #[test]
 fn an_announced_body_gets_memory_only_for_what_arrives() {
-    let mut header = FromWorker::Result(Ticket(1), Parcel::default()).to_bytes();
+    let mut header = FromWorker::Result(Ticket(1), EncodedValue::default()).to_bytes();
     header[16..24].copy_from_slice(&(crate::limits::MAX_BODY_BYTES).to_le_bytes());
     let mut decoder = Decoder::default();
     decoder.feed(&header).unwrap(); // A terabyte: it would not come back from an attempt to reserve it.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::clock;
-use crate::codec::{Attachments, CodecError, Parcel, entries};
+use crate::codec::{Attachments, CodecError, EncodedValue, entries};
 use crate::id::Ticket;
 use crate::limits;
 use crate::registry::Table;
@@ -27,7 +27,7 @@ use super::{panics, place};
 /// The channel is broken.
 pub(super) fn serve(end: &mut impl WorkerEnd, segments: &Segments) -> io::Result<()> {
     let mut frame = Frame::default();
-    let mut answer = Parcel::default();
+    let mut answer = EncodedValue::default();
     let mut memory = MemoryWatch::new(u64::MAX);
     while end.receive(&mut frame)? {
         let attachments = std::mem::replace(&mut frame.attachments, Ok(Attachments::new()));
@@ -103,7 +103,7 @@ fn run(
     task: &str,
     args: &[u8],
     attachments: Result<Attachments, CutOff>,
-    answer: &mut Parcel,
+    answer: &mut EncodedValue,
     segments: &Segments,
 ) {
     FromWorker::begin_result(answer, ticket);
@@ -128,7 +128,7 @@ fn run_entry(
     entry: &TaskEntry,
     args: &[u8],
     attachments: Attachments,
-    result: &mut Parcel,
+    result: &mut EncodedValue,
     segments: &Segments,
 ) -> Ran {
     let pid = fork_guard::current_pid();
@@ -146,7 +146,7 @@ fn run_chunk(
     ticket: Ticket,
     task: &str,
     items: &[u8],
-    answers: &mut Parcel,
+    answers: &mut EncodedValue,
     segments: &Segments,
 ) -> io::Result<Instant> {
     let entry = Table::get().by_name(task);
@@ -191,12 +191,12 @@ fn alone(
     ticket: Ticket,
     ran: Result<(), CallFailure>,
     start: usize,
-    answers: &mut Parcel,
-) -> Parcel {
+    answers: &mut EncodedValue,
+) -> EncodedValue {
     if let Err(failure) = ran {
         return FromWorker::Failed(ticket, failure).to_bytes().into();
     }
-    let mut last = Parcel::default();
+    let mut last = EncodedValue::default();
     FromWorker::begin_result(&mut last, ticket);
     last.bytes.extend_from_slice(&answers.bytes[start..]);
     last.attachments = std::mem::take(&mut answers.attachments);

@@ -53,7 +53,7 @@ fn leave_several(executor: &ProcessPoolExecutor, folder: &Path, names: std::ops:
 fn block() {
     let executor = reusable(2);
     let calls = [(); 2].map(|()| executor.submit(tasks::block, ()));
-    let is_running = || calls.iter().all(Future::running);
+    let is_running = || calls.iter().all(Future::is_running);
     until("calls that run", Duration::from_secs(60), is_running);
 }
 

@@ -10,6 +10,6 @@ fn main() {
     loky::init();
     let executor = loky::reusable_executor().max_workers(2).get().unwrap();
     let calls = [(); 2].map(|()| executor.submit(tasks::block, ()));
-    until("calls that run", Duration::from_secs(60), || calls.iter().all(Future::running));
+    until("calls that run", Duration::from_secs(60), || calls.iter().all(Future::is_running));
     println!("the end of main");
 }

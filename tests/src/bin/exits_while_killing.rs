@@ -14,7 +14,7 @@ loky::main! {
             (0..4).map(|_| executor.submit(tasks::block_with_children, ())).collect();
         let has_children = |pid: u32| !is_settled || children_of(pid).len() == 3;
         until("calls that run", Duration::from_secs(60), || {
-            calls.iter().all(Future::running) && executor.worker_pids().into_iter().all(has_children)
+            calls.iter().all(Future::is_running) && executor.worker_pids().into_iter().all(has_children)
         });
         let killer = executor.clone();
         std::thread::spawn(move || killer.shutdown(Shutdown::Kill));

@@ -29,7 +29,7 @@ loky::main! {
         }
         let is_idle = matches!(mode.as_str(), "start" | "idle");
         let calls: Vec<_> = (0..2).filter(|_| !is_idle).map(|_| submit()).collect();
-        let is_running = || calls.iter().all(loky::Future::running);
+        let is_running = || calls.iter().all(loky::Future::is_running);
         until("calls that run", Duration::from_secs(60), is_running);
         match mode.as_str() {
             "exit" => std::process::exit(5),

@@ -9,16 +9,16 @@ macro_rules! tasks {
 
 mod loky {
     pub(crate) use ::loky::task;
-    pub(crate) type W0 = Vec<super::Witness>;
+    pub(crate) type W0 = Vec<super::ValueCodec>;
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Witness;
+struct ValueCodec;
 
 tasks!(path encode run call TASK v1 entry typed out args core ENTRY OUT W0 task line file);
 
 fn main() {
-    assert_eq!(run(1, vec![Witness]), 1);
+    assert_eq!(run(1, vec![ValueCodec]), 1);
     assert_eq!(call::call(1, vec![]).task().name(), call::TASK.name());
     assert_eq!(names().len(), 17);
 }

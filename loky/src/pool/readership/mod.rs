@@ -1,7 +1,7 @@
 //! Who reads from a worker: at any time one thread at most, and somebody soon whenever there is something to come.
 //!
 //! Whoever holds the source is the reader; it is taken and given back under the pool's lock. Where there are lanes, anybody who
-//! has the lock takes out what lies there ([`draining`](super::draining)), and the streams are the pool's thread's: then to be the
+//! has the lock takes out what lies there ([`lane_reader`](super::lane_reader)), and the streams are the pool's thread's: then to be the
 //! reader is to be the one who sleeps until there is more.
 //!
 //! ```text

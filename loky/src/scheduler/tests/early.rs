@@ -1,7 +1,7 @@
 use super::*;
 
 /// Workers 1 to `max_workers`, which were started and are not up, and as many calls, which lie with them.
-fn coming(max_workers: usize, rules: Rules) -> Pool {
+fn starting(max_workers: usize, rules: Rules) -> Pool {
     let mut pool = Pool::with(max_workers, Rules { gives_early: true, ..rules });
     pool.submit_many(max_workers);
     for worker in pool.started() {
@@ -24,7 +24,7 @@ fn ready(pool: &mut Pool, worker: u64) {
 
 #[test]
 fn a_worker_that_is_started_gets_one_call_before_it_is_up() {
-    let mut pool = coming(2, Rules::default());
+    let mut pool = starting(2, Rules::default());
     pool.submit_many(2);
     check(&mut pool, &[]);
     ready(&mut pool, 1);
@@ -53,7 +53,7 @@ fn it_gets_none_where_the_rules_say_so_or_when_it_is_not_wanted_any_more() {
 
 #[test]
 fn whoever_becomes_idle_first_takes_the_oldest_of_what_lies_there() {
-    let mut pool = coming(4, Rules::default());
+    let mut pool = starting(4, Rules::default());
     ready(&mut pool, 4);
     check(&mut pool, &[]);
     pool.finish(4, CallId::nth(4), LONG);
@@ -71,7 +71,7 @@ fn whoever_becomes_idle_first_takes_the_oldest_of_what_lies_there() {
 
 #[test]
 fn one_that_has_begun_it_keeps_it() {
-    let mut pool = coming(2, Rules::default());
+    let mut pool = starting(2, Rules::default());
     ready(&mut pool, 2);
     pool.finish(2, CallId::nth(2), LONG);
     check(&mut pool, &["1 back from 1"]); // Too late.
@@ -81,7 +81,7 @@ fn one_that_has_begun_it_keeps_it() {
 
 #[test]
 fn what_lies_with_those_that_do_not_come_up_is_taken_back_and_goes_first() {
-    let mut pool = coming(3, Rules::default());
+    let mut pool = starting(3, Rules::default());
     pool.submit();
     assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::COME_UP));
     pool.pass(limits::COME_UP);
@@ -97,7 +97,7 @@ fn what_lies_with_those_that_do_not_come_up_is_taken_back_and_goes_first() {
 
 #[test]
 fn a_death_before_that_is_not_the_calls_fault() {
-    let mut pool = coming(1, Rules::default());
+    let mut pool = starting(1, Rules::default());
     for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
         pool.exit(WorkerId(worker));
         check(&mut pool, &[&format!("start {} as 0", worker + 1)]);
@@ -110,16 +110,16 @@ fn a_death_before_that_is_not_the_calls_fault() {
 
 #[test]
 fn the_pool_breaks_as_without_it() {
-    let mut pool = coming(1, Rules::default());
+    let mut pool = starting(1, Rules::default());
     pool.submit();
     pool.pass(limits::HANDSHAKE);
     check(&mut pool, &["1 broken in 1", "2 broken", "kill 1"]);
 
-    let mut pool = coming(1, Rules { policy: CrashPolicy::BreakPool, ..Rules::default() });
+    let mut pool = starting(1, Rules { policy: CrashPolicy::BreakPool, ..Rules::default() });
     pool.exit(WorkerId(1));
     check(&mut pool, &["1 broken", "end"]);
 
-    let mut pool = coming(1, Rules::default());
+    let mut pool = starting(1, Rules::default());
     let exit = WorkerExit { pid: 1, code: Some(0), ..WorkerExit::default() };
     pool.scheduler.worker_exited(pool.now, WorkerId(1), exit, &[]);
     check(&mut pool, &["1 broken", "end"]);
@@ -129,18 +129,18 @@ fn the_pool_breaks_as_without_it() {
 
 #[test]
 fn shutdowns_find_it_there() {
-    let mut pool = coming(2, Rules::default());
+    let mut pool = starting(2, Rules::default());
     pool.scheduler.shutdown(pool.now, Shutdown::CancelPending);
     check(&mut pool, &["1 back from 1", "2 back from 2"]);
     revoke(&mut pool, &[1, 2]);
     check(&mut pool, &["1 cancelled", "2 cancelled", "retire 1", "retire 2"]);
 
-    let mut pool = coming(1, Rules::default());
+    let mut pool = starting(1, Rules::default());
     pool.scheduler.shutdown(pool.now, Shutdown::Kill);
     check(&mut pool, &["1 shut down in 1", "kill 1"]);
 
     // Who is idle may still be needed for what lies with one that is not up.
-    let mut pool = coming(2, Rules::default());
+    let mut pool = starting(2, Rules::default());
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     ready(&mut pool, 1);
     pool.finish(1, CallId::nth(1), LONG);
@@ -151,7 +151,7 @@ fn shutdowns_find_it_there() {
 
 #[test]
 fn one_that_is_too_many_gives_it_back_and_leaves() {
-    let mut pool = coming(2, Rules::default());
+    let mut pool = starting(2, Rules::default());
     pool.scheduler.resize(pool.now, 1);
     check(&mut pool, &["2 back from 2"]);
     revoke(&mut pool, &[2]);
@@ -160,7 +160,7 @@ fn one_that_is_too_many_gives_it_back_and_leaves() {
 
 #[test]
 fn one_that_has_its_call_is_not_there_for_the_next() {
-    let mut pool = coming(2, Rules { idle_timeout: Some(LONG), ..Rules::default() });
+    let mut pool = starting(2, Rules { idle_timeout: Some(LONG), ..Rules::default() });
     [1, 2].into_iter().for_each(|worker| ready(&mut pool, worker));
     [1, 2].into_iter().for_each(|worker| pool.finish(worker, CallId::nth(worker), LONG));
     pool.pass(LONG);

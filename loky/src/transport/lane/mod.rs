@@ -20,15 +20,15 @@
 //! * What is too long for a letter ([`limits::LETTER_BYTES`](crate::limits::LETTER_BYTES)), or has descriptors beside it, goes over
 //!   the stream: the slot is used all the same, and its letter says so. Everything that is no call or answer goes over the stream as well. The pool's thread
 //!   listens to all streams; a worker looks there when a letter or a change of `ORDERS` says that there is something.
-//! * Who sleeps and who wakes is the subject of [`sleep`]; whether a reader looks for a moment first, that of [`patience`].
+//! * Who sleeps and who wakes is the subject of [`sleep`]; whether a reader looks for a moment first, that of [`adaptive_spin`].
 //! * When a worker dies, what it had answered still lies here, and is taken out before any of its calls counts as lost.
 //!
 //! Tested in `tests.rs`, with loom in `model.rs`, and by the whole suite, which runs on the stream alone as well
 //! (`--cfg loky_force_stream`).
 
+pub(crate) mod adaptive_spin;
 #[cfg(test)]
 mod model;
-pub(crate) mod patience;
 pub(crate) mod pool_side;
 pub(crate) mod sleep;
 #[cfg(test)]

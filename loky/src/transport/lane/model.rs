@@ -15,7 +15,7 @@ mod fence {
 #[expect(clippy::duplicate_mod, reason = "the very source, over another fence")]
 mod sleep;
 
-use self::sleep::{ASLEEP, Bed, IN_POLL, ON_FUTEX, PoolSleep, WorkerSleep};
+use self::sleep::{ASLEEP, IN_POLL, ON_FUTEX, PoolSleep, SleepMode, WorkerSleep};
 use crate::transport::slots::Word;
 
 /// A word whose stores have one order, which for loom only read-modify-writes have among themselves: it knows nothing of
@@ -73,7 +73,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn knock(&self) {
+    fn wake_poller(&self) {
         *self.knocks.lock().unwrap() += 1;
         self.arrived.notify_all();
     }
@@ -129,9 +129,9 @@ impl Lane {
             Word::store(&self.answered, done);
             match PoolSleep(&self.pool).to_be_woken(done) {
                 None => {}
-                Some(Bed::Futex) => self.pool_futex.wake(),
-                Some(Bed::Poll) => self.stream.knock(),
-                Some(Bed::Unknown) => panic!("nobody writes there"),
+                Some(SleepMode::Futex) => self.pool_futex.wake(),
+                Some(SleepMode::Poll) => self.stream.wake_poller(),
+                Some(SleepMode::Unknown) => panic!("nobody writes there"),
             }
         }
     }
@@ -223,7 +223,7 @@ fn model_who_is_disturbed_comes_back() {
             let (lane, disturbances) = (Arc::clone(&lane), Arc::clone(&disturbances));
             move || {
                 Word::store(&*disturbances, 1);
-                PoolSleep(&lane.pool).rouse();
+                PoolSleep(&lane.pool).wake_futex();
                 lane.pool_futex.wake();
             }
         });

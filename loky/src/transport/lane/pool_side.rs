@@ -11,7 +11,7 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::sys::{cpu, futex};
 use crate::transport::page::{Letter, Page};
-use crate::transport::slots::Contradiction;
+use crate::transport::slots::PageCorrupt;
 
 /// The lane to one worker. What lies in it is the subject of its [`SlotTable`](crate::transport::slots::table::SlotTable).
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl PoolLane {
     }
 
     /// What the answer of a call says that is `Done`.
-    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, Contradiction> {
+    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
         self.page.letter(ticket)
     }
 
@@ -89,7 +89,7 @@ impl PoolLane {
     pub(crate) fn disturb(&self) {
         self.page.disturbances().fetch_add(1, Ordering::AcqRel);
         let sleep = self.page.pool_sleep();
-        sleep.rouse();
+        sleep.wake_futex();
         futex::wake(sleep.0);
     }
 

@@ -34,7 +34,7 @@ use crate::transport::slots::Word;
 
 /// Where a reader of the pool was found asleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bed {
+pub(crate) enum SleepMode {
     /// It sleeps on the word.
     Futex,
     /// It waits for the stream, and for other things.
@@ -107,7 +107,7 @@ impl<W: Word> PoolSleep<'_, W> {
     /// It was made known that a reader is not to sleep on the futex: it is woken after this.
     ///
     /// By now another one may be there, in poll, which is woken in another way, and goes on to want what it wants.
-    pub(crate) fn rouse(&self) {
+    pub(crate) fn wake_futex(&self) {
         fence();
         let word = self.0.load();
         if low(word) != IN_POLL {
@@ -118,16 +118,16 @@ impl<W: Word> PoolSleep<'_, W> {
 
     /// The worker has made known that it is through with all calls up to this number: whom it is to wake.
     #[must_use]
-    pub(crate) fn to_be_woken(&self, finished: u64) -> Option<Bed> {
+    pub(crate) fn to_be_woken(&self, finished: u64) -> Option<SleepMode> {
         fence();
         let word = self.0.load();
         let bed = match low(word) {
             AWAKE => return None,
-            ON_FUTEX => Bed::Futex,
-            IN_POLL => Bed::Poll,
-            _ => Bed::Unknown,
+            ON_FUTEX => SleepMode::Futex,
+            IN_POLL => SleepMode::Poll,
+            _ => SleepMode::Unknown,
         };
-        if bed != Bed::Unknown && !has_come_to(finished, word >> 32) {
+        if bed != SleepMode::Unknown && !has_come_to(finished, word >> 32) {
             return None;
         }
         // If it is another one by now the reader has woken up, or was woken.

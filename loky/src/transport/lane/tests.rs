@@ -148,9 +148,9 @@ fn a_reader_in_poll_is_knocked_for_once() {
     assert!(pool.lane.may_poll(tickets[1]));
     let knocks = std::cell::Cell::new(0);
     for (ticket, expected) in tickets.into_iter().zip([0, 1, 1]) {
-        let knock = || knocks.set(knocks.get() + 1);
-        lane.claim(ticket, knock).unwrap();
-        lane.answer(ticket, RAN, Some((KIND, &[])), knock);
+        let wake_poller = || knocks.set(knocks.get() + 1);
+        lane.claim(ticket, wake_poller).unwrap();
+        lane.answer(ticket, RAN, Some((KIND, &[])), wake_poller);
         assert_eq!(knocks.get(), expected);
     }
     assert!(!pool.lane.may_poll(tickets[2]), "it is there");
@@ -189,8 +189,8 @@ fn a_reader_in_poll_is_knocked_for_also_when_somebody_else_was_disturbed() {
     assert!(pool.lane.may_poll(ticket));
     pool.lane.disturb();
     let knocks = std::cell::Cell::new(0);
-    let knock = || knocks.set(knocks.get() + 1);
-    lane.claim(ticket, knock).unwrap();
-    lane.answer(ticket, RAN, Some((KIND, &[])), knock);
+    let wake_poller = || knocks.set(knocks.get() + 1);
+    lane.claim(ticket, wake_poller).unwrap();
+    lane.answer(ticket, RAN, Some((KIND, &[])), wake_poller);
     assert_eq!(knocks.get(), 1);
 }

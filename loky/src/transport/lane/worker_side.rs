@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::sleep::{ASLEEP, Bed};
+use super::sleep::{ASLEEP, SleepMode};
 use crate::id::Ticket;
 use crate::sys::{cpu, futex};
 use crate::transport::page::{Letter, Page};
-use crate::transport::slots::{Claim, Contradiction};
+use crate::transport::slots::{Claim, PageCorrupt};
 
 /// What there is for the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl WorkerLane {
     }
 
     /// The letter of the next call, if that can be claimed.
-    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, Contradiction> {
+    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
         self.page.check_given(ticket)?;
         self.page.letter(ticket)
     }
@@ -95,25 +95,25 @@ impl WorkerLane {
     pub(crate) fn claim(
         &mut self,
         ticket: Ticket,
-        knock: impl Fn(),
-    ) -> Result<Claim, Contradiction> {
+        wake_poller: impl Fn(),
+    ) -> Result<Claim, PageCorrupt> {
         let claim = self.page.claim(ticket)?;
         if claim == Claim::Skip {
             self.next += 1;
-            self.tell(knock);
+            self.tell(wake_poller);
         }
         Ok(claim)
     }
 
     /// The next call has run for so long, and this is its answer, if that can lie here. False if it is to be sent over the stream,
-    /// which it is also if it is too long. `knock` sends bytes over the stream that say no more than that there is something in the
+    /// which it is also if it is too long. `wake_poller` sends bytes over the stream that say no more than that there is something in the
     /// lane.
     pub(crate) fn answer(
         &mut self,
         ticket: Ticket,
         ran: Duration,
         letter: Option<(u8, &[u8])>,
-        knock: impl Fn(),
+        wake_poller: impl Fn(),
     ) -> bool {
         let is_here = match letter {
             Some((kind, body)) => self.page.write(ticket, kind, body),
@@ -124,12 +124,12 @@ impl WorkerLane {
         };
         self.page.done(ticket, ran);
         self.next += 1;
-        self.tell(knock);
+        self.tell(wake_poller);
         is_here
     }
 
     /// Whether there is another call in the chunk, which the worker is about to run.
-    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, Contradiction> {
+    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         self.page.begin_item(ticket)
     }
 
@@ -139,7 +139,7 @@ impl WorkerLane {
     }
 
     /// The worker does not go on in the chunk.
-    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), Contradiction> {
+    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), PageCorrupt> {
         self.page.leave_items(ticket)
     }
 
@@ -149,24 +149,24 @@ impl WorkerLane {
         ticket: Ticket,
         ran: Duration,
         (kind, length): (u8, usize),
-        knock: impl Fn(),
+        wake_poller: impl Fn(),
     ) {
         self.page.write_answers_head(ticket, kind, length);
         self.page.done(ticket, ran);
         self.next += 1;
-        self.tell(knock);
+        self.tell(wake_poller);
     }
 
     /// Wakes the reader if it sleeps and what it wants is done.
-    fn tell(&self, knock: impl Fn()) {
+    fn tell(&self, wake_poller: impl Fn()) {
         let sleep = self.page.pool_sleep();
         match sleep.to_be_woken(self.next.wrapping_sub(1)) {
             None => {}
-            Some(Bed::Futex) => futex::wake(sleep.0),
-            Some(Bed::Poll) => knock(),
-            Some(Bed::Unknown) => {
+            Some(SleepMode::Futex) => futex::wake(sleep.0),
+            Some(SleepMode::Poll) => wake_poller(),
+            Some(SleepMode::Unknown) => {
                 futex::wake(sleep.0);
-                knock();
+                wake_poller();
             }
         }
     }

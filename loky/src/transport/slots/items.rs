@@ -21,9 +21,9 @@
 //! a worker dies, all answers but that of the item which ran are had, that item has failed, and what lies behind it has not begun.
 //!
 //! The word is believed as little as the slot's own: one of another sequence, with more begun than there are, or with a limit
-//! beyond what the pool has given is a [`Contradiction`].
+//! beyond what the pool has given is a [`PageCorrupt`].
 
-use super::{Contradiction, Word};
+use super::{PageCorrupt, Word};
 use crate::id::Ticket;
 use crate::limits::CHUNK_CALLS;
 
@@ -45,11 +45,11 @@ fn pack(ticket: Ticket, Items { begun, limit }: Items) -> u64 {
     ticket.sequence() << (2 * BITS) | u64::from(limit) << BITS | u64::from(begun)
 }
 
-fn unpack(value: u64, ticket: Ticket) -> Result<Items, Contradiction> {
+fn unpack(value: u64, ticket: Ticket) -> Result<Items, PageCorrupt> {
     let number = |bits: u64| u32::try_from(bits & MASK).expect("so many bits");
     let items = Items { begun: number(value), limit: number(value >> BITS) };
     let is_whole = items.begun <= items.limit && pack(ticket, items) == value;
-    if is_whole { Ok(items) } else { Err(Contradiction) }
+    if is_whole { Ok(items) } else { Err(PageCorrupt) }
 }
 
 /// The pool is about to give the worker so many items.
@@ -58,7 +58,7 @@ pub(super) fn set(word: &impl Word, ticket: Ticket, count: u32) {
 }
 
 /// How far it is.
-pub(super) fn look(word: &impl Word, ticket: Ticket) -> Result<Items, Contradiction> {
+pub(super) fn look(word: &impl Word, ticket: Ticket) -> Result<Items, PageCorrupt> {
     unpack(word.load(), ticket)
 }
 
@@ -67,7 +67,7 @@ fn update(
     word: &impl Word,
     ticket: Ticket,
     change: impl Fn(Items) -> Option<Items>,
-) -> Result<Items, Contradiction> {
+) -> Result<Items, PageCorrupt> {
     let mut value = word.load();
     loop {
         let items = unpack(value, ticket)?;
@@ -81,7 +81,7 @@ fn update(
 }
 
 /// The worker is about to run the next item, if there is one.
-pub(super) fn begin(word: &impl Word, ticket: Ticket) -> Result<bool, Contradiction> {
+pub(super) fn begin(word: &impl Word, ticket: Ticket) -> Result<bool, PageCorrupt> {
     let next = |items: Items| {
         let begun = items.begun + 1;
         (begun <= items.limit).then_some(Items { begun, ..items })
@@ -91,7 +91,7 @@ pub(super) fn begin(word: &impl Word, ticket: Ticket) -> Result<bool, Contradict
 }
 
 /// Cuts off what has not begun. One is left to a worker that is about to begin.
-pub(super) fn cut(word: &impl Word, ticket: Ticket) -> Result<Items, Contradiction> {
+pub(super) fn cut(word: &impl Word, ticket: Ticket) -> Result<Items, PageCorrupt> {
     let limit = |items: Items| items.begun.max(1).min(items.limit);
     let before = update(word, ticket, |items| {
         (limit(items) < items.limit).then_some(Items { limit: limit(items), ..items })

@@ -30,7 +30,7 @@
 //!
 //! When a worker dies, its page says of each call whether it had begun. The page is memory that the tasks of the worker can
 //! write to, so it is believed only while it agrees with what the pool itself has recorded; a page that does not is a
-//! [`Contradiction`], and then all calls of that worker count as begun. The words are numbers and nothing else: whatever
+//! [`PageCorrupt`], and then all calls of that worker count as begun. The words are numbers and nothing else: whatever
 //! stands in them cannot hurt the pool or another worker's calls. What cannot be told is a forgery that agrees with
 //! everything that the pool has seen: a task that sets its own word back to Queued before the pool has looked at it once, and
 //! then dies, runs again.
@@ -65,7 +65,7 @@ pub(crate) enum State {
 
 /// A page that says what cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Contradiction;
+pub(crate) struct PageCorrupt;
 
 /// Whether the worker may run a call that it has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +127,10 @@ fn pack(ticket: Ticket, state: State) -> u64 {
 }
 
 /// What `word` says of the call with this ticket.
-fn look(word: &impl Word, ticket: Ticket) -> Result<State, Contradiction> {
+fn look(word: &impl Word, ticket: Ticket) -> Result<State, PageCorrupt> {
     let value = word.load();
     let states = [State::Free, State::Queued, State::Running, State::Done, State::Revoked];
-    states.into_iter().find(|state| pack(ticket, *state) == value).ok_or(Contradiction)
+    states.into_iter().find(|state| pack(ticket, *state) == value).ok_or(PageCorrupt)
 }
 
 /// The pool gives a call to the worker, whose slot is free.
@@ -139,28 +139,28 @@ fn queue(word: &impl Word, ticket: Ticket) {
 }
 
 /// The pool takes a call back. False if the worker has begun it.
-fn revoke(word: &impl Word, ticket: Ticket) -> Result<bool, Contradiction> {
+fn revoke(word: &impl Word, ticket: Ticket) -> Result<bool, PageCorrupt> {
     let (queued, revoked) = (pack(ticket, State::Queued), pack(ticket, State::Revoked));
     if word.swap_if(queued, revoked) == queued {
         return Ok(true);
     }
     match look(word, ticket)? {
         State::Running | State::Done => Ok(false),
-        State::Free | State::Queued | State::Revoked => Err(Contradiction),
+        State::Free | State::Queued | State::Revoked => Err(PageCorrupt),
     }
 }
 
 /// The pool has read the call's answer.
-fn answered(word: &impl Word, ticket: Ticket) -> Result<(), Contradiction> {
+fn answered(word: &impl Word, ticket: Ticket) -> Result<(), PageCorrupt> {
     if look(word, ticket)? != State::Done {
-        return Err(Contradiction);
+        return Err(PageCorrupt);
     }
     word.store(pack(ticket, State::Free));
     Ok(())
 }
 
 /// The worker has read the call's frame.
-fn claim(word: &impl Word, ticket: Ticket) -> Result<Claim, Contradiction> {
+fn claim(word: &impl Word, ticket: Ticket) -> Result<Claim, PageCorrupt> {
     let (queued, running) = (pack(ticket, State::Queued), pack(ticket, State::Running));
     let found = word.swap_if(queued, running);
     if found == queued {
@@ -170,7 +170,7 @@ fn claim(word: &impl Word, ticket: Ticket) -> Result<Claim, Contradiction> {
         word.store(pack(ticket, State::Free));
         return Ok(Claim::Skip);
     }
-    Err(Contradiction)
+    Err(PageCorrupt)
 }
 
 /// The worker has run the call.
@@ -180,15 +180,15 @@ fn done(word: &impl Word, ticket: Ticket) {
 
 impl Page {
     /// The worker has read the call's frame: whether it may run it.
-    pub(crate) fn claim(&self, ticket: Ticket) -> Result<Claim, Contradiction> {
+    pub(crate) fn claim(&self, ticket: Ticket) -> Result<Claim, PageCorrupt> {
         claim(self.state(ticket), ticket)
     }
 
     /// The worker has come to a call: whether there is one.
-    pub(crate) fn check_given(&self, ticket: Ticket) -> Result<(), Contradiction> {
+    pub(crate) fn check_given(&self, ticket: Ticket) -> Result<(), PageCorrupt> {
         match look(self.state(ticket), ticket)? {
             State::Queued | State::Revoked => Ok(()),
-            State::Free | State::Running | State::Done => Err(Contradiction),
+            State::Free | State::Running | State::Done => Err(PageCorrupt),
         }
     }
 
@@ -200,12 +200,12 @@ impl Page {
     }
 
     /// The worker is about to run the next call of a chunk: whether there is one.
-    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, Contradiction> {
+    pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         items::begin(self.items(ticket), ticket)
     }
 
     /// The worker will not come to the other calls of a chunk.
-    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), Contradiction> {
+    pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), PageCorrupt> {
         items::cut(self.items(ticket), ticket).map(|_| ())
     }
 

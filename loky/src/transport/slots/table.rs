@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::items::{self, Items};
-use super::{Contradiction, State, answered, look, queue, revoke};
+use super::{PageCorrupt, State, answered, look, queue, revoke};
 use crate::id::{CallId, Ticket};
 use crate::limits::SLOTS;
 use crate::transport::page::Page;
@@ -23,7 +23,7 @@ enum Record {
 
 /// Which calls of a chunk a worker is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Extent {
+struct ChunkBounds {
     /// So many at the front were other calls.
     before: u32,
     /// So many were seen to have begun: no fewer can have from then on.
@@ -56,7 +56,7 @@ pub(crate) struct SlotTable {
     page: Arc<Page>,
     records: [(Ticket, Record); SLOTS],
     /// Of each slot, what is known of the chunk in it.
-    chunks: [Extent; SLOTS],
+    chunks: [ChunkBounds; SLOTS],
     /// A bit for each slot that is not free.
     taken: u64,
     /// How many calls the worker was given.
@@ -72,7 +72,7 @@ impl SlotTable {
     pub(crate) fn new(page: Arc<Page>) -> Self {
         let record = |slot| (Ticket::new(slot, 0), Record::Free);
         let records = std::array::from_fn(record);
-        let (chunks, order) = ([Extent::default(); SLOTS], VecDeque::with_capacity(SLOTS));
+        let (chunks, order) = ([ChunkBounds::default(); SLOTS], VecDeque::with_capacity(SLOTS));
         Self { page, records, chunks, taken: 0, sequence: 0, order }
     }
 
@@ -99,16 +99,16 @@ impl SlotTable {
     }
 
     /// A slot for a call that is to be given to the worker. There must be a free one. Its letter can be written now.
-    pub(crate) fn take(&mut self, call: CallId) -> Result<Ticket, Contradiction> {
+    pub(crate) fn take(&mut self, call: CallId) -> Result<Ticket, PageCorrupt> {
         let slot = self.taken.trailing_ones() as usize;
         let (last, record) = &mut self.records[slot];
         let ticket = Ticket::new(slot, self.sequence + 1);
         if look(self.page.state(*last), *last)? != State::Free {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         }
         self.sequence += 1;
         (*last, *record) = (ticket, Record::Given(call, false));
-        self.chunks[slot] = Extent::default();
+        self.chunks[slot] = ChunkBounds::default();
         self.taken |= 1 << slot;
         self.oldest(); // Or on a stream nobody would ask, and they would be kept for ever.
         self.order.push_back(ticket);
@@ -123,7 +123,7 @@ impl SlotTable {
 
     /// The slot that was taken is for a chunk of so many calls.
     pub(crate) fn set_items(&mut self, ticket: Ticket, count: u32) {
-        self.chunks[ticket.slot()] = Extent { limit: count, ..Extent::default() };
+        self.chunks[ticket.slot()] = ChunkBounds { limit: count, ..ChunkBounds::default() };
         items::set(self.page.items(ticket), ticket, count);
     }
 
@@ -138,23 +138,23 @@ impl SlotTable {
     }
 
     /// How far the worker is in a chunk.
-    pub(crate) fn items(&mut self, ticket: Ticket) -> Result<Items, Contradiction> {
+    pub(crate) fn items(&mut self, ticket: Ticket) -> Result<Items, PageCorrupt> {
         let items = items::look(self.page.items(ticket), ticket)?;
         let known = &mut self.chunks[ticket.slot()];
         if items.limit > known.limit || items.begun < known.begun {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         }
         known.begun = items.begun;
         Ok(items)
     }
 
     /// Cuts off what the worker has not begun of a chunk, but for one call: how far it is.
-    pub(crate) fn cut(&mut self, ticket: Ticket) -> Result<Items, Contradiction> {
+    pub(crate) fn cut(&mut self, ticket: Ticket) -> Result<Items, PageCorrupt> {
         self.items(ticket)?;
         items::cut(self.page.items(ticket), ticket)?;
         let items = self.items(ticket)?;
         if items.limit != items.begun.max(1) {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         }
         self.chunks[ticket.slot()].limit = items.limit;
         Ok(items)
@@ -203,7 +203,7 @@ impl SlotTable {
     }
 
     /// What the worker has done with the oldest, if anything. What it has skipped is free with that.
-    pub(crate) fn step(&mut self) -> Result<Option<Step>, Contradiction> {
+    pub(crate) fn step(&mut self) -> Result<Option<Step>, PageCorrupt> {
         let Some(ticket) = self.oldest() else { return Ok(None) };
         if self.record(ticket)? != Record::Revoked {
             let is_answered = self.progress(ticket)? == Progress::Finished;
@@ -212,13 +212,13 @@ impl SlotTable {
         match look(self.page.state(ticket), ticket)? {
             State::Free => self.free(ticket),
             State::Revoked => return Ok(None),
-            State::Queued | State::Running | State::Done => return Err(Contradiction),
+            State::Queued | State::Running | State::Done => return Err(PageCorrupt),
         }
         Ok(Some(Step::Skipped))
     }
 
     /// Takes the call back. False if the worker has begun it.
-    pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, Contradiction> {
+    pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         self.progress(ticket)?;
         let is_revoked = revoke(self.page.state(ticket), ticket)?;
         if is_revoked {
@@ -228,8 +228,8 @@ impl SlotTable {
     }
 
     /// The worker has answered: which call that was, and how long it ran.
-    pub(crate) fn answered(&mut self, ticket: Ticket) -> Result<(CallId, Duration), Contradiction> {
-        let Record::Given(call, _) = self.record(ticket)? else { return Err(Contradiction) };
+    pub(crate) fn answered(&mut self, ticket: Ticket) -> Result<(CallId, Duration), PageCorrupt> {
+        let Record::Given(call, _) = self.record(ticket)? else { return Err(PageCorrupt) };
         let ran = self.page.run_time(ticket).load(Ordering::Relaxed);
         answered(self.page.state(ticket), ticket)?;
         self.free(ticket);
@@ -237,19 +237,19 @@ impl SlotTable {
     }
 
     /// The worker has come to the frame of a call that was taken back.
-    pub(crate) fn skipped(&mut self, ticket: Ticket) -> Result<(), Contradiction> {
+    pub(crate) fn skipped(&mut self, ticket: Ticket) -> Result<(), PageCorrupt> {
         let is_skipped = self.record(ticket)? == Record::Revoked
             && look(self.page.state(ticket), ticket)? == State::Free;
         if !is_skipped {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         }
         self.free(ticket);
         Ok(())
     }
 
-    fn record(&self, ticket: Ticket) -> Result<Record, Contradiction> {
+    fn record(&self, ticket: Ticket) -> Result<Record, PageCorrupt> {
         let (current, record) = self.records[ticket.slot()];
-        if current == ticket { Ok(record) } else { Err(Contradiction) }
+        if current == ticket { Ok(record) } else { Err(PageCorrupt) }
     }
 
     fn free(&mut self, ticket: Ticket) {
@@ -258,16 +258,16 @@ impl SlotTable {
     }
 
     /// How far a call is that lies with the worker.
-    pub(crate) fn progress(&mut self, ticket: Ticket) -> Result<Progress, Contradiction> {
+    pub(crate) fn progress(&mut self, ticket: Ticket) -> Result<Progress, PageCorrupt> {
         let Record::Given(_, has_begun) = &mut self.records[ticket.slot()].1 else {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         };
         let progress = match look(self.page.state(ticket), ticket)? {
-            State::Queued if *has_begun => return Err(Contradiction),
+            State::Queued if *has_begun => return Err(PageCorrupt),
             State::Queued => Progress::Waiting,
             State::Running => Progress::Running,
             State::Done => Progress::Finished,
-            State::Free | State::Revoked => return Err(Contradiction),
+            State::Free | State::Revoked => return Err(PageCorrupt),
         };
         *has_begun = progress != Progress::Waiting;
         Ok(progress)
@@ -290,13 +290,13 @@ impl SlotTable {
     }
 
     /// How far a call is, and whether it has begun. A chunk has not before the first of its calls has.
-    fn has_begun(&mut self, ticket: Ticket) -> Result<(Progress, bool), Contradiction> {
+    fn has_begun(&mut self, ticket: Ticket) -> Result<(Progress, bool), PageCorrupt> {
         let progress = self.progress(ticket)?;
         let is_claimed = progress != Progress::Waiting;
         let has_begun =
             if self.is_chunk(ticket) { self.items(ticket)?.begun > 0 } else { is_claimed };
         let is_possible = has_begun == is_claimed || progress == Progress::Running;
-        if is_possible { Ok((progress, has_begun)) } else { Err(Contradiction) }
+        if is_possible { Ok((progress, has_begun)) } else { Err(PageCorrupt) }
     }
 
     /// Whether the slots without a call are as they were left.

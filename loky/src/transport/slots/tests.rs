@@ -47,11 +47,11 @@ fn a_call_that_was_taken_back_is_skipped() {
     assert_eq!(table.calls().count(), 0);
     let next = give(&mut table, CallId::nth(8));
     assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
-    assert_eq!(table.skipped(ticket), Err(Contradiction), "not yet");
+    assert_eq!(table.skipped(ticket), Err(PageCorrupt), "not yet");
     assert_eq!(page.claim(ticket), Ok(Claim::Skip));
     assert_eq!(table.skipped(ticket), Ok(()));
     let again = give(&mut table, CALL);
-    assert_eq!((again.slot(), page.claim(ticket)), (0, Err(Contradiction)), "an old frame");
+    assert_eq!((again.slot(), page.claim(ticket)), (0, Err(PageCorrupt)), "an old frame");
     assert_eq!(page.claim(again), Ok(Claim::Run));
 }
 
@@ -142,8 +142,8 @@ fn what_was_seen_to_run_has_begun() {
     page.claim(ticket).unwrap();
     assert_eq!(table.progress(ticket), Ok(Progress::Running));
     page.state(ticket).store(queued, Ordering::Relaxed);
-    assert_eq!(table.progress(ticket), Err(Contradiction));
-    assert_eq!(table.revoke(ticket), Err(Contradiction));
+    assert_eq!(table.progress(ticket), Err(PageCorrupt));
+    assert_eq!(table.revoke(ticket), Err(PageCorrupt));
     assert_eq!(table.begun(), Err(vec![CALL]));
 }
 
@@ -162,16 +162,16 @@ fn a_page_that_lies_is_not_believed() {
             let all = vec![CallId::nth(0), CallId::nth(1), CallId::nth(2)];
             assert_eq!(table.begun(), Err(all), "{lie:#x} in slot {slot}");
             match slot {
-                0 => assert_eq!(table.answered(tickets[0]), Err(Contradiction)),
-                1 | 2 => assert_eq!(table.revoke(tickets[slot]), Err(Contradiction)),
-                _ => assert_eq!(table.take(CALL), Err(Contradiction)),
+                0 => assert_eq!(table.answered(tickets[0]), Err(PageCorrupt)),
+                1 | 2 => assert_eq!(table.revoke(tickets[slot]), Err(PageCorrupt)),
+                _ => assert_eq!(table.take(CALL), Err(PageCorrupt)),
             }
         }
     }
     let (mut table, _page) = pair();
     for number in [0, 1, u64::MAX] {
-        assert_eq!(table.answered(Ticket(number)), Err(Contradiction));
-        assert_eq!(table.skipped(Ticket(number)), Err(Contradiction));
+        assert_eq!(table.answered(Ticket(number)), Err(PageCorrupt));
+        assert_eq!(table.skipped(Ticket(number)), Err(PageCorrupt));
     }
 }
 
@@ -226,7 +226,7 @@ fn model_claim_against_revoke() {
             answered(&*word, first).unwrap();
         }
         queue(&*word, second);
-        assert_eq!(super::claim(&*word, first), Err(Contradiction), "an old frame");
+        assert_eq!(super::claim(&*word, first), Err(PageCorrupt), "an old frame");
         assert_eq!(super::claim(&*word, second), Ok(Claim::Run));
     });
 }
@@ -276,7 +276,7 @@ fn a_chunk_is_claimed_call_by_call() {
     assert_eq!(table.answered(ticket), Ok((CallId::nth(8), RAN)));
     let next = give(&mut table, CALL);
     assert!(next.slot() == ticket.slot() && !table.is_chunk(next), "nothing is left of it");
-    assert_eq!(page.begin_item(next), Err(Contradiction));
+    assert_eq!(page.begin_item(next), Err(PageCorrupt));
 }
 
 #[test]
@@ -301,8 +301,8 @@ fn a_word_of_a_chunk_that_lies_is_not_believed() {
         table.publish(ticket);
         page.claim(ticket).unwrap();
         page.items(ticket).store(lie, Ordering::Relaxed);
-        assert_eq!(table.items(ticket), Err(Contradiction), "{lie:#x}");
-        assert_eq!(table.cut(ticket), Err(Contradiction), "{lie:#x}");
+        assert_eq!(table.items(ticket), Err(PageCorrupt), "{lie:#x}");
+        assert_eq!(table.cut(ticket), Err(PageCorrupt), "{lie:#x}");
     }
 }
 
@@ -320,7 +320,7 @@ fn what_has_begun_of_a_chunk_stays_begun() {
         table.rename(ticket, CALL, 2);
         items::set(page.items(ticket), ticket, limit);
         (0..begun).for_each(|_| assert_eq!(page.begin_item(ticket), Ok(true)));
-        assert_eq!(table.items(ticket), Err(Contradiction), "{begun} of {limit}");
+        assert_eq!(table.items(ticket), Err(PageCorrupt), "{begun} of {limit}");
         assert_eq!(table.begun(), Err(vec![CALL]), "{begun} of {limit}");
     }
 }

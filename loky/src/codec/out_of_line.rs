@@ -21,12 +21,12 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Attachments, CodecError, Parcel, at_end};
+use super::{Attachments, CodecError, EncodedValue, at_end};
 use crate::limits;
 use crate::segments::Segments;
-use crate::sys::carrier;
 use crate::sys::hint;
 use crate::sys::pod::Pod;
+use crate::sys::segment_memory;
 
 /// No CBOR begins so, and no vector of numbers either.
 const MARK: [u8; 4] = [0xfd, 0, 0, 0];
@@ -49,7 +49,7 @@ pub(super) fn take<T: Pod>(
     values: &mut Vec<T>,
 ) -> Result<(), CodecError> {
     let attachment = attachments.get(attachment).map_err(failed)?;
-    carrier::read(attachment.fd(), count, values)
+    segment_memory::read(attachment.fd(), count, values)
         .map_err(|error: io::Error| failed(format!("{error}{}", hint(&error))))
 }
 
@@ -60,10 +60,10 @@ fn failed(why: impl fmt::Display) -> CodecError {
 /// Appends `value`, or what says where it lies.
 pub(super) fn encode<T: Serialize>(
     value: &T,
-    out: &mut Parcel,
+    out: &mut EncodedValue,
     segments: Option<&Segments>,
 ) -> Result<(), CodecError> {
-    let Parcel { bytes, attachments } = &mut *out;
+    let EncodedValue { bytes, attachments } = &mut *out;
     let start = bytes.len();
     attachments.collect(|| super::encode(value, bytes))?;
     if bytes.len() - start >= limits::SEGMENT_BYTES {
@@ -73,8 +73,8 @@ pub(super) fn encode<T: Serialize>(
 }
 
 /// Moves what was appended from `start` on into a segment, if there is one to be had.
-fn move_aside(out: &mut Parcel, start: usize, segments: Option<&Segments>) {
-    let Parcel { bytes, attachments } = out;
+fn move_aside(out: &mut EncodedValue, start: usize, segments: Option<&Segments>) {
+    let EncodedValue { bytes, attachments } = out;
     let length = (bytes.len() - start) as u64;
     if let Some(attachment) = put(&bytes[start..], attachments, segments) {
         bytes.truncate(start);
@@ -137,7 +137,7 @@ mod tests {
     use std::fmt::Debug;
     use std::sync::Arc;
 
-    use crate::codec::{Form, Witness, output};
+    use crate::codec::{BulkProbe, ValueCodec, output};
     use crate::sys::wake::Wake;
 
     fn segments() -> Segments {
@@ -148,13 +148,13 @@ mod tests {
 
     /// There and back, with another value behind it, and whether it lies aside.
     #[track_caller]
-    fn check<T: PartialEq + Debug>(witness: Witness<T>, value: &T, is_aside: bool) {
+    fn check<T: PartialEq + Debug>(witness: ValueCodec<T>, value: &T, is_aside: bool) {
         let segments = segments();
-        let mut parcel = Parcel::default();
+        let mut parcel = EncodedValue::default();
         for _ in 0..2 {
             witness.encode(value, &mut parcel, Some(&segments)).expect("is encoded");
         }
-        let Parcel { bytes, attachments } = &parcel;
+        let EncodedValue { bytes, attachments } = &parcel;
         assert_eq!(usize::from(attachments.count()), if is_aside { 2 } else { 0 });
         assert_eq!(bytes.len() < 50, is_aside);
         let mut rest = &bytes[..];
@@ -177,7 +177,7 @@ mod tests {
         check(output(), &text(LONG), true);
         check(output(), &(text(LONG - 4), 1, 2), false);
         check(output(), &(text(LONG - 3), 1, 2), true);
-        let bulk = Form::<Vec<u16>>::__LOKY_BULK.expect("numbers");
+        let bulk = BulkProbe::<Vec<u16>>::__LOKY_BULK.expect("numbers");
         check(bulk, &vec![7; LONG / 2 - 1], false);
         check(bulk, &vec![7; LONG / 2], true);
         check(bulk, &vec![7; LONG / 2 + 1], true);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_does_not_lie_there_is_not_read() {
-        let mut parcel = Parcel::default();
+        let mut parcel = EncodedValue::default();
         let witness = output::<String>();
         witness.encode(&"x".repeat(LONG), &mut parcel, Some(&segments())).unwrap();
         let length = LONG as u64 + 5;
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn without_segments_all_of_it_lies_here() {
-        let mut parcel = Parcel::default();
+        let mut parcel = EncodedValue::default();
         let witness = output::<String>();
         let long = "x".repeat(LONG);
         witness.encode(&long, &mut parcel, None).unwrap();

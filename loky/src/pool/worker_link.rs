@@ -9,7 +9,7 @@ use crate::limits;
 use crate::sys::socket::Socket;
 use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::page::Page;
-use crate::transport::slots::Contradiction;
+use crate::transport::slots::PageCorrupt;
 use crate::transport::slots::table::SlotTable;
 use crate::transport::stream::{Inbox, Outbox, Progress};
 use crate::wire::args::CallArgs;
@@ -95,9 +95,9 @@ impl Link {
         call: CallId,
         task: &str,
         args: &CallArgs,
-    ) -> Result<Ticket, Contradiction> {
+    ) -> Result<Ticket, PageCorrupt> {
         if self.is_page_false {
-            return Err(Contradiction);
+            return Err(PageCorrupt);
         }
         let ticket = self.slots.take(call)?;
         if let CallArgs::Chunk(chunk) = args {

@@ -18,7 +18,7 @@
 //! | whose | the others may write | the word |
 //! |---|---|---|
 //! | [`Release::Known`]: the pool's, with arguments | nothing: the kernel lets only the mapping do it, which was there before | – |
-//! | [`Release::Told`]: a worker's, with results | anything: the pool need not be protected from itself | says whether the reader has it |
+//! | [`Release::EventSink`]: a worker's, with results | anything: the pool need not be protected from itself | says whether the reader has it |
 //!
 //! New memory is filled by write(2), for which no page need be zeroed or faulted in, and which is told if there is none;
 //! the mapping is used for pages that are there already, which it gets at once (madvise(2)). Its pages are small ones: it is used
@@ -26,7 +26,7 @@
 //! find them, a call with 64 MiB took 150 to 320 ms by these, 90 to 210 by small ones; later ones 28 and 35).
 //!
 //! # Safety
-//! The mapping is as long as its memfd and owned by the [`Carrier`]. It is written to by `&mut self`, within its bounds, through
+//! The mapping is as long as its memfd and owned by the [`SegmentMemory`]. It is written to by `&mut self`, within its bounds, through
 //! raw pointers, and never read; but for the word, which is only ever seen as an `AtomicU64`. What is read from elsewhere goes
 //! into memory that nobody else has, and any bytes are a [`Pod`].
 #![allow(unsafe_code, reason = "memory that others read has to be mapped by hand")]
@@ -64,12 +64,12 @@ pub(crate) enum Release {
     /// In another way.
     Known,
     /// By the word, which the reader overwrites.
-    Told,
+    EventSink,
 }
 
 /// The writer's side.
 #[derive(Debug)]
-pub(crate) struct Carrier {
+pub(crate) struct SegmentMemory {
     fd: Arc<OwnedFd>,
     mapping: Mapping,
     /// How much of it has memory.
@@ -78,7 +78,7 @@ pub(crate) struct Carrier {
     mapped: usize,
 }
 
-impl Carrier {
+impl SegmentMemory {
     /// A new one with these bytes, and room for `capacity`, which is a multiple of a page.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Carrier {
         let mapping = Mapping::new(fd.as_fd(), length, protection, MapFlags::SHARED)?;
         let seals = FIXED | SealFlags::SEAL;
         match release {
-            Release::Told => rustix::fs::fcntl_add_seals(&fd, seals)?,
+            Release::EventSink => rustix::fs::fcntl_add_seals(&fd, seals)?,
             Release::Known => {
                 match rustix::fs::fcntl_add_seals(&fd, seals | SealFlags::FUTURE_WRITE) {
                     // Linux before 5.1 has no such seal.
@@ -265,10 +265,10 @@ mod tests {
     use super::*;
     use crate::sys::pod::bytes_of;
 
-    const BOTH: [Release; 2] = [Release::Known, Release::Told];
+    const BOTH: [Release; 2] = [Release::Known, Release::EventSink];
 
-    fn carrier(bytes: &[u8], release: Release) -> Carrier {
-        Carrier::create(bytes, 1 << 16, release).unwrap()
+    fn carrier(bytes: &[u8], release: Release) -> SegmentMemory {
+        SegmentMemory::create(bytes, 1 << 16, release).unwrap()
     }
 
     fn read_bytes(fd: BorrowedFd<'_>, length: usize) -> io::Result<Vec<u8>> {
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_read() {
-        let ours = carrier(b"value", Release::Told);
+        let ours = carrier(b"value", Release::EventSink);
         is_refused(ours.fd(), (1 << 16) + WORD_BYTES + 1);
         is_refused(ours.fd(), usize::MAX);
         let mut numbers: Vec<u64> = Vec::new();

@@ -3,24 +3,24 @@
 use std::time::Instant;
 
 use super::handshake;
-use super::link::{Received, Source};
-use super::outcome::Ending;
-use super::state::{FALSE_PAGE, State};
+use super::outcome::CallEnd;
+use super::state::{PAGE_CORRUPT, State};
+use super::worker_link::{Received, Source};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::Event;
-use crate::transport::slots::Contradiction;
+use crate::transport::slots::PageCorrupt;
 use crate::transport::stream::Inbox;
 use crate::wire::message::{CallFailure, FromWorker};
 
 /// Why what a worker says counts no more.
 pub(super) struct Fault(pub(super) &'static str);
 
-impl From<Contradiction> for Fault {
-    fn from(_: Contradiction) -> Self {
-        Self(FALSE_PAGE)
+impl From<PageCorrupt> for Fault {
+    fn from(_: PageCorrupt) -> Self {
+        Self(PAGE_CORRUPT)
     }
 }
 
@@ -57,7 +57,7 @@ impl State {
         if let Some(link) = self.links.get_mut(&worker) {
             link.has_fault = true;
             link.is_open = false;
-            link.is_page_false |= *what == FALSE_PAGE;
+            link.is_page_false |= *what == PAGE_CORRUPT;
             self.scheduler.worker_misbehaved(now, worker, what);
         }
     }
@@ -83,7 +83,7 @@ impl State {
             }
             FromWorker::Initializing => self.scheduler.initializer_began(worker),
             FromWorker::Result(ticket, result) => {
-                self.answered(now, worker, ticket, Ending::Result(result))?;
+                self.answered(now, worker, ticket, CallEnd::Result(result))?;
             }
             FromWorker::Failed(ticket, failure) => {
                 if failure == CallFailure::ResultCutOff {
@@ -92,7 +92,7 @@ impl State {
                     link.order();
                     self.write(worker);
                 }
-                self.answered(now, worker, ticket, Ending::Failed(failure))?;
+                self.answered(now, worker, ticket, CallEnd::Failed(failure))?;
             }
             FromWorker::Skipped(ticket) => {
                 link.slots.skipped(ticket)?;
@@ -139,7 +139,7 @@ impl State {
         now: Instant,
         worker: WorkerId,
         ticket: Ticket,
-        ending: Ending,
+        ending: CallEnd,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&worker) else { return Ok(()) };
         if link.slots.is_chunk(ticket) {
@@ -211,7 +211,7 @@ impl State {
         let pending = || calls.iter().filter_map(|call| self.calls.get(call));
         if let Some(parked) = pending().find(|pending| pending.parked > 0) {
             link.readership.leave_unread(now);
-            parked.promise.nudge();
+            parked.promise.unpark_to_retry();
         } else if pending().any(|pending| pending.attended) {
             self.decided.wakes_driver |= link.readership.read_in_background();
         }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use crate::id::Ticket;
 use crate::limits;
-use crate::sys::carrier::Carrier;
+use crate::sys::segment_memory::SegmentMemory;
 
 /// Those that are not lent, and how many are.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct SegmentPool {
     /// In the order in which they were given back.
     kept: Vec<Kept>,
     n_lent: usize,
@@ -30,7 +30,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct Kept {
-    carrier: Carrier,
+    carrier: SegmentMemory,
     since: Instant,
     /// The call with whose result it went out.
     sent_for: Option<Ticket>,
@@ -52,7 +52,7 @@ impl Kept {
     }
 }
 
-impl Shelf {
+impl SegmentPool {
     pub(super) fn new(limit: usize) -> Self {
         Self { kept: Vec::new(), n_lent: 0, limit, phase: Phase::Open, visit: None }
     }
@@ -63,7 +63,7 @@ impl Shelf {
 
     /// Lends the one that fits best a value of this size, of those the one that was used last; or, if there is none, a new one,
     /// which is to be made. `None` if there can be no more.
-    pub(super) fn lend(&mut self, class: usize) -> Option<Option<Carrier>> {
+    pub(super) fn lend(&mut self, class: usize) -> Option<Option<SegmentMemory>> {
         let still_read = self.kept.iter().filter(|kept| !kept.is_free()).count();
         if self.phase != Phase::Open || self.n_lent + still_read >= self.limit {
             return None;
@@ -86,9 +86,9 @@ impl Shelf {
     pub(super) fn give_back(
         &mut self,
         now: Instant,
-        carrier: Carrier,
+        carrier: SegmentMemory,
         sent_for: Option<Ticket>,
-    ) -> Result<bool, Carrier> {
+    ) -> Result<bool, SegmentMemory> {
         self.n_lent -= 1;
         if self.phase == Phase::Ended {
             return Err(carrier);
@@ -117,7 +117,7 @@ impl Shelf {
     }
 
     /// Somebody has come: what he is to take away, and when he comes next.
-    pub(super) fn visit(&mut self, now: Instant) -> (Vec<Carrier>, Option<Instant>) {
+    pub(super) fn visit(&mut self, now: Instant) -> (Vec<SegmentMemory>, Option<Instant>) {
         let first_kept = self.first_kept();
         let mut place = 0;
         let is_taken = |kept: &mut Kept| {
@@ -138,7 +138,7 @@ impl Shelf {
     }
 
     /// Nothing is kept any more: what was.
-    pub(super) fn end(&mut self) -> Vec<Carrier> {
+    pub(super) fn end(&mut self) -> Vec<SegmentMemory> {
         self.phase = Phase::Ended;
         std::mem::take(&mut self.kept).into_iter().map(|kept| kept.carrier).collect()
     }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunks::Answers;
-use super::outcome::{Attribution, Ending};
+use super::outcome::{Attribution, CallEnd};
 use super::state::{Asleep, State};
-use crate::future::chunk::{Rest, Seat};
+use crate::future::chunk::{CallRef, MovedTail};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
@@ -26,7 +26,7 @@ use crate::wire::args::{CallArgs, Chunk};
 
 /// How calls come.
 #[derive(Debug, Default)]
-pub(super) struct Burst {
+pub(super) struct SubmitRate {
     /// How many have come in a row.
     calls: u32,
     /// How many of these since the clock was read.
@@ -34,7 +34,7 @@ pub(super) struct Burst {
     last: Option<Instant>,
 }
 
-impl Burst {
+impl SubmitRate {
     /// One more has come.
     pub(super) fn note(&mut self, now: Instant) {
         let gap = limits::BURST_GAP * (self.untimed + 1);
@@ -60,7 +60,7 @@ impl Burst {
 
 impl State {
     /// Gives workers what was held back.
-    pub(super) fn let_go(&mut self, now: Instant) {
+    pub(super) fn flush_deferred(&mut self, now: Instant) {
         if std::mem::take(&mut self.may_hold) {
             self.scheduler.advance(now);
             self.act(now);
@@ -68,17 +68,17 @@ impl State {
     }
 
     /// What is queued may wait until the pool's thread looks.
-    fn hold_back(&mut self, now: Instant) {
+    fn defer_dispatch(&mut self, now: Instant) {
         self.may_hold = true;
         if self.asleep == Asleep::AtWork {
-            self.let_go(now);
+            self.flush_deferred(now);
         }
     }
 
     /// The pool's thread is about to do something that may take long.
     pub(super) fn let_driver_work(&mut self, now: Instant) {
         self.asleep = Asleep::AtWork;
-        self.let_go(now);
+        self.flush_deferred(now);
     }
 
     /// Takes in a call, and gives it to a worker, or not yet.
@@ -89,7 +89,7 @@ impl State {
         args: CallArgs,
         takes_chunks: bool,
         driver: &DriverRef,
-    ) -> Seat {
+    ) -> CallRef {
         self.burst.note(now);
         // By that, what was held back until now is given out: it is full, or of another task.
         self.drain_if_queued(now);
@@ -113,7 +113,7 @@ impl State {
     }
 
     /// Has a call join that chunk, if it is one of the same task, and has room. Where it sits comes back.
-    pub(super) fn join(&mut self, task: &'static str, args: &CallArgs) -> Option<Seat> {
+    pub(super) fn join(&mut self, task: &'static str, args: &CallArgs) -> Option<CallRef> {
         if !self.has_open_chunk() {
             return None;
         }
@@ -132,16 +132,16 @@ impl State {
         self.counts.submitted += 1;
         self.burst.note_untimed();
         self.scheduler.chunk_grew(call);
-        Some(Seat { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
+        Some(CallRef { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
     }
 
     /// Takes in a call that others may join.
-    fn accept_open(&mut self, task: &'static str, args: &CallArgs, driver: &DriverRef) -> Seat {
+    fn accept_open(&mut self, task: &'static str, args: &CallArgs, driver: &DriverRef) -> CallRef {
         let mut chunk = Chunk::new(Vec::new(), 0);
         chunk.push(args);
         let (call, slot) = self.accept(task, CallArgs::Chunk(Box::new(chunk)), driver);
         self.open = Some(call);
-        Seat { slot, number: Some(0) }
+        CallRef { slot, number: Some(0) }
     }
 
     /// Whether a call is so short, in bytes and by what is known of its time, that it may travel with others.
@@ -172,7 +172,7 @@ impl State {
             }
             // Who cancels it goes on to cancel what it is now: nobody is given that before.
             None => {
-                self.hold_back(now);
+                self.defer_dispatch(now);
                 Cancelled::IsOver
             }
         }
@@ -195,7 +195,7 @@ impl State {
             return;
         };
         let (task, chunk) = (pending.task(), Chunk::clone(chunk));
-        let mut rest = Rest::new();
+        let mut rest = MovedTail::new();
         let mut parts = Vec::new();
         if number > 0 {
             let head = CallArgs::Chunk(Box::new(chunk.head(number)));
@@ -205,12 +205,12 @@ impl State {
             parts.push((part, number));
             rest.push((slot, number));
         }
-        let cancelled = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
+        let cancelled = CallEnd::Judged(Verdict::Cancelled, Attribution::NotBegun);
         rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
         parts.extend(self.tail(task, &driver, (call, &chunk), number + 1, &mut rest));
         self.scheduler.chunk_parted(call, parts);
         let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
-        self.end(call, Ending::Answers(nothing, rest), None, None);
+        self.end(call, CallEnd::Answers(nothing, rest), None, None);
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     use crate::future::Driver;
     use crate::future::slot::Slot;
     use crate::pool::events::Events;
-    use crate::pool::link::Link;
+    use crate::pool::worker_link::Link;
     use crate::scheduler::{Rules, Scheduler};
     use crate::sys::socket::Socket;
     use crate::transport::page::Page;
@@ -233,8 +233,8 @@ mod tests {
     #[test]
     fn calls_in_a_row_are_a_burst_until_there_is_a_gap_or_somebody_waits() {
         let mut now = crate::clock::now();
-        let mut burst = Burst::default();
-        let mut calls = |burst: &mut Burst, count: u32, gap: Duration| {
+        let mut burst = SubmitRate::default();
+        let mut calls = |burst: &mut SubmitRate, count: u32, gap: Duration| {
             for _ in 0..count {
                 now += gap;
                 burst.note(now);
@@ -261,8 +261,8 @@ mod tests {
 
     impl Driver for Nobody {
         fn wait(&self, _call: CallId, _slot: &Slot, _deadline: Option<Instant>) {}
-        fn attend(&self, _call: CallId) {}
-        fn attend_moved(&self, _call: CallId) {}
+        fn request_background_read(&self, _call: CallId) {}
+        fn request_background_read_moved(&self, _call: CallId) {}
         fn cancel(&self, _call: CallId, _number: Option<u32>) -> Cancelled {
             Cancelled::No
         }
@@ -307,7 +307,7 @@ mod tests {
             for call in &given {
                 let ran = Duration::from_micros(1);
                 self.state.scheduler.call_finished(self.now, WORKER, *call, ran);
-                let ending = Ending::Judged(Verdict::Cancelled, Attribution::NotBegun);
+                let ending = CallEnd::Judged(Verdict::Cancelled, Attribution::NotBegun);
                 self.state.end(*call, ending, None, None);
             }
             let _ = std::mem::take(&mut self.state.decided).resolve();
@@ -337,7 +337,7 @@ mod tests {
         assert!(submitter.is_given(), "somebody has looked");
         assert!(!submitter.submit("task") && !submitter.is_given());
         submitter.state.burst.end();
-        submitter.state.let_go(submitter.now);
+        submitter.state.flush_deferred(submitter.now);
         assert!(submitter.is_given(), "somebody waits");
         assert!(submitter.submit("task"), "the burst is over");
 

@@ -6,10 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::chunks::Answers;
-use super::hearing::Fault;
-use super::link::Link;
-use super::outcome::Ending;
+use super::messages::Fault;
+use super::outcome::CallEnd;
 use super::state::State;
+use super::worker_link::Link;
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::transport::page::Letter;
@@ -24,7 +24,7 @@ pub(super) enum Drained {
     First,
     Answer {
         call: CallId,
-        ending: Ending,
+        ending: CallEnd,
         worker_pid: u32,
         ran: Duration,
     },
@@ -81,8 +81,8 @@ impl Link {
         let mut frame = Frame { kind, call: ticket.0, ..Frame::default() };
         self.lane.read(ticket, length, &mut frame.body);
         let ending = match FromWorker::parse(frame) {
-            Ok(FromWorker::Result(_, result)) => Ending::Result(result),
-            Ok(FromWorker::Failed(_, failure)) => Ending::Failed(failure),
+            Ok(FromWorker::Result(_, result)) => CallEnd::Result(result),
+            Ok(FromWorker::Failed(_, failure)) => CallEnd::Failed(failure),
             Ok(_) => return Err(Fault("what lies in its lane is no answer")),
             Err(error) => return Err(Fault(error.0)),
         };
@@ -119,7 +119,7 @@ impl State {
 
     /// Takes in what lies in the lanes. What was held back until somebody looks is given out.
     pub(super) fn drain(&mut self, now: Instant) {
-        self.let_go(now);
+        self.flush_deferred(now);
         if !limits::USES_LANE {
             return;
         }
@@ -182,7 +182,7 @@ impl State {
     }
 
     /// The pool's thread is about to sleep in poll. False if it reads from this worker and something lies in the lane already.
-    pub(super) fn lie_down(&mut self, worker: WorkerId) -> bool {
+    pub(super) fn prepare_poll(&mut self, worker: WorkerId) -> bool {
         if self.links.get(&worker).is_none_or(|link| !link.readership.is_background()) {
             return true;
         }
@@ -192,7 +192,7 @@ impl State {
     }
 
     /// The pool's thread sleeps no more.
-    pub(super) fn get_up(&self) {
+    pub(super) fn end_poll(&self) {
         let links = self.links.values().filter(|link| link.readership.is_background());
         links.for_each(|link| link.lane.wake_up());
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Of one lane. Used by its reader alone.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct AdaptiveSpin {
     /// How many times a reader is to sleep at once before it looks again.
     left: AtomicU32,
     /// How many times that was when it was set last.
@@ -19,7 +19,7 @@ pub(crate) struct Patience {
 /// Then it is a thousandth of the calls, or less, that lose the time.
 const MAX_PENALTY: u32 = 1023;
 
-impl Patience {
+impl AdaptiveSpin {
     /// Whether the reader is to look this time.
     pub(crate) fn is_enough(&self) -> bool {
         let left = self.left.load(Ordering::Relaxed);
@@ -44,7 +44,7 @@ mod tests {
 
     /// In which of so many times a reader looks that never finds anything, but in those of `found`.
     fn looks(times: usize, found: &[usize]) -> Vec<usize> {
-        let patience = Patience::default();
+        let patience = AdaptiveSpin::default();
         let looks = |time: &usize| {
             let looks = patience.is_enough();
             if looks {

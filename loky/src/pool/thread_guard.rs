@@ -14,11 +14,11 @@ thread_local! {
 /// The present thread works for this pool until this is dropped.
 #[must_use]
 #[derive(Debug)]
-pub(super) struct Membership {
+pub(super) struct PoolThreadGuard {
     pool: u64,
 }
 
-impl Membership {
+impl PoolThreadGuard {
     pub(super) fn of(pool: u64) -> Self {
         // Where the thread's locals are being destroyed it cannot be noted.
         let _ = POOLS.try_with(|pools| pools.borrow_mut().push(pool));
@@ -26,7 +26,7 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl Drop for PoolThreadGuard {
     fn drop(&mut self) {
         // They come and go like calls of functions.
         if let Ok(last) = POOLS.try_with(|pools| pools.borrow_mut().pop()) {
