@@ -55,5 +55,7 @@ mod step;
 mod submit;
 mod terminal;
 mod tidy;
+mod tidy_imports;
+mod tidy_words;
 mod wait;
 mod worker;

@@ -1,8 +1,7 @@
-//! The repository checks itself: layers, places of unsafe code, sizes, prose, versions, and that the README and `.ci/run` say
-//! the same.
+//! The repository checks itself: layers, places of unsafe code, sizes, versions, and that the README and `.ci/run` have equal
+//! commands. `tidy_imports` and `tidy_words` check the imports among files and the words.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use loky_tests::repository::{read, rust_files};
 
 /// The modules of `loky/src` by layer, as ARCHITECTURE.md shows them. A module may use modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
@@ -25,39 +24,6 @@ const LAYERS: &[&[&str]] = &[
 
 /// Files outside of `sys` in which rustc lets unsafe code stand, each for the reason that it gives.
 const UNSAFE_OUTSIDE_SYS: &[&str] = &["registry/builtin.rs", "entry.rs"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// The Rust files below `folder`, as paths relative to it, with their text.
-fn rust_files(folder: &str) -> Vec<(String, String)> {
-    let start = root().join(folder);
-    let mut files = Vec::new();
-    let mut folders = vec![start.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of the repository") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                // What a package outside of the workspace was built into.
-                if !path.ends_with("target") {
-                    folders.push(path);
-                }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&start).expect("below").display().to_string();
-                files.push((name, fs::read_to_string(&path).expect("a text")));
-            }
-        }
-    }
-    assert!(!files.is_empty(), "no Rust files in {folder}");
-    files.sort();
-    files
-}
 
 /// The lines that are code, without what stands in comments and documentation.
 fn code(text: &str) -> impl Iterator<Item = &str> {

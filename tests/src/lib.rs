@@ -10,6 +10,7 @@ mod isolated;
 mod program;
 mod random;
 mod record;
+pub mod repository;
 pub mod tasks;
 
 pub use census::{Census, Proc, children_of, is_alive, process, processes_in_session};
