@@ -204,9 +204,6 @@ pub(crate) const MAX_CPUS: usize = 1 << 16;
 /// there: they are copied for longer than it takes to send them otherwise.
 pub(crate) const LETTER_BYTES: usize = 64 * 1024;
 
-/// Whether calls go through the lane at all; not where a cfg forces the stream, with which the suite runs as well.
-pub(crate) const USES_LANE: bool = !cfg!(loky_force_stream);
-
 /// How long a thread that waits for an answer looks for it before it sleeps, where the worker runs on another CPU and calls
 /// are short: about as long as sleeping and being woken takes.
 pub(crate) const SPIN: Duration = Duration::from_micros(20);

@@ -283,7 +283,7 @@ mod tests {
     impl Submitter {
         fn new() -> Self {
             let mut state =
-                State::new(Scheduler::new(1, Rules::default()), Events::default(), None);
+                State::new(Scheduler::new(1, Rules::default()), Events::default(), None, true);
             let now = crate::clock::now();
             state.scheduler.prewarm(now);
             state.act(now);
@@ -348,7 +348,8 @@ mod tests {
 
     /// Two workers that are up, and their pages.
     fn two_workers() -> (State, [Page; 2]) {
-        let mut state = State::new(Scheduler::new(2, Rules::default()), Events::default(), None);
+        let mut state =
+            State::new(Scheduler::new(2, Rules::default()), Events::default(), None, true);
         let now = crate::clock::now();
         state.scheduler.prewarm(now);
         state.act(now);

@@ -349,7 +349,7 @@ mod tests {
             initializer: None,
             init_timeout: None,
         };
-        let mut state = State::new(Scheduler::new(1, rules), Events::default(), None);
+        let mut state = State::new(Scheduler::new(1, rules), Events::default(), None, true);
         state.scheduler.call_finished(crate::clock::now(), WorkerId(1), CallId::NONE, ran);
         let mut whole = Chunk::new(Vec::new(), 0);
         assert!((0..10).all(|number| whole.push(&[number])));

@@ -6,7 +6,7 @@
 //! sleeps. When it ends, for whatever reason, no call is left behind.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -24,6 +24,7 @@ use crate::observer::Event;
 use crate::spawn::{self, Launched};
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
+use crate::sys::socket::Socket;
 use crate::sys::tree;
 use crate::transport::stream::Inbox;
 use crate::unwind;
@@ -213,14 +214,10 @@ impl Driver<'_> {
             state.starts += 1;
             state.starts
         };
-        match spawn::launch(&self.pool.settings, index) {
+        match spawn::launch(&self.pool.settings, index, self.pool.uses_lane) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
-                let setup = handshake::setup(&self.pool.settings, index, self.pool.max_workers());
-                let mut setup = setup.to_bytes();
-                frame::set_descriptors(&mut setup, 1);
-                // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
-                let _ = socket.try_send_with(&setup, &[page_fd.as_fd()]);
+                self.send_setup(&socket, index, page_fd.as_ref());
                 let captures = [stdout, stderr].map(|fd| fd.map(Capture::new));
                 let peer = Peer::new(process, Arc::clone(&socket), captures);
                 let link = Link::new(clock::now(), peer.pid(), index, socket, page);
@@ -242,6 +239,21 @@ impl Driver<'_> {
                 }
             }),
         }
+    }
+
+    /// Sends a new worker what it needs to know first.
+    fn send_setup(&self, socket: &Socket, index: usize, page: Option<&OwnedFd>) {
+        let max_workers = self.pool.max_workers();
+        let setup = handshake::setup(&self.pool.settings, index, max_workers, page.is_some());
+        let mut setup = setup.to_bytes();
+        // It fits: the channel is empty. An error means that the worker is gone already, which is about to be seen.
+        let _ = match page {
+            Some(page) => {
+                frame::set_descriptors(&mut setup, 1);
+                socket.try_send_with(&setup, &[page.as_fd()])
+            }
+            None => socket.try_send(&setup),
+        };
     }
 
     /// What is waited for, and until when. `None` if there is a job, or something in a lane.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits;
 use crate::registry::Table;
 use crate::segments;
 use crate::sys::image::Image;
@@ -12,12 +11,16 @@ use crate::wire::message::{Hello, Setup, VERSION};
 use crate::worker;
 
 /// What the worker with this index is told first, of at most so many.
-pub(super) fn setup(settings: &Settings, index: usize, max_workers: usize) -> Setup {
+pub(super) fn setup(
+    settings: &Settings,
+    index: usize,
+    max_workers: usize,
+    uses_lane: bool,
+) -> Setup {
     let segments = u32::try_from(segments::per_worker(max_workers)).unwrap_or(u32::MAX);
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let (depth, fingerprint) = (worker::depth() + 1, Table::get().fingerprint());
     let memory_growth_limit = settings.memory_growth_limit.unwrap_or(u64::MAX);
-    let uses_lane = limits::USES_LANE;
     Setup { version: VERSION, index, depth, memory_growth_limit, uses_lane, segments, fingerprint }
 }
 

@@ -51,7 +51,7 @@ impl Link {
 
     /// The oldest call of the worker whose answer, or end, may come through the lane.
     pub(super) fn awaited(&mut self) -> Option<Ticket> {
-        if !limits::USES_LANE || !self.is_open {
+        if !self.uses_lane || !self.is_open {
             return None;
         }
         let oldest = self.slots.oldest()?;
@@ -120,7 +120,7 @@ impl State {
     /// Takes in what lies in the lanes. What was held back until somebody looks is given out.
     pub(super) fn drain(&mut self, now: Instant) {
         self.flush_deferred(now);
-        if !limits::USES_LANE {
+        if !self.uses_lane {
             return;
         }
         let mut arrived = std::mem::take(&mut self.drained);

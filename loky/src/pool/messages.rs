@@ -9,7 +9,6 @@ use super::worker_link::{Received, Source};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Ticket, WorkerId};
-use crate::limits;
 use crate::observer::Event;
 use crate::transport::slots::PageCorrupt;
 use crate::transport::stream::Inbox;
@@ -57,7 +56,8 @@ impl State {
         if let Some(link) = self.links.get_mut(&worker) {
             link.has_fault = true;
             link.is_open = false;
-            link.is_page_false |= *what == PAGE_CORRUPT;
+            // Without a page it would have said which calls it begins: what it says is not heard from here on.
+            link.is_page_false |= *what == PAGE_CORRUPT || !link.uses_lane;
             self.scheduler.worker_misbehaved(now, worker, what);
         }
     }
@@ -94,9 +94,13 @@ impl State {
                 }
                 self.answered(now, worker, ticket, CallEnd::Failed(failure))?;
             }
-            FromWorker::Skipped(ticket) => {
-                link.slots.skipped(ticket)?;
-                self.scheduler.call_skipped(now, worker);
+            FromWorker::Begun(ticket) => {
+                let begun = link.slots.record_begun(ticket);
+                begun.map_err(|_| Fault("it began a call that it does not have"))?;
+            }
+            FromWorker::Returned(ticket, ran) => {
+                let returned = link.slots.record_returned(ticket, ran);
+                returned.map_err(|_| Fault("it returned from a call that it does not run"))?;
             }
             FromWorker::Hello(_) if link.is_greeted => {
                 return Err(Fault("it said hello twice"));
@@ -186,7 +190,7 @@ impl State {
 
     /// The pool's thread has read from the stream of a worker.
     pub(super) fn give_stream_back(&mut self, now: Instant, worker: WorkerId, inbox: Inbox) {
-        if !limits::USES_LANE {
+        if !self.uses_lane {
             return self.give_back(now, worker, Source::Stream(Box::new(inbox)), None);
         }
         if let Some(link) = self.links.get_mut(&worker) {
@@ -203,7 +207,7 @@ impl State {
             return;
         }
         let Some(link) = self.links.get_mut(&worker) else { return };
-        if limits::USES_LANE && link.awaited().is_none() {
+        if link.uses_lane && link.awaited().is_none() {
             // The next answer comes over the stream, to the pool's thread. It passes on what comes behind that.
             return;
         }

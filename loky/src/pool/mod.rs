@@ -60,6 +60,7 @@ use crate::sys::fork_guard;
 use crate::sys::hint;
 use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
+use crate::transport::probe;
 use crate::wire::args::CallArgs;
 
 /// One pool of workers.
@@ -72,6 +73,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
+    /// Whether workers share a page with the pool, and calls go through its lane.
+    uses_lane: bool,
     /// Whether calls may come as chunks: not where each is told of, or counts apart.
     takes_chunks: bool,
     /// What a map asks at each item, as of the last event.
@@ -106,7 +109,8 @@ impl Pool {
             Error::io(ErrorKind::Io, &message, error)
         };
         let wake = Arc::new(Wake::new().map_err(failed)?);
-        let scheduler = Scheduler::new(settings.max_workers, rules(&settings));
+        let uses_lane = probe::uses_lane();
+        let scheduler = Scheduler::new(settings.max_workers, rules(&settings, uses_lane));
         // It is long, perhaps, and needed in one place only.
         let initializer = settings.initializer.as_mut();
         let initializer = initializer
@@ -116,7 +120,8 @@ impl Pool {
         let (callbacks, events) = Callbacks::new(settings.observer.take());
         Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
             as_driver: DriverRef::new(pool.clone()),
-            takes_chunks: limits::USES_LANE && is_simple,
+            uses_lane,
+            takes_chunks: uses_lane && is_simple,
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             owner_pid: fork_guard::current_pid(),
             max_workers: AtomicUsize::new(settings.max_workers),
@@ -124,7 +129,7 @@ impl Pool {
             chunk: AtomicUsize::new(1),
             is_joinable: AtomicBool::new(false),
             settings,
-            state: Mutex::new(State::new(scheduler, events, initializer)),
+            state: Mutex::new(State::new(scheduler, events, initializer, uses_lane)),
             changed: Condvar::new(),
             segments: Segments::of_pool(Arc::clone(&wake)),
             wake,
@@ -468,11 +473,12 @@ impl Pool {
 }
 
 /// What the settings say to the scheduler.
-fn rules(settings: &Settings) -> Rules {
+fn rules(settings: &Settings, uses_lane: bool) -> Rules {
     Rules {
         policy: settings.crash_policy,
-        depth: limits::FORCED_DEPTH,
-        gives_early: settings.worker_exe.is_none() && settings.initializer.is_none(),
+        // Without a page nothing that was given can be taken back: so no call waits behind another, or for a worker to come up.
+        depth: if uses_lane { limits::FORCED_DEPTH } else { Some(1) },
+        gives_early: uses_lane && settings.worker_exe.is_none() && settings.initializer.is_none(),
         idle_timeout: settings.idle_timeout,
         max_tasks: settings.max_tasks_per_worker,
         initializer: settings.initializer.as_ref().map(|initializer| initializer.task),

@@ -127,6 +127,8 @@ pub(super) enum Asleep {
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
+    /// Whether workers share a page with the pool, and calls go through its lane.
+    pub(super) uses_lane: bool,
     /// What each new worker is to do before it is given a call.
     pub(super) initializer: Option<(&'static str, CallArgs)>,
     pub(super) ids: CallIds,
@@ -229,9 +231,11 @@ impl State {
         scheduler: Scheduler,
         events: Events,
         initializer: Option<(&'static str, CallArgs)>,
+        uses_lane: bool,
     ) -> Self {
         Self {
             scheduler,
+            uses_lane,
             initializer,
             ids: CallIds::default(),
             calls: CallMap::default(),
@@ -551,7 +555,7 @@ impl State {
 
     /// Has those who sleep on lanes, perhaps for later answers than the next, look at what they are to wait for.
     fn wake_patient_readers(&mut self) {
-        let links = self.links.values().filter(|link| limits::USES_LANE && !link.slots.is_empty());
+        let links = self.links.values().filter(|link| link.uses_lane && !link.slots.is_empty());
         for link in links {
             self.decided.wakes_driver |= link.readership.is_background();
             if link.readership.is_waiter() {
@@ -563,7 +567,7 @@ impl State {
     /// What nobody has read from for a while, for a thread that is about to wait. (Not where somebody else is about to be told
     /// of an answer: who reads then is the pool's thread, or that one.)
     pub(super) fn neglected(&mut self, now: Instant) -> Vec<(WorkerId, Source)> {
-        if limits::USES_LANE || self.attended > 0 || self.parked > 0 {
+        if self.uses_lane || self.attended > 0 || self.parked > 0 {
             return Vec::new();
         }
         let is_neglected = |link: &Link| {

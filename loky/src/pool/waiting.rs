@@ -175,7 +175,7 @@ impl State {
     /// Where the reader of a worker is to wait for the answer of a call. `None` if it had better leave that to the pool's thread:
     /// what comes next comes over the stream beside the lane; or there is no descriptor to wait for several things.
     fn rest(&mut self, worker: WorkerId, ticket: Ticket, must_poll: bool) -> Option<WaitStrategy> {
-        if limits::USES_LANE {
+        if self.uses_lane {
             let wanted = self.wanted(worker, Some(ticket))?;
             let lane = self.links.get(&worker)?.lane.clone();
             let seen = lane.disturbances();

@@ -30,6 +30,8 @@ pub(super) struct Link {
     room: Vec<u8>,
     /// The stream, where answers come through the lane: the pool's thread reads it.
     pub(super) stream: Option<Inbox>,
+    /// Whether calls and answers go through the lane. Else they go over the stream, and the page is the pool's alone.
+    pub(super) uses_lane: bool,
     /// Whether something is still to be written for which the worker is to look at the stream.
     has_order: bool,
     /// Whether there may be more to read.
@@ -62,7 +64,8 @@ impl Link {
     ) -> Self {
         let page = Arc::new(page);
         let inbox = Inbox::new(Arc::clone(&socket));
-        let (source, stream) = match limits::USES_LANE {
+        let uses_lane = page.is_shared();
+        let (source, stream) = match uses_lane {
             true => (Source::Lane, Some(inbox)),
             false => (Source::Stream(Box::new(inbox)), None),
         };
@@ -76,6 +79,7 @@ impl Link {
             room: Vec::new(),
             stream,
             has_order: false,
+            uses_lane,
             socket,
             is_open: true,
             has_fault: false,
@@ -104,7 +108,7 @@ impl Link {
             self.slots.set_items(ticket, chunk.count);
         }
         self.is_unused = false;
-        if !limits::USES_LANE || !self.write(ticket, task, args) {
+        if !self.uses_lane || !self.write(ticket, task, args) {
             self.outbox.push(ticket, task, args);
         }
         self.slots.publish(ticket);
@@ -131,7 +135,7 @@ impl Link {
     pub(super) fn flush(&mut self) {
         // An error means that the worker is gone, which is seen where it is read from.
         let _ = self.outbox.flush();
-        if !limits::USES_LANE {
+        if !self.uses_lane {
             return;
         }
         if self.has_order {
@@ -145,12 +149,12 @@ impl Link {
 
     /// Whether the pool's thread is to read the stream.
     pub(super) fn is_to_be_read(&self) -> bool {
-        limits::USES_LANE || self.readership.is_background()
+        self.uses_lane || self.readership.is_background()
     }
 
     /// The stream, for the pool's thread, if it is its turn.
     pub(super) fn take_stream(&mut self) -> Option<Inbox> {
-        if limits::USES_LANE {
+        if self.uses_lane {
             self.stream.take()
         } else {
             self.readership.take_as_background()?.into()
@@ -159,12 +163,12 @@ impl Link {
 
     /// The same when the worker is dead. If it is not there, the thread is woken when it is.
     pub(super) fn take_stream_for_good(&mut self) -> Option<Inbox> {
-        if limits::USES_LANE { self.stream.take() } else { self.readership.take_for_good()?.into() }
+        if self.uses_lane { self.stream.take() } else { self.readership.take_for_good()?.into() }
     }
 
     /// Whether its lane is to be looked after: calls lie there, or what they have left behind.
     pub(super) fn has_lane_to_look_after(&self) -> bool {
-        limits::USES_LANE && (!self.slots.is_empty() || self.lane.has_long())
+        self.uses_lane && (!self.slots.is_empty() || self.lane.has_long())
     }
 
     /// See [`limits::LANE_WATCH`].

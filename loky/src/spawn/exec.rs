@@ -19,8 +19,12 @@ use crate::sys::{hint, is_shortage, streams};
 use crate::transport::page::Page;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 
-/// Starts one process, as the worker with this index.
-pub(crate) fn launch(settings: &Settings, index: usize) -> Result<Launched, LaunchError> {
+/// Starts one process, as the worker with this index. It shares a page with the pool if it `uses_lane`.
+pub(crate) fn launch(
+    settings: &Settings,
+    index: usize,
+    uses_lane: bool,
+) -> Result<Launched, LaunchError> {
     let exe = settings.worker_exe.as_deref().unwrap_or_else(|| Path::new(SELF_EXE));
     let failed = |subject: &str, error: io::Error| {
         let is_shortage = is_shortage(&error);
@@ -29,7 +33,11 @@ pub(crate) fn launch(settings: &Settings, index: usize) -> Result<Launched, Laun
     };
 
     let (socket, theirs) = Socket::pair().map_err(|error| failed("its channel", error))?;
-    let (page, page_fd) = Page::create().map_err(|error| failed("its page", error))?;
+    let page = match uses_lane {
+        true => Page::create().map(|(page, fd)| (page, Some(fd))),
+        false => Page::private().map(|page| (page, None)),
+    };
+    let (page, page_fd) = page.map_err(|error| failed("its page", error))?;
     let socket_inode = theirs.inode().map_err(|error| failed("its channel", error))?;
     let cookie = Cookie { parent_pid: std::process::id(), socket_inode };
 

@@ -19,9 +19,10 @@ use crate::transport::page::Page;
 pub(crate) struct Launched {
     pub(crate) process: ChildProcess,
     pub(crate) socket: Socket,
-    /// The page, and what the worker maps it by, which is to be sent to it.
+    /// The page, and the descriptor by which the worker maps it. Without a descriptor the page is the pool's alone, and all goes
+    /// over the stream.
     pub(crate) page: Page,
-    pub(crate) page_fd: OwnedFd,
+    pub(crate) page_fd: Option<OwnedFd>,
     /// The read ends of captured streams.
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,

@@ -7,10 +7,12 @@
 //! read or written but by the kernel.
 #![allow(unsafe_code, reason = "the kernel wants half of a word")]
 
+use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use rustix::event::Timespec;
+use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags};
 
 /// The half of the word that the kernel looks at.
@@ -35,6 +37,14 @@ pub(crate) fn wake(word: &AtomicU64) {
     let _ = futex::wake(low_half(word), Flags::empty(), i32::MAX.unsigned_abs());
 }
 
+/// Asks the kernel whether processes may sleep on a shared `word`. The word is not `value`, so nothing sleeps.
+pub(crate) fn probe(word: &AtomicU64, value: u32) -> io::Result<()> {
+    match futex::wait(low_half(word), Flags::empty(), value, None) {
+        Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +57,7 @@ mod tests {
         let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
         let theirs = SharedWords::open(fd.as_fd(), 8).unwrap();
         wait(&ours.words()[1], 5, None); // It is not 5.
+        probe(&ours.words()[1], 5).unwrap();
         ours.words()[1].store(7 << 32 | 5, Ordering::Relaxed);
         wait(&ours.words()[1], 5, Some(Duration::from_millis(1)));
         let sleeper = std::thread::spawn(move || {

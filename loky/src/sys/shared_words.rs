@@ -60,6 +60,18 @@ impl SharedWords {
         Self::map(fd, words)
     }
 
+    /// Words of this process alone, all zero.
+    pub(crate) fn private(words: usize) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, placed by the kernel, overlaps nothing.
+        let first = unsafe {
+            let flags = MapFlags::PRIVATE;
+            rustix::mm::mmap_anonymous(ptr::null_mut(), bytes(words), protection, flags)
+        }?;
+        let first = NonNull::new(first.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { first, words })
+    }
+
     fn map(fd: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping, placed by the kernel, overlaps nothing.

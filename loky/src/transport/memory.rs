@@ -12,7 +12,7 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::sys::socket::Batch;
 use crate::wire::frame::{CutOff, Decoder, Frame};
-use crate::wire::message::{self, FromWorker};
+use crate::wire::message;
 
 /// A worker's end that was told everything beforehand.
 #[derive(Debug, Default)]
@@ -62,11 +62,7 @@ impl WorkerEnd for Memory {
 
     fn claim(&mut self, ticket: Ticket) -> io::Result<Claim> {
         let page = self.opened.as_ref().ok_or(io::ErrorKind::InvalidData)?;
-        let claim = page.claim(ticket).map_err(|_| io::ErrorKind::InvalidData)?;
-        if claim == Claim::Skip {
-            self.send(&FromWorker::Skipped(ticket).to_bytes())?;
-        }
-        Ok(claim)
+        page.claim(ticket).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()> {

@@ -12,6 +12,7 @@ pub(crate) mod lane;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod page;
+pub(crate) mod probe;
 pub(crate) mod slots;
 pub(crate) mod stream;
 #[cfg(test)]

@@ -61,6 +61,7 @@ const NAME: &str = "loky-lane";
 #[derive(Debug)]
 pub(crate) struct Page {
     words: SharedWords,
+    is_shared: bool,
     /// How often the pool's reader was told to look at something else. No worker has a part in that, so it does not lie in what is
     /// shared.
     disturbances: AtomicU64,
@@ -117,9 +118,20 @@ impl Page {
         Ok(Self::of(words))
     }
 
+    /// A page that no worker maps. The pool keeps its record of a worker there that it reaches over the stream alone.
+    pub(crate) fn private() -> io::Result<Self> {
+        Ok(Self { is_shared: false, ..Self::of(SharedWords::private(LONG)?) })
+    }
+
     fn of(words: SharedWords) -> Self {
         let (disturbances, patience) = (AtomicU64::new(0), AdaptiveSpin::default());
-        Self { words, disturbances, patience, has_long: AtomicBool::new(false) }
+        let has_long = AtomicBool::new(false);
+        Self { words, is_shared: true, disturbances, patience, has_long }
+    }
+
+    /// Whether a worker has the page as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {

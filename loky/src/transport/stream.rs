@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::batches::send_next;
 use crate::codec::{Attachments, EncodedValue};
@@ -11,9 +12,10 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::sys::is_shortage;
 use crate::sys::socket::{Batch, Socket};
+use crate::wire::WireError;
 use crate::wire::args::CallArgs;
 use crate::wire::frame::{self, Decoder, Frame};
-use crate::wire::{WireError, message};
+use crate::wire::message::{self, FromWorker};
 
 /// What is still to be written to a worker. Writes never block: what does not fit into the channel stays here until there is
 /// room, so two sides that both write cannot block each other.
@@ -306,6 +308,23 @@ impl WorkerStream {
             }
         }
         self.socket.send_all(&bytes[written..])
+    }
+
+    /// Sends the answer of a call that ran for `ran`, behind the message that it has returned.
+    pub(crate) fn send_answer(
+        &self,
+        ticket: Ticket,
+        ran: Duration,
+        frame: &EncodedValue,
+    ) -> io::Result<()> {
+        let mut bytes = FromWorker::Returned(ticket, ran).to_bytes();
+        if frame.attachments.is_empty() && frame.bytes.len() <= limits::GATHER_BYTES {
+            // Together they take one system call, and wake the reader once.
+            bytes.extend_from_slice(&frame.bytes);
+            return self.send(&bytes);
+        }
+        self.send(&bytes)?;
+        self.send_parcel(frame)
     }
 
     /// Sends one frame that is short, if there is room for it.

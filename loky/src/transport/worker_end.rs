@@ -27,7 +27,8 @@ pub(crate) struct WorkerChannel {
 enum Way {
     /// None do yet.
     Closed,
-    Stream(Page),
+    /// Over the stream alone.
+    Stream,
     Lane(WorkerLane),
 }
 
@@ -99,11 +100,14 @@ impl WorkerEnd for WorkerChannel {
     }
 
     fn open_page(&mut self, uses_lane: bool) -> io::Result<()> {
+        if !uses_lane {
+            self.way = Way::Stream;
+            return Ok(());
+        }
         // Nothing came, or this process had no descriptor left for it.
         let came = self.stream.take_page().ok_or(io::ErrorKind::NotFound)?;
         let page = came.as_slice().first().ok_or(io::ErrorKind::NotFound)?;
-        let page = Page::open(page.fd())?;
-        self.way = if uses_lane { Way::Lane(WorkerLane::new(page)) } else { Way::Stream(page) };
+        self.way = Way::Lane(WorkerLane::new(Page::open(page.fd())?));
         Ok(())
     }
 
@@ -111,12 +115,9 @@ impl WorkerEnd for WorkerChannel {
         match &mut self.way {
             Way::Closed => Err(io::ErrorKind::InvalidData.into()),
             Way::Lane(lane) => lane.claim(ticket, wake_poller(&self.stream)).map_err(page_corrupt),
-            Way::Stream(page) => {
-                let claim = page.claim(ticket).map_err(page_corrupt)?;
-                if claim == Claim::Skip {
-                    self.stream.send(&FromWorker::Skipped(ticket).to_bytes())?;
-                }
-                Ok(claim)
+            Way::Stream => {
+                self.stream.send(&FromWorker::Begun(ticket).to_bytes())?;
+                Ok(Claim::Run)
             }
         }
     }
@@ -124,7 +125,7 @@ impl WorkerEnd for WorkerChannel {
     fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()> {
         match &mut self.way {
             Way::Closed => {}
-            Way::Stream(page) => page.done(ticket, ran),
+            Way::Stream => return self.stream.send_answer(ticket, ran, frame),
             Way::Lane(lane) => {
                 let is_letter = frame.attachments.is_empty();
                 let letter = is_letter.then(|| frame::parts(&frame.bytes));

@@ -1,5 +1,7 @@
 //! What a frame means, in each direction.
 
+use std::time::Duration;
+
 use super::WireError;
 use super::frame::{self, CutOff, Frame};
 use super::reader::{Reader, put_optional_text, put_text};
@@ -10,7 +12,7 @@ use crate::limits;
 use crate::sys::image::Image;
 
 /// Raised with every change of what the bytes mean.
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 8;
 
 const SETUP: u8 = 1;
 const CALL: u8 = 2;
@@ -18,13 +20,14 @@ const CHUNK: u8 = 3;
 const NOT_RECEIVED: u8 = 4;
 const HELLO: u8 = 17;
 const REFUSE: u8 = 18;
-const SKIPPED: u8 = 19;
+const BEGUN: u8 = 19;
 const RESULT: u8 = 20;
 const FAILED: u8 = 21;
 const OUTGROWN: u8 = 22;
 const LINGERING: u8 = 23;
 const INITIALIZING: u8 = 24;
 const KNOCK: u8 = 25;
+const RETURNED: u8 = 27;
 
 /// What lies in a lane as the answers of a chunk. On the stream it means nothing.
 pub(crate) const RESULTS: u8 = 26;
@@ -39,7 +42,7 @@ pub(crate) struct Setup {
     pub(crate) depth: u32,
     /// By how many bytes its memory may grow.
     pub(crate) memory_growth_limit: u64,
-    /// Whether calls come through the lane.
+    /// Whether a page comes with this, and calls come through its lane. Else everything goes over the stream.
     pub(crate) uses_lane: bool,
     /// How many of its results may lie in segments at a time.
     pub(crate) segments: u32,
@@ -81,8 +84,10 @@ pub(crate) enum FromWorker {
     Hello(Box<Hello>),
     /// The process is no worker, and says why.
     Refuse(String),
-    /// The call was taken back before the worker came to it.
-    Skipped(Ticket),
+    /// A worker without a page is about to run the call.
+    Begun(Ticket),
+    /// A worker without a page has run the call, for this time. Its answer comes next.
+    Returned(Ticket, Duration),
     Result(Ticket, EncodedValue),
     Failed(Ticket, CallFailure),
     /// The worker has begun the initializer.
@@ -240,7 +245,11 @@ impl FromWorker {
         match self {
             Self::Hello(hello) => framed(HELLO, 0, |out| put_hello(out, hello)),
             Self::Refuse(reason) => framed(REFUSE, 0, |out| put_text(out, reason)),
-            Self::Skipped(ticket) => framed(SKIPPED, ticket.0, |_| ()),
+            Self::Begun(ticket) => framed(BEGUN, ticket.0, |_| ()),
+            Self::Returned(ticket, ran) => framed(RETURNED, ticket.0, |out| {
+                let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+                out.extend_from_slice(&nanos.to_le_bytes());
+            }),
             Self::Result(ticket, parcel) => {
                 framed(RESULT, ticket.0, |out| out.extend_from_slice(&parcel.bytes))
             }
@@ -276,7 +285,8 @@ impl FromWorker {
         let message = match frame.kind {
             HELLO => Self::Hello(Box::new(take_hello(&mut reader)?)),
             REFUSE => Self::Refuse(reader.text()?.to_owned()),
-            SKIPPED => Self::Skipped(ticket),
+            BEGUN => Self::Begun(ticket),
+            RETURNED => Self::Returned(ticket, Duration::from_nanos(reader.u64()?)),
             OUTGROWN => Self::Outgrown,
             LINGERING => Self::Lingering,
             INITIALIZING => Self::Initializing,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::frame::{self, CutOff, Decoder, Frame};
 use super::message::{
     self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION, finish_result,
@@ -38,7 +40,8 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Hello(Box::new(Hello { version: VERSION, image, fingerprint, table })),
         FromWorker::Hello(Box::new(Hello { version: 9, image, fingerprint, table: None })),
         FromWorker::Refuse("no".to_owned()),
-        FromWorker::Skipped(Ticket(1)),
+        FromWorker::Begun(Ticket(1)),
+        FromWorker::Returned(Ticket(1), Duration::from_micros(5)),
         FromWorker::Result(Ticket(2), vec![1, 2, 3].into()),
         FromWorker::Result(Ticket(u64::MAX), EncodedValue::default()),
         FromWorker::Failed(Ticket(3), CallFailure::Panicked(Box::new(report))),
@@ -112,7 +115,7 @@ fn what_is_no_message_is_an_error() {
     let printed = b"hello from println, which strayed into the channel\n";
     assert_eq!(decode(printed, || 7), Err(WireError("bytes that begin no message")));
 
-    let mut long = FromWorker::Skipped(Ticket(1)).to_bytes();
+    let mut long = FromWorker::Begun(Ticket(1)).to_bytes();
     long[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
     assert_eq!(decode(&long, || 24), Err(WireError("a message that is longer than any may be")));
 
@@ -144,8 +147,8 @@ fn with_batches(announced: u16, batches: &[(usize, bool)]) -> Result<Vec<FromWor
     frame::set_descriptors(&mut bytes, announced);
     let next = FromWorker::Result(Ticket(2), vec![2; 2].into()).to_bytes();
     let mut decoder = Decoder::default();
-    decoder.feed_with(batch(0, false), &FromWorker::Skipped(Ticket(3)).to_bytes()[..20])?;
-    let mut rest = &FromWorker::Skipped(Ticket(3)).to_bytes()[20..];
+    decoder.feed_with(batch(0, false), &FromWorker::Begun(Ticket(3)).to_bytes()[..20])?;
+    let mut rest = &FromWorker::Begun(Ticket(3)).to_bytes()[20..];
     for (n_descriptors, is_cut_off) in batches {
         // With the end of the message before it, the first one.
         let piece = [rest, &bytes[..1]].concat();
@@ -222,9 +225,7 @@ fn descriptors_without_a_frame_are_a_fault_at_once() {
     decoder.feed(&bytes[..50]).unwrap();
     assert!(decoder.feed_with(batch(BATCH, false), &bytes[50..51]).is_err());
     let mut decoder = Decoder::default();
-    assert!(
-        decoder.feed_with(batch(1, false), &FromWorker::Skipped(Ticket(1)).to_bytes()).is_err()
-    );
+    assert!(decoder.feed_with(batch(1, false), &FromWorker::Begun(Ticket(1)).to_bytes()).is_err());
 }
 
 /// Random bytes, truncations and flipped bytes: whatever comes, it is frames or an error, and a frame is a message or an

@@ -11,7 +11,7 @@ use crate::sys::wake::Wake;
 use crate::transport::memory::Memory;
 use crate::transport::page::Page;
 use crate::transport::slots::items::Items;
-use crate::transport::slots::table::SlotTable;
+use crate::transport::slots::table::{SlotTable, Step};
 use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};
 
@@ -51,7 +51,7 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
     assert!(matches!(said.remove(0), FromWorker::Hello(_)));
     for (number, ticket) in tickets.iter().enumerate() {
         if revoked == Some(number) {
-            assert_eq!(table.skipped(*ticket), Ok(()));
+            assert_eq!(table.step(), Ok(Some(Step::Skipped)));
         } else {
             assert_eq!(table.answered(*ticket).unwrap().0, CallId::nth(number as u64));
         }
@@ -101,8 +101,7 @@ fn a_call_that_was_taken_back_is_skipped() {
     let ping = ("loky.ping", &[][..]);
     let (tickets, said) = answers(&[ping, ping, ping], Some(1));
     assert!(matches!(said[0], FromWorker::Result(..)));
-    assert_eq!(said[1], FromWorker::Skipped(tickets[1]));
-    assert!(matches!(said[2], FromWorker::Result(..)));
+    assert!(matches!(said[1], FromWorker::Result(ticket, _) if ticket == tickets[2]));
 }
 
 /// The answers of a chunk, an entry each: one fails, and the others do not.
@@ -167,7 +166,7 @@ fn rubbish_from_the_pool_ends_the_loop() {
         chunk
     };
     for told in [
-        vec![FromWorker::Skipped(Ticket(1)).to_bytes()],
+        vec![FromWorker::Begun(Ticket(1)).to_bytes()],
         vec![ping(Ticket(64))],                // Before the setup.
         vec![setup.clone(), ping(Ticket(64))], // Never given.
         vec![setup.clone(), chunk(Ticket(64))],

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::items::{self, Items};
-use super::{PageCorrupt, State, answered, look, queue, revoke};
+use super::{Claim, PageCorrupt, State, answered, look, queue, revoke};
 use crate::id::{CallId, Ticket};
 use crate::limits::SLOTS;
 use crate::transport::page::Page;
@@ -217,9 +217,13 @@ impl SlotTable {
         Ok(Some(Step::Skipped))
     }
 
-    /// Takes the call back. False if the worker has begun it.
+    /// Takes the call back. False if the worker has begun it, or if this process cannot know that it has not: a worker without a
+    /// page begins what it reads.
     pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         self.progress(ticket)?;
+        if !self.page.is_shared() {
+            return Ok(false);
+        }
         let is_revoked = revoke(self.page.state(ticket), ticket)?;
         if is_revoked {
             self.records[ticket.slot()].1 = Record::Revoked;
@@ -236,14 +240,29 @@ impl SlotTable {
         Ok((call, Duration::from_nanos(ran)))
     }
 
-    /// The worker has come to the frame of a call that was taken back.
-    pub(crate) fn skipped(&mut self, ticket: Ticket) -> Result<(), PageCorrupt> {
-        let is_skipped = self.record(ticket)? == Record::Revoked
-            && look(self.page.state(ticket), ticket)? == State::Free;
-        if !is_skipped {
+    /// Records that a worker without a page has begun the call, as it says on the stream.
+    pub(crate) fn record_begun(&mut self, ticket: Ticket) -> Result<(), PageCorrupt> {
+        if self.page.is_shared() || !matches!(self.record(ticket)?, Record::Given(..)) {
             return Err(PageCorrupt);
         }
-        self.free(ticket);
+        let claim = self.page.claim(ticket)?;
+        debug_assert_eq!(claim, Claim::Run, "nothing is revoked there");
+        Ok(())
+    }
+
+    /// Records that a worker without a page has returned from the call, which ran for `ran`.
+    pub(crate) fn record_returned(
+        &mut self,
+        ticket: Ticket,
+        ran: Duration,
+    ) -> Result<(), PageCorrupt> {
+        if self.page.is_shared() || self.record(ticket)? == Record::Free {
+            return Err(PageCorrupt);
+        }
+        if self.progress(ticket)? != Progress::Running {
+            return Err(PageCorrupt);
+        }
+        self.page.done(ticket, ran);
         Ok(())
     }
 

@@ -47,9 +47,9 @@ fn a_call_that_was_taken_back_is_skipped() {
     assert_eq!(table.calls().count(), 0);
     let next = give(&mut table, CallId::nth(8));
     assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
-    assert_eq!(table.skipped(ticket), Err(PageCorrupt), "not yet");
+    assert_eq!(table.step(), Ok(None), "not yet");
     assert_eq!(page.claim(ticket), Ok(Claim::Skip));
-    assert_eq!(table.skipped(ticket), Ok(()));
+    assert_eq!(table.step(), Ok(Some(Step::Skipped)));
     let again = give(&mut table, CALL);
     assert_eq!((again.slot(), page.claim(ticket)), (0, Err(PageCorrupt)), "an old frame");
     assert_eq!(page.claim(again), Ok(Claim::Run));
@@ -171,7 +171,8 @@ fn a_page_that_lies_is_not_believed() {
     let (mut table, _page) = pair();
     for number in [0, 1, u64::MAX] {
         assert_eq!(table.answered(Ticket(number)), Err(PageCorrupt));
-        assert_eq!(table.skipped(Ticket(number)), Err(PageCorrupt));
+        assert_eq!(table.record_begun(Ticket(number)), Err(PageCorrupt));
+        assert_eq!(table.record_returned(Ticket(number), RAN), Err(PageCorrupt));
     }
 }
 
