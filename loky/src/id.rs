@@ -1,41 +1,43 @@
-//! Newtypes for what is counted or compared, so that a call is never taken for a worker.
+//! Newtypes for ids, so that the compiler tells a call from a worker.
 //!
-//! Ids are given out in ascending order (but for those of parts of a chunk) and never used again within their pool.
+//! Numbers ascend within a pool and are never used again. Parts of a batch keep the numbers that their batch reserved.
 
-/// One submission of a task, within its pool: the how-manieth it is, which orders and tells it from all others, and its place
-/// among those that are not over, which is another's afterwards. See [`calls`](crate::calls). Of several that travel together as a
-/// chunk it is the number of the first; a part of the chunk has a number that was one of these, and a place of its own.
+/// One submission of a task within its pool, or a batch of them.
+///
+/// The `number` identifies the call and gives its rank in the order of submission. The `index` finds it in the tables of
+/// [`calls`](crate::calls), and belongs to another call once this one is over. A batch has the number of its first call. A part
+/// of a batch has the number of the part's first call, and an index of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallId {
     pub(crate) number: u64,
-    pub(crate) place: u32,
+    pub(crate) index: u32,
 }
 
 impl CallId {
-    /// Of what was never accepted.
-    pub(crate) const NONE: Self = Self { number: 0, place: u32::MAX };
+    /// The id of a call that no pool accepted.
+    pub(crate) const NONE: Self = Self { number: 0, index: u32::MAX };
 
-    /// The id of the `number`th call of a pool in which none is over.
+    /// The id of the `number`th call of a pool in which no call is over.
     #[cfg(test)]
     pub(crate) const fn nth(number: u64) -> Self {
-        Self { number, place: (number as u32).wrapping_sub(1) }
+        Self { number, index: (number as u32).wrapping_sub(1) }
     }
 }
 
-/// One worker process, within its pool. A replacement is another worker.
+/// One worker process within its pool. A replacement is another worker with another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
-/// A call as one worker knows it: a slot of the worker's page, and which of the slot's uses it is.
+/// A dispatched call as its worker knows it: a slot of the worker's page, and the generation of that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(pub(crate) u64);
 
 impl Ticket {
-    /// The initializer's, which has no slot: nobody takes it back, and the worker has nothing else.
+    /// The ticket of the initializer. It has no slot, because nothing ever revokes it.
     pub(crate) const INITIALIZER: Self = Self(u64::MAX);
 }
 
-/// What tells one table from another: how many tasks, and a hash of their names and signatures.
+/// A summary of a table of tasks: how many there are, and a hash of their names and signatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) count: u64,

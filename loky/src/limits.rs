@@ -84,11 +84,11 @@ pub(crate) const FORCED_DEPTH: Option<usize> = if cfg!(loky_force_prefetch = "on
 
 /// How long a call may lie with a worker that is starting, until it is taken back for others to run: many times what a start
 /// takes where nothing is in its way.
-pub(crate) const COME_UP: Duration = Duration::from_millis(100);
+pub(crate) const REVOKE_STARTING_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a worker may be without an answer until the calls that lie behind the one that it runs are taken back, for others
 /// to run. Twice the time in which somebody reads its answers for certain.
-pub(crate) const TAKE_BACK: Duration = Duration::from_millis(2);
+pub(crate) const REVOKE_AFTER: Duration = Duration::from_millis(2);
 
 /// So many calls that are submitted in a row, no further apart than that, are a burst: the next ones are held back until many can
 /// travel together. Fewer are as likely to be all that there is.
@@ -127,7 +127,7 @@ pub(crate) const RESPAWN_PACE: Duration = Duration::from_millis(100);
 
 /// How many workers may die with a call at the front of what they have, but not begun, until the call is given up. It bounds
 /// what a call can do that kills workers before its task begins.
-pub(crate) const MAX_FRUITLESS: u32 = 8;
+pub(crate) const MAX_DEATHS_AT_FRONT: u32 = 8;
 
 /// How long a worker may take to leave when asked, exit handlers included, before it is killed.
 pub(crate) const LEAVE: Duration = Duration::from_secs(5);

@@ -1,21 +1,21 @@
-//! Panics of code that is not ours, caught and told as text.
+//! Panics of the user's code, caught and turned into text.
 //!
-//! The payload of a panic is the user's value, and its drop may panic too: so a payload that was caught is never simply
-//! dropped. Tested beside the code.
+//! The payload of a panic is a value of the user, and its destructor may panic too. So no other module drops a caught
+//! payload: it passes it to [`into_text`]. Unit tests are at the end of this file.
 
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a panic carries.
+/// The payload of a panic.
 pub(crate) type PanicPayload = Box<dyn Any + Send>;
 
-/// Runs code of the user; a panic in it is its text.
+/// Runs code of the user, and returns the text of its panic if it panics.
 pub(crate) fn guarded<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(into_text)
 }
 
-/// The text of a payload, or what can be said of one that is no text. Drops it.
+/// Returns the text of a payload, or a placeholder if it is no text. Drops the payload.
 pub(crate) fn into_text(payload: PanicPayload) -> String {
     let text = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -28,7 +28,7 @@ pub(crate) fn into_text(payload: PanicPayload) -> String {
     text
 }
 
-/// Drops a payload. If that panics, what it panics with is left where it is: it might do it again.
+/// Drops a payload. If its destructor panics, the second payload leaks, because its destructor might panic again.
 fn discard(payload: PanicPayload) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         let _ = ManuallyDrop::new(again);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_thrown_is_text() {
+    fn any_payload_becomes_text() {
         assert_eq!(guarded(|| 1), Ok(1));
         assert_eq!(guarded(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
         assert_eq!(guarded(|| panic!("with {}", 1)), Err::<(), _>("with 1".to_owned()));

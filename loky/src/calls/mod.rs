@@ -1,90 +1,92 @@
-//! Something for each call that is not over, found without a hash and kept without an allocation of its own.
+//! A table of values by call: found without a hash, stored without an allocation of its own.
 //!
-//! Calls come and go in any order and in any number. So each has a *place*: a small number, free again when the call is over,
-//! by which whoever keeps something for calls finds it in an array ([`CallMap`]). A place says nothing about which call it
-//! is, so the call's own number, which is never used again, lies there too: an old id finds nothing.
+//! Calls begin and end in any order and in any number. Each has an *index*: a small number, free again when the call is
+//! over, that finds its value in an array ([`CallMap`]). An index is used again, so the entry also stores the call's
+//! number, which is never used again: a stale id finds nothing.
 //!
-//! The array is cut into pages, so that it never moves while it grows, and memory goes back when a burst is over: a page
-//! without calls is given up (but for one to spare, and the first). Whoever gives out the ids gives out the places as well
-//! ([`CallIds`]), the one that became free last first, since that is warm. Tested in `tests.rs` beside a map of std.
+//! The array is cut into chunks of [`CHUNK`] entries, so entries never move while it grows, and memory returns to the
+//! system after a burst. The map frees a chunk without calls, except the first and one to spare. [`CallIds`] gives out ids and
+//! indices together, the most recently freed index first, because its memory is in the cache.
+//!
+//! The map holds no lock and knows nothing of workers. `tests.rs` compares it with a map of the standard library.
 
 #[cfg(test)]
 mod tests;
 
 use crate::id::CallId;
 
-/// Gives out the ids of one pool.
+/// The source of the ids of one pool.
 #[derive(Debug, Default)]
 pub(crate) struct CallIds {
     last_number: u64,
-    /// How many places there are: each is a call's, or free.
-    n_places: u32,
+    /// The number of indices, in use and free.
+    n_indices: u32,
     free: Vec<u32>,
 }
 
-/// How many free places, or pages, are known without giving the memory for that back.
-const FEW: usize = 1024;
+/// The capacity, in entries, that bookkeeping vectors keep after a burst.
+const KEPT_CAPACITY: usize = 1024;
 
 impl CallIds {
-    /// For a new call.
+    /// Returns the id of a new call.
     pub(crate) fn next(&mut self) -> CallId {
-        self.next_chunk(1)
+        self.next_batch(1)
     }
 
-    /// For a new chunk of so many calls, each of which has a number.
-    pub(crate) fn next_chunk(&mut self, count: u32) -> CallId {
+    /// Returns the id of a new batch of `count` calls, and reserves a number for each of these.
+    pub(crate) fn next_batch(&mut self, count: u32) -> CallId {
         let number = self.last_number + 1;
         self.last_number += u64::from(count);
-        CallId { number, place: self.take_place() }
+        CallId { number, index: self.take_index() }
     }
 
-    /// One more call comes to a chunk of so many. False if the number that it would have is another's.
-    pub(crate) fn extend(&mut self, chunk: CallId, count: u32) -> bool {
-        let is_last = chunk.number + u64::from(count) == self.last_number + 1;
+    /// Reserves a number for one more call of a batch of `count` calls. False if that number belongs to another call.
+    pub(crate) fn extend(&mut self, batch: CallId, count: u32) -> bool {
+        let is_last = batch.number + u64::from(count) == self.last_number + 1;
         self.last_number += u64::from(is_last);
         is_last
     }
 
-    /// For a part of a chunk, which begins with this one of its calls, and has the number of that.
-    pub(crate) fn part(&mut self, chunk: CallId, first: u32) -> CallId {
-        CallId { number: chunk.number + u64::from(first), place: self.take_place() }
+    /// Returns the id of the part of a batch that begins at its call `first`: that call's number, and an index of its own.
+    pub(crate) fn part(&mut self, batch: CallId, first: u32) -> CallId {
+        CallId { number: batch.number + u64::from(first), index: self.take_index() }
     }
 
-    fn take_place(&mut self) -> u32 {
+    fn take_index(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            // Billions of calls would have filled the memory.
-            self.n_places = self.n_places.checked_add(1).expect("fewer calls at one time");
-            self.n_places - 1
+            self.n_indices =
+                self.n_indices.checked_add(1).expect("memory ends before 2³² calls are open");
+            self.n_indices - 1
         })
     }
 
-    /// The call is over, and nothing is kept for it any more.
+    /// Frees the index of a call that is over and has no entry in any map.
     pub(crate) fn release(&mut self, id: CallId) {
-        if self.free.len() + 1 == self.n_places as usize {
-            // It was the last one. The next ones lie in their order again.
-            self.n_places = 0;
+        if self.free.len() + 1 == self.n_indices as usize {
+            // No call is open, so indices start from 0 and ascend again.
+            self.n_indices = 0;
             self.free.clear();
-            self.free.shrink_to(FEW);
+            self.free.shrink_to(KEPT_CAPACITY);
         } else {
-            self.free.push(id.place);
+            self.free.push(id.index);
         }
     }
 }
 
-/// Something for each of many calls.
+/// A map from calls to values of one type.
 #[derive(Debug)]
 pub(crate) struct CallMap<T> {
-    pages: Vec<Option<Page<T>>>,
-    /// An empty one, for where calls come and go at the border of a page.
-    spare: Option<Page<T>>,
+    chunks: Vec<Option<Chunk<T>>>,
+    /// An empty chunk, so that calls at the border of two chunks do not allocate and free one each time.
+    spare: Option<Chunk<T>>,
     len: usize,
 }
 
-/// A number of places, and of the calls that have one.
+/// The entries of [`CHUNK`] consecutive indices.
 #[derive(Debug)]
-struct Page<T> {
-    entries: Box<[Option<Entry<T>>; PAGE]>,
-    taken: usize,
+struct Chunk<T> {
+    entries: Box<[Option<Entry<T>>; CHUNK]>,
+    n_used: usize,
 }
 
 #[derive(Debug)]
@@ -93,24 +95,24 @@ struct Entry<T> {
     value: T,
 }
 
-/// How many places a page has: so many that its own bookkeeping is nothing, and so few that it is made at once.
-const PAGE: usize = 64;
+/// Entries of a chunk: enough to make its bookkeeping negligible, few enough to allocate and clear it quickly.
+const CHUNK: usize = 64;
 
-impl<T> Page<T> {
+impl<T> Chunk<T> {
     fn new() -> Self {
-        Self { entries: Box::new([const { None }; PAGE]), taken: 0 }
+        Self { entries: Box::new([const { None }; CHUNK]), n_used: 0 }
     }
 }
 
 impl<T> Default for CallMap<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), spare: None, len: 0 }
+        Self { chunks: Vec::new(), spare: None, len: 0 }
     }
 }
 
-/// The page of a place, and where it lies there.
-fn locate(place: u32) -> (usize, usize) {
-    (place as usize / PAGE, place as usize % PAGE)
+/// Returns the chunk of an index, and the position in that chunk.
+fn locate(index: u32) -> (usize, usize) {
+    (index as usize / CHUNK, index as usize % CHUNK)
 }
 
 impl<T> CallMap<T> {
@@ -123,74 +125,75 @@ impl<T> CallMap<T> {
     }
 
     pub(crate) fn get(&self, id: &CallId) -> Option<&T> {
-        let (page, at) = locate(id.place);
-        let entry = self.pages.get(page)?.as_ref()?.entries[at].as_ref()?;
+        let (chunk, at) = locate(id.index);
+        let entry = self.chunks.get(chunk)?.as_ref()?.entries[at].as_ref()?;
         (entry.number == id.number).then_some(&entry.value)
     }
 
     pub(crate) fn get_mut(&mut self, id: &CallId) -> Option<&mut T> {
-        let (page, at) = locate(id.place);
-        let entry = self.pages.get_mut(page)?.as_mut()?.entries[at].as_mut()?;
+        let (chunk, at) = locate(id.index);
+        let entry = self.chunks.get_mut(chunk)?.as_mut()?.entries[at].as_mut()?;
         (entry.number == id.number).then_some(&mut entry.value)
     }
 
-    /// For a call that has nothing here, at a place where nothing is.
+    /// Inserts the value of a call whose index has none.
     pub(crate) fn insert(&mut self, id: CallId, value: T) {
-        let (page, at) = locate(id.place);
-        if self.pages.len() <= page {
-            self.pages.resize_with(page + 1, || None);
+        let (chunk, at) = locate(id.index);
+        if self.chunks.len() <= chunk {
+            self.chunks.resize_with(chunk + 1, || None);
         }
         let spare = &mut self.spare;
-        let new = || spare.take().unwrap_or_else(Page::new);
-        let page = self.pages[page].get_or_insert_with(new);
-        let replaced = page.entries[at].replace(Entry { number: id.number, value });
-        debug_assert!(replaced.is_none(), "a place for each call");
-        page.taken += 1;
+        let new = || spare.take().unwrap_or_else(Chunk::new);
+        let chunk = self.chunks[chunk].get_or_insert_with(new);
+        let replaced = chunk.entries[at].replace(Entry { number: id.number, value });
+        debug_assert!(replaced.is_none(), "one open call for each index");
+        chunk.n_used += 1;
         self.len += 1;
     }
 
     pub(crate) fn remove(&mut self, id: &CallId) -> Option<T> {
-        let (index, at) = locate(id.place);
-        let page = self.pages.get_mut(index)?.as_mut()?;
-        let entry = page.entries[at].take_if(|entry| entry.number == id.number)?;
-        page.taken -= 1;
+        let (index, at) = locate(id.index);
+        let chunk = self.chunks.get_mut(index)?.as_mut()?;
+        let entry = chunk.entries[at].take_if(|entry| entry.number == id.number)?;
+        chunk.n_used -= 1;
         self.len -= 1;
-        if page.taken == 0 && index > 0 {
-            self.give_up(index);
+        if chunk.n_used == 0 && index > 0 {
+            self.free_chunk(index);
         }
         Some(entry.value)
     }
 
-    /// No call has a place in this page any more.
-    fn give_up(&mut self, page: usize) {
-        let page = self.pages[page].take();
+    /// Frees a chunk that has become empty, or keeps it as the spare one.
+    fn free_chunk(&mut self, chunk: usize) {
+        let chunk = self.chunks[chunk].take();
         if self.spare.is_none() {
-            self.spare = page;
+            self.spare = chunk;
         }
-        while let Some(None) = self.pages.last() {
-            self.pages.pop();
+        while let Some(None) = self.chunks.last() {
+            self.chunks.pop();
         }
-        if self.pages.capacity() > FEW && self.pages.len() < self.pages.capacity() / 4 {
-            self.pages.shrink_to(self.pages.len() * 2);
+        if self.chunks.capacity() > KEPT_CAPACITY && self.chunks.len() < self.chunks.capacity() / 4
+        {
+            self.chunks.shrink_to(self.chunks.len() * 2);
         }
     }
 
-    /// What a call has that is known by its place alone: one of which it is known that it is not over.
-    pub(crate) fn at_mut(&mut self, place: u32) -> Option<(CallId, &mut T)> {
-        let (page, at) = locate(place);
-        let Entry { number, value } = self.pages.get_mut(page)?.as_mut()?.entries[at].as_mut()?;
-        Some((CallId { number: *number, place }, value))
+    /// Returns the call at an index and its value. The caller knows that the call is open.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(CallId, &mut T)> {
+        let (chunk, at) = locate(index);
+        let Entry { number, value } = self.chunks.get_mut(chunk)?.as_mut()?.entries[at].as_mut()?;
+        Some((CallId { number: *number, index }, value))
     }
 
-    /// All that is here, in the order of the places.
+    /// Iterates over all calls and their values, in the order of their indices.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallId, &T)> {
-        let places = self.pages.iter().zip(0_u32..).flat_map(|(page, number)| {
-            let entries = page.iter().flat_map(|page| page.entries.iter());
-            entries.zip(number * PAGE as u32..)
+        let entries = self.chunks.iter().zip(0_u32..).flat_map(|(chunk, number)| {
+            let entries = chunk.iter().flat_map(|chunk| chunk.entries.iter());
+            entries.zip(number * CHUNK as u32..)
         });
-        places.filter_map(|(entry, place)| {
+        entries.filter_map(|(entry, index)| {
             let Entry { number, value } = entry.as_ref()?;
-            Some((CallId { number: *number, place }, value))
+            Some((CallId { number: *number, index }, value))
         })
     }
 }

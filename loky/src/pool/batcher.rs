@@ -21,7 +21,7 @@ use crate::future::chunk::{CallRef, MovedTail};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
-use crate::scheduler::{Place, Verdict};
+use crate::scheduler::{CallState, Verdict};
 use crate::wire::args::{CallArgs, Chunk};
 
 /// How calls come.
@@ -131,7 +131,7 @@ impl State {
         }
         self.counts.submitted += 1;
         self.burst.note_untimed();
-        self.scheduler.chunk_grew(call);
+        self.scheduler.batch_grew(call);
         Some(CallRef { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
     }
 
@@ -154,19 +154,19 @@ impl State {
         if self.calls.get(&call).is_some_and(|pending| pending.args.count() == 1) {
             return self.cancel(now, call, None);
         }
-        if let Some(Place::Given(worker)) = self.scheduler.place(call) {
+        if let Some(CallState::Dispatched(worker)) = self.scheduler.call_state(call) {
             if self.has_begun(call, number) {
                 return Cancelled::No;
             }
             self.take_all_back(now, worker);
         }
-        match self.scheduler.place(call) {
-            Some(Place::Queued) => {
+        match self.scheduler.call_state(call) {
+            Some(CallState::Queued) => {
                 self.part(call, number);
                 self.scheduler.advance(now);
                 Cancelled::Yes
             }
-            Some(Place::Given(_)) => {
+            Some(CallState::Dispatched(_)) => {
                 self.scheduler.advance(now);
                 Cancelled::No
             }
@@ -180,7 +180,7 @@ impl State {
 
     /// Takes back all that a worker has not begun. (What is left of a chunk from its midst is not to run after what lies behind it.)
     fn take_all_back(&mut self, now: Instant, worker: WorkerId) {
-        for call in self.scheduler.given_to(worker).into_iter().rev() {
+        for call in self.scheduler.dispatched_to(worker).into_iter().rev() {
             if !self.take_back(now, worker, call) {
                 self.divide(now, worker, call);
             }
@@ -208,7 +208,7 @@ impl State {
         let cancelled = CallEnd::Judged(Verdict::Cancelled, Attribution::NotBegun);
         rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
         parts.extend(self.tail(task, &driver, (call, &chunk), number + 1, &mut rest));
-        self.scheduler.chunk_parted(call, parts);
+        self.scheduler.batch_split(call, parts);
         let nothing = Box::new(Answers { bytes: Vec::new(), count: 0, failures: Vec::new() });
         self.end(call, CallEnd::Answers(nothing, rest), None, None);
     }
@@ -303,7 +303,7 @@ mod tests {
         /// Whether the worker has got something, which it answers.
         fn is_given(&mut self) -> bool {
             self.state.act(self.now);
-            let given = self.state.scheduler.given_to(WORKER);
+            let given = self.state.scheduler.dispatched_to(WORKER);
             for call in &given {
                 let ran = Duration::from_micros(1);
                 self.state.scheduler.call_finished(self.now, WORKER, *call, ran);
@@ -366,7 +366,7 @@ mod tests {
 
     /// How many chunks and calls the workers have.
     fn n_given(state: &State) -> usize {
-        [WorkerId(1), WorkerId(2)].map(|id| state.scheduler.given_to(id).len()).iter().sum()
+        [WorkerId(1), WorkerId(2)].map(|id| state.scheduler.dispatched_to(id).len()).iter().sum()
     }
 
     #[test]

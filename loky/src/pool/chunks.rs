@@ -29,7 +29,7 @@ use crate::future::chunk::MovedTail;
 use crate::future::slot::{Promise, Slot};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
-use crate::scheduler::{Place, Verdict};
+use crate::scheduler::{CallState, Verdict};
 use crate::transport::slots::items::Items;
 use crate::transport::slots::table::Progress;
 use crate::wire::args::{CallArgs, Chunk};
@@ -138,7 +138,7 @@ impl State {
     /// Whether the scheduler knows of the call there. If not it is resolved, and that is about to be performed: what it came to be
     /// now nobody would ever resolve.
     fn is_with(&self, worker: WorkerId, call: CallId) -> bool {
-        self.scheduler.place(call) == Some(Place::Given(worker))
+        self.scheduler.call_state(call) == Some(CallState::Dispatched(worker))
     }
 
     /// Cuts off what a worker has not begun of the chunk that it is at. True if that is to run elsewhere.
@@ -343,7 +343,7 @@ mod tests {
         let rules = Rules {
             policy: CrashPolicy::Heal,
             depth: None,
-            gives_early: false,
+            early_dispatch: false,
             idle_timeout: None,
             max_tasks: None,
             initializer: None,
@@ -355,7 +355,7 @@ mod tests {
         assert!((0..10).all(|number| whole.push(&[number])));
         let driver = DriverRef::new(Weak::<Pool>::new());
         let mut rest = MovedTail::new();
-        let id = state.ids.next_chunk(10);
+        let id = state.ids.next_batch(10);
         let parts = state.tail("krate::task", &driver, (id, &whole), 2, &mut rest);
         let sizes: Vec<_> = parts.iter().map(|(_, count)| *count).collect();
         assert!(rest.iter().map(|(_, count)| *count).eq(sizes.iter().copied()));

@@ -115,7 +115,7 @@ impl State {
             FromWorker::Outgrown if !link.has_answered => {
                 return Err(Fault("it has grown before its first call"));
             }
-            FromWorker::Outgrown => self.scheduler.worker_outgrown(now, worker),
+            FromWorker::Outgrown => self.scheduler.worker_over_memory_limit(now, worker),
             FromWorker::Lingering => self.scheduler.worker_lingers(worker),
             FromWorker::Refuse(_) if link.is_greeted => {
                 return Err(Fault("it refused to be what it had said that it is"));

@@ -18,7 +18,7 @@ use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::{Event, Retirement};
-use crate::scheduler::{Action, Place, Scheduler, Verdict};
+use crate::scheduler::{Action, CallState, Scheduler, Verdict};
 use crate::sys::wake::Wake;
 use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::PageCorrupt;
@@ -272,7 +272,7 @@ impl State {
     ) -> (CallId, Arc<Slot>) {
         let count = args.count();
         self.counts.submitted += u64::from(count);
-        let call = self.ids.next_chunk(count);
+        let call = self.ids.next_batch(count);
         let slot = self.insert(call, task, args, driver, None);
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
         self.scheduler.submit(call, count);
@@ -303,7 +303,10 @@ impl State {
         run_time: Option<Duration>,
     ) {
         if let Some(pending) = self.calls.remove(&call) {
-            debug_assert!(self.scheduler.place(call).is_none(), "nobody keeps anything for it");
+            debug_assert!(
+                self.scheduler.call_state(call).is_none(),
+                "nobody keeps anything for it"
+            );
             self.ids.release(call);
             self.chunks -= usize::from(matches!(pending.args, CallArgs::Chunk(_)));
             self.counts.note(&ending, pending.args.count());
@@ -355,7 +358,7 @@ impl State {
                             written.push(worker);
                         }
                     }
-                    Action::TakeBack { worker, call } => {
+                    Action::Revoke { worker, call } => {
                         has_taken_back |= self.take_back(now, worker, call);
                     }
                     Action::Divide { worker, call } => {
@@ -476,18 +479,18 @@ impl State {
         if let Some(number) = number {
             return self.cancel_one(now, call, number);
         }
-        if let Some(Place::Given(worker)) = self.scheduler.place(call)
+        if let Some(CallState::Dispatched(worker)) = self.scheduler.call_state(call)
             && !self.take_back(now, worker, call)
         {
             // Who cancels it goes on to cancel what it is now: meanwhile nobody is given that.
             self.divide(now, worker, call);
         }
-        match self.scheduler.place(call) {
-            Some(Place::Queued) => {
+        match self.scheduler.call_state(call) {
+            Some(CallState::Queued) => {
                 self.scheduler.cancel(now, call);
                 Cancelled::Yes
             }
-            Some(Place::Given(_)) => Cancelled::No,
+            Some(CallState::Dispatched(_)) => Cancelled::No,
             None => Cancelled::IsOver,
         }
     }

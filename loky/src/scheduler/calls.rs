@@ -1,58 +1,68 @@
-//! The calls of a pool: where each is, and the order of those that wait for a worker.
+//! The table of calls: the state of each call, and the queue of those that wait for a worker.
 //!
-//! The queue is a list that runs through the calls themselves. So a call is in it exactly while it is queued, and leaves it
-//! from anywhere at the same small cost; one that is cancelled leaves nothing behind.
+//! The queue is a doubly linked list through the entries of the table. A call is linked exactly while it is queued, and
+//! leaves from any position in constant time. A cancelled call leaves nothing behind.
 //!
-//! It is in the order of the calls' numbers. So one that comes back from a worker, or a part of one, comes before all that were
-//! submitted later, whenever these came back, and none waits for one that came after it.
+//! The queue is ordered by call number, which is the order of submission. So a revoked call, or a part of a batch, goes
+//! before all calls that were submitted later, and no call waits for one that came after it.
+//!
+//! This file changes links and counters only: it decides nothing and emits no action. The simulation calls
+//! `check` after every step.
 
-use super::Place;
+use super::CallState;
 use crate::calls::CallMap;
 use crate::id::{CallId, WorkerId};
 
-/// All calls that have not left.
+/// The calls and batches that are neither finished nor resolved.
 #[derive(Debug)]
 pub(super) struct Calls {
-    states: CallMap<State>,
-    /// The ends of the queue.
+    entries: CallMap<Entry>,
+    /// Table index of the front of the queue.
     first: u32,
+    /// Table index of the back of the queue.
     last: u32,
+    /// Queue length; a batch counts once.
     queued: usize,
-    /// The same with each call of a chunk.
+    /// Queue length; each call of a batch counts.
     queued_calls: usize,
-    /// The one that came back last: others that come back are near it.
-    returned: Option<CallId>,
+    /// The call that returned to the queue last: where the search for the next returning call begins.
+    last_returned: Option<CallId>,
 }
 
+/// A call or a batch.
 #[derive(Debug)]
-struct State {
-    whereabouts: Whereabouts,
-    /// How many workers have died with it at the front, but not begun.
-    fruitless: u32,
-    /// How many calls it stands for: more than one if it is a chunk.
+struct Entry {
+    position: Position,
+    /// How many idle workers died with this call at the front of theirs, before it began.
+    deaths_at_front: u32,
+    /// The number of calls: more than one if this is a batch.
     count: u32,
 }
 
-/// Where a call is; of a queued one, the places of its neighbours.
+/// The state of a call, with the table indices of its neighbours if it is queued.
 #[derive(Clone, Copy, Debug)]
-enum Whereabouts {
+enum Position {
     Queued { before: u32, after: u32 },
-    Given(WorkerId),
+    Dispatched(WorkerId),
 }
 
-/// No neighbour: the end of the queue. (Not an `Option`, which would take as much again.)
+/// The index beyond either end of the queue. An `Option<u32>` would double the size of a link.
 const NONE: u32 = u32::MAX;
 
-impl Whereabouts {
-    /// Of a call that is about to get its neighbours.
-    const ALONE: Self = Self::Queued { before: NONE, after: NONE };
+impl Position {
+    /// A queued call before it is linked to its neighbours.
+    const UNLINKED: Self = Self::Queued { before: NONE, after: NONE };
 }
 
-impl State {
-    fn place(&self) -> Place {
-        match self.whereabouts {
-            Whereabouts::Queued { .. } => Place::Queued,
-            Whereabouts::Given(worker) => Place::Given(worker),
+impl Entry {
+    fn queued(count: u32) -> Self {
+        Self { position: Position::UNLINKED, deaths_at_front: 0, count }
+    }
+
+    fn state(&self) -> CallState {
+        match self.position {
+            Position::Queued { .. } => CallState::Queued,
+            Position::Dispatched(worker) => CallState::Dispatched(worker),
         }
     }
 }
@@ -60,89 +70,87 @@ impl State {
 impl Calls {
     pub(super) fn new() -> Self {
         Self {
-            states: CallMap::default(),
+            entries: CallMap::default(),
             first: NONE,
             last: NONE,
             queued: 0,
             queued_calls: 0,
-            returned: None,
+            last_returned: None,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.states.len()
+        self.entries.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.states.is_empty()
+        self.entries.is_empty()
     }
 
-    /// How many are queued.
+    /// The queue length, in which a batch counts once.
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// The same with each call of a chunk.
+    /// The queue length, in which each call of a batch counts.
     pub(super) fn queued_calls(&self) -> usize {
         self.queued_calls
     }
 
-    /// Whether it is a chunk.
-    pub(super) fn is_chunk(&self, call: CallId) -> bool {
-        self.states.get(&call).is_some_and(|state| state.count > 1)
+    pub(super) fn is_batch(&self, call: CallId) -> bool {
+        self.entries.get(&call).is_some_and(|entry| entry.count > 1)
     }
 
-    /// Where a call is; `None` if it has left.
-    pub(super) fn place(&self, call: CallId) -> Option<Place> {
-        self.states.get(&call).map(State::place)
+    /// The state of a call; `None` once it is finished or resolved.
+    pub(super) fn state_of(&self, call: CallId) -> Option<CallState> {
+        self.entries.get(&call).map(Entry::state)
     }
 
-    /// A new call, or a chunk of so many, which comes to the back of the queue.
+    /// Appends a new call, or a batch of `count` calls, to the queue.
     pub(super) fn push_back(&mut self, call: CallId, count: u32) {
-        self.states.insert(call, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
-        self.join(self.last, call.place);
-        self.join(call.place, NONE);
+        self.entries.insert(call, Entry::queued(count));
+        self.join(self.last, call.index);
+        self.join(call.index, NONE);
         self.note_queued(count);
     }
 
-    /// A queued chunk has one more call.
-    pub(super) fn grow(&mut self, chunk: CallId) {
-        if let Some(state) = self.states.get_mut(&chunk) {
-            state.count += 1;
+    /// Adds one call to a queued batch.
+    pub(super) fn grow(&mut self, batch: CallId) {
+        if let Some(entry) = self.entries.get_mut(&batch) {
+            entry.count += 1;
             self.queued_calls += 1;
         }
     }
 
-    /// In the place of a queued chunk come parts of it.
+    /// Replaces a queued batch by parts of it, at its position in the queue.
     pub(super) fn replace(
         &mut self,
-        chunk: CallId,
+        batch: CallId,
         parts: impl IntoIterator<Item = (CallId, u32)>,
     ) {
-        let Some(State { whereabouts, count, .. }) = self.states.remove(&chunk) else { return };
-        self.unlink(whereabouts, count);
-        let Whereabouts::Queued { mut before, after } = whereabouts else { return };
+        let Some(Entry { position, count, .. }) = self.entries.remove(&batch) else { return };
+        self.unlink(position, count);
+        let Position::Queued { mut before, after } = position else { return };
         for (part, count) in parts {
-            self.states
-                .insert(part, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
-            self.join(before, part.place);
-            self.join(part.place, after);
+            self.entries.insert(part, Entry::queued(count));
+            self.join(before, part.index);
+            self.join(part.index, after);
             self.note_queued(count);
-            before = part.place;
+            before = part.index;
         }
     }
 
-    /// A part of a chunk that was given comes to its place in the queue.
+    /// Inserts a part of a dispatched batch into the queue, by its number.
     pub(super) fn insert_part(&mut self, part: CallId, count: u32) {
-        self.states.insert(part, State { whereabouts: Whereabouts::ALONE, fruitless: 0, count });
+        self.entries.insert(part, Entry::queued(count));
         self.link(part);
         self.note_queued(count);
     }
 
-    /// A new call that lies with a worker already.
-    pub(super) fn insert_given(&mut self, call: CallId, worker: WorkerId) {
-        let whereabouts = Whereabouts::Given(worker);
-        self.states.insert(call, State { whereabouts, fruitless: 0, count: 1 });
+    /// Inserts a call that is dispatched already.
+    pub(super) fn insert_dispatched(&mut self, call: CallId, worker: WorkerId) {
+        let position = Position::Dispatched(worker);
+        self.entries.insert(call, Entry { position, deaths_at_front: 0, count: 1 });
     }
 
     fn note_queued(&mut self, count: u32) {
@@ -150,10 +158,10 @@ impl Calls {
         self.queued_calls += count as usize;
     }
 
-    /// Puts a call where it belongs in the queue.
+    /// Links a call into the queue by its number. Calls return in runs, so the search begins at the last one that did.
     fn link(&mut self, call: CallId) {
-        let is_there = |it: &CallId| *it != call && self.place(*it) == Some(Place::Queued);
-        let mut after = self.returned.filter(is_there).map_or(self.first, |it| it.place);
+        let is_queued = |it: &CallId| *it != call && self.state_of(*it) == Some(CallState::Queued);
+        let mut after = self.last_returned.filter(is_queued).map_or(self.first, |it| it.index);
         while let Some((earlier, ..)) = self.neighbours(after)
             && self.neighbours(earlier).is_some_and(|(_, number, _)| number > call.number)
         {
@@ -165,117 +173,114 @@ impl Calls {
             after = later;
         }
         let before = self.neighbours(after).map_or(self.last, |(before, ..)| before);
-        self.join(before, call.place);
-        self.join(call.place, after);
-        self.returned = Some(call);
+        self.join(before, call.index);
+        self.join(call.index, after);
+        self.last_returned = Some(call);
     }
 
-    /// Of a queued call: the place before it, its number, and the place after it.
-    fn neighbours(&mut self, place: u32) -> Option<(u32, u64, u32)> {
-        let (call, state) = self.states.at_mut(place)?;
-        match state.whereabouts {
-            Whereabouts::Queued { before, after } => Some((before, call.number, after)),
-            Whereabouts::Given(_) => None,
+    /// The index before a queued call, its number, and the index after it.
+    fn neighbours(&mut self, index: u32) -> Option<(u32, u64, u32)> {
+        let (call, entry) = self.entries.at_mut(index)?;
+        match entry.position {
+            Position::Queued { before, after } => Some((before, call.number, after)),
+            Position::Dispatched(_) => None,
         }
     }
 
-    /// A call that was given comes to its place in the queue. False if it is gone, or queued.
-    pub(super) fn put_back(&mut self, call: CallId) -> bool {
-        let Some(state) = self.states.get_mut(&call) else { return false };
-        if state.place() == Place::Queued {
+    /// Returns a dispatched call to the queue, by its number. False if the call is gone or queued.
+    pub(super) fn requeue(&mut self, call: CallId) -> bool {
+        let Some(entry) = self.entries.get_mut(&call) else { return false };
+        if entry.state() == CallState::Queued {
             return false;
         }
-        state.whereabouts = Whereabouts::ALONE;
-        let count = state.count;
+        entry.position = Position::UNLINKED;
+        let count = entry.count;
         self.link(call);
         self.note_queued(count);
         true
     }
 
-    /// Gives the call at the front of the queue to a worker.
-    pub(super) fn give(&mut self, worker: WorkerId) -> Option<CallId> {
-        let (call, state) = self.states.at_mut(self.first)?;
-        let whereabouts = std::mem::replace(&mut state.whereabouts, Whereabouts::Given(worker));
-        let count = state.count;
-        self.unlink(whereabouts, count);
+    /// Dispatches the front of the queue to a worker.
+    pub(super) fn dispatch(&mut self, worker: WorkerId) -> Option<CallId> {
+        let (call, entry) = self.entries.at_mut(self.first)?;
+        let position = std::mem::replace(&mut entry.position, Position::Dispatched(worker));
+        let count = entry.count;
+        self.unlink(position, count);
         Some(call)
     }
 
-    /// The call at the front of the queue.
+    /// The front of the queue.
     pub(super) fn front(&mut self) -> Option<CallId> {
-        self.states.at_mut(self.first).map(|(call, _)| call)
+        self.entries.at_mut(self.first).map(|(call, _)| call)
     }
 
-    /// The call at the back of the queue.
+    /// The back of the queue.
     pub(super) fn back(&mut self) -> Option<CallId> {
-        self.states.at_mut(self.last).map(|(call, _)| call)
+        self.entries.at_mut(self.last).map(|(call, _)| call)
     }
 
-    /// The call leaves. Where it was comes back.
-    pub(super) fn remove(&mut self, call: CallId) -> Option<Place> {
-        let state = self.states.remove(&call)?;
-        self.unlink(state.whereabouts, state.count);
-        Some(state.place())
+    /// Removes a call and returns the state that it was in.
+    pub(super) fn remove(&mut self, call: CallId) -> Option<CallState> {
+        let entry = self.entries.remove(&call)?;
+        self.unlink(entry.position, entry.count);
+        Some(entry.state())
     }
 
-    /// One more worker has died with this call at the front: how many those are.
-    pub(super) fn count_fruitless(&mut self, call: CallId) -> Option<u32> {
-        let state = self.states.get_mut(&call)?;
-        state.fruitless += 1;
-        Some(state.fruitless)
+    /// Counts one more idle worker that died with this call at its front, and returns how many did.
+    pub(super) fn count_death_at_front(&mut self, call: CallId) -> Option<u32> {
+        let entry = self.entries.get_mut(&call)?;
+        entry.deaths_at_front += 1;
+        Some(entry.deaths_at_front)
     }
 
-    /// All calls, in the order in which they came.
+    /// All calls, queued and dispatched, in the order of submission.
     pub(super) fn in_order(&self) -> Vec<CallId> {
-        let mut calls: Vec<_> = self.states.iter().map(|(call, _)| call).collect();
+        let mut calls: Vec<_> = self.entries.iter().map(|(call, _)| call).collect();
         calls.sort_unstable();
         calls
     }
 
-    /// Takes what was queued out of the queue.
-    fn unlink(&mut self, whereabouts: Whereabouts, count: u32) {
-        if let Whereabouts::Queued { before, after } = whereabouts {
+    /// Unlinks a call that is no longer queued from its old neighbours.
+    fn unlink(&mut self, old: Position, count: u32) {
+        if let Position::Queued { before, after } = old {
             self.join(before, after);
             self.queued -= 1;
             self.queued_calls -= count as usize;
         }
     }
 
-    /// Makes two places neighbours, or one of them an end.
+    /// Makes two entries neighbours. With [`NONE`] on one side the other becomes an end of the queue.
     fn join(&mut self, left: u32, right: u32) {
-        match self.states.at_mut(left) {
-            Some((_, State { whereabouts: Whereabouts::Queued { after, .. }, .. })) => {
-                *after = right
-            }
+        match self.entries.at_mut(left) {
+            Some((_, Entry { position: Position::Queued { after, .. }, .. })) => *after = right,
             _ => self.first = right,
         }
-        match self.states.at_mut(right) {
-            Some((_, State { whereabouts: Whereabouts::Queued { before, .. }, .. })) => {
-                *before = left
-            }
+        match self.entries.at_mut(right) {
+            Some((_, Entry { position: Position::Queued { before, .. }, .. })) => *before = left,
             _ => self.last = left,
         }
     }
 
-    /// What must hold between any two events: the queue is what is queued, from both ends, in its order. The places of all come back.
+    /// Asserts that the queue holds exactly the queued calls, in order, with the same links in both directions. Returns
+    /// all calls with their states.
     #[cfg(test)]
-    pub(super) fn check(&mut self) -> Vec<(CallId, Place)> {
+    pub(super) fn check(&mut self) -> Vec<(CallId, CallState)> {
         let mut queue = Vec::new();
-        let (mut before, mut place) = (NONE, self.first);
-        while let Some((call, state)) = self.states.at_mut(place) {
+        let (mut before, mut index) = (NONE, self.first);
+        while let Some((call, entry)) = self.entries.at_mut(index) {
             let last = queue.last();
             assert!(last.is_none_or(|last| *last < call), "{call:?} comes after {last:?}");
-            let Whereabouts::Queued { before: left, after } = state.whereabouts else {
-                panic!("{call:?} is in the queue, and is not queued");
+            let Position::Queued { before: left, after } = entry.position else {
+                panic!("{call:?} is linked, but not queued");
             };
-            assert_eq!(left, before, "neighbours know each other");
+            assert_eq!(left, before, "links agree in both directions");
             queue.push(call);
-            (before, place) = (place, after);
+            (before, index) = (index, after);
         }
-        assert_eq!(self.last, before, "the queue ends with its last call");
-        let all: Vec<_> = self.states.iter().map(|(call, state)| (call, state.place())).collect();
-        let queued = all.iter().filter(|(_, place)| *place == Place::Queued);
-        assert_eq!(queued.count(), queue.len(), "what is queued is in the queue");
+        assert_eq!(self.last, before, "`last` is the last call of the queue");
+        let all: Vec<_> = self.entries.iter().map(|(call, entry)| (call, entry.state())).collect();
+        let queued = all.iter().filter(|(_, state)| *state == CallState::Queued);
+        assert_eq!(queued.count(), queue.len(), "every queued call is linked");
         assert_eq!(self.queued, queue.len(), "queued calls are counted");
         all
     }

@@ -4,17 +4,17 @@
 //! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
 //! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
 //! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for
-//! longer than [`limits::TAKE_BACK`] is taken back and goes to its place at the front of the queue; its worker gets one call at
+//! longer than [`limits::REVOKE_AFTER`] is taken back and goes to its place at the front of the queue; its worker gets one call at
 //! a time from there on until it has given an answer.
 //!
 //! The price: calls no longer begin strictly in the order in which they were submitted. One that was given ahead may begin up
-//! to `TAKE_BACK` later than one that came after it.
+//! to `REVOKE_AFTER` later than one that came after it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::workers::{Availability, Worker};
-use super::{Action, Phase, Place, Scheduler, Verdict};
+use super::{Action, CallState, Phase, Scheduler, Verdict};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
 
@@ -29,7 +29,7 @@ impl Scheduler {
             }
             if self.queued() > 0 {
                 self.prefetch(now);
-                self.give_early(now);
+                self.dispatch_to_starting(now);
             } else {
                 self.rebalance();
             }
@@ -37,7 +37,7 @@ impl Scheduler {
             // What lies behind another call, or with one that is not up, may still be wanted elsewhere.
             if self.phase == Phase::Draining
                 && self.queued() == 0
-                && !self.workers.values().any(Worker::has_more)
+                && !self.workers.values().any(Worker::has_waiting_calls)
             {
                 self.retire_unused(now);
             }
@@ -65,18 +65,18 @@ impl Scheduler {
     /// Gives calls ahead of time. No worker is idle.
     fn prefetch(&mut self, now: Instant) {
         let depth = self.run_time.depth();
-        let is_low = |worker: &Worker| worker.given.len() <= depth / 2;
+        let is_low = |worker: &Worker| worker.calls.len() <= depth / 2;
         let takers = || {
             self.workers.iter().filter(|(_, worker)| worker.availability() == Availability::Busy)
         };
         if depth == 1 || !takers().any(|(_, worker)| is_low(worker)) {
             return;
         }
-        let with_takers: usize = takers().map(|(_, worker)| worker.given.len()).sum();
+        let with_takers: usize = takers().map(|(_, worker)| worker.calls.len()).sum();
         let share = depth.min((self.queued() + with_takers).div_ceil(takers().count()));
         let low = takers().filter(|(_, worker)| is_low(worker));
         let gifts = low
-            .map(|(id, worker)| (*id, share.saturating_sub(worker.given.len()).min(worker.room())));
+            .map(|(id, worker)| (*id, share.saturating_sub(worker.calls.len()).min(worker.room())));
         for (worker, count) in gifts.collect::<Vec<_>>() {
             for _ in 0..count.min(self.queued()) {
                 self.dispatch(now, worker);
@@ -90,31 +90,31 @@ impl Scheduler {
         if self.idle.is_empty() {
             return;
         }
-        self.take_back_early();
+        self.revoke_from_starting();
         let n_busy = self.workers.len() - self.idle.len();
         if self.calls.len() <= n_busy {
             return;
         }
         let depth = self.run_time.depth();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| !worker.killed) {
-            let beyond = worker.given.iter().skip(depth).rev();
-            let take_back = beyond.map(|call| Action::TakeBack { worker: *id, call: *call });
+            let beyond = worker.calls.iter().skip(depth).rev();
+            let take_back = beyond.map(|call| Action::Revoke { worker: *id, call: *call });
             self.actions.extend(take_back);
         }
     }
 
     /// Gives the next queued call to a worker.
     pub(super) fn dispatch(&mut self, now: Instant, id: WorkerId) {
-        let call = self.calls.give(id).expect("one is queued");
+        let call = self.calls.dispatch(id).expect("one is queued");
         let worker = self.workers.get_mut(&id).expect("it takes calls");
         debug_assert!(worker.room() > 0, "a slot for each call");
-        if worker.given.is_empty() {
+        if worker.calls.is_empty() {
             worker.last_progress = now;
-            worker.is_in_chunk = self.calls.is_chunk(call);
+            worker.is_front_batch = self.calls.is_batch(call);
             // Of those before it the last may have been taken back too, when it was cancelled.
             worker.is_slow = false;
         }
-        worker.given.push_back(call);
+        worker.calls.push_back(call);
         worker.quota = worker.quota.map(|quota| quota - 1);
         self.actions.push_back(Action::Dispatch { worker: id, call });
     }
@@ -128,23 +128,23 @@ impl Scheduler {
         call: CallId,
         ran: Duration,
     ) {
-        if self.calls.place(call) == Some(Place::Given(id)) {
+        if self.calls.state_of(call) == Some(CallState::Dispatched(id)) {
             self.calls.remove(call);
         }
         self.run_time.ran(ran);
         self.unused_deaths = 0;
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.used = true;
+        worker.has_begun_call = true;
         worker.last_progress = now;
         worker.is_slow = false;
         // The one at the front, but for what a task may have done to the page.
-        if worker.given.front() == Some(&call) {
-            worker.given.pop_front();
+        if worker.calls.front() == Some(&call) {
+            worker.calls.pop_front();
         } else {
-            worker.given.retain(|given| *given != call);
+            worker.calls.retain(|given| *given != call);
         }
-        worker.note_first(&self.calls);
-        if worker.given.is_empty() {
+        worker.update_front(&self.calls);
+        if worker.calls.is_empty() {
             self.note_idle(id);
             self.retire_if_done(now, id);
         }
@@ -158,13 +158,13 @@ impl Scheduler {
         running: CallId,
         tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {
-        let Some(Place::Given(id)) = self.calls.remove(chunk) else { return };
-        self.calls.insert_given(running, id);
+        let Some(CallState::Dispatched(id)) = self.calls.remove(chunk) else { return };
+        self.calls.insert_dispatched(running, id);
         if let Some(worker) = self.workers.get_mut(&id) {
-            if let Some(given) = worker.given.iter_mut().find(|given| **given == chunk) {
+            if let Some(given) = worker.calls.iter_mut().find(|given| **given == chunk) {
                 *given = running;
             }
-            worker.note_first(&self.calls);
+            worker.update_front(&self.calls);
         }
         self.chunk_ended_early(tail);
     }
@@ -224,29 +224,29 @@ impl Scheduler {
     }
 
     /// When calls are next taken back, if nothing happens.
-    pub(super) fn next_take_back(&self) -> Option<Instant> {
-        self.workers.values().filter_map(Worker::relieved_at).min()
+    pub(super) fn next_revoke(&self) -> Option<Instant> {
+        self.workers.values().filter_map(Worker::revoke_at).min()
     }
 
     /// Takes back what lies behind calls that run for long.
-    pub(super) fn take_back_late(&mut self, now: Instant) {
+    pub(super) fn revoke_behind_slow_calls(&mut self, now: Instant) {
         // Who was started last has the later calls: they come back first.
         for (id, worker) in self.workers.iter_mut().rev() {
-            if worker.relieved_at().is_some_and(|at| at <= now) {
+            if worker.revoke_at().is_some_and(|at| at <= now) {
                 worker.is_slow = true;
-                if !worker.is_coming() {
-                    self.run_time.ran(limits::TAKE_BACK); // Or more: it is not known yet.
+                if !worker.is_starting() {
+                    self.run_time.ran(limits::REVOKE_AFTER); // Or more: it is not known yet.
                 }
-                take_back_waiting(&mut self.actions, *id, worker);
+                revoke_waiting_calls(&mut self.actions, *id, worker);
             }
         }
     }
 
     /// Takes back all that has not begun.
-    pub(super) fn take_back_all(&mut self) {
+    pub(super) fn revoke_all(&mut self) {
         for (id, worker) in &self.workers {
-            let given = worker.given.iter().rev();
-            self.actions.extend(given.map(|call| Action::TakeBack { worker: *id, call: *call }));
+            let given = worker.calls.iter().rev();
+            self.actions.extend(given.map(|call| Action::Revoke { worker: *id, call: *call }));
             divide_front(&mut self.actions, *id, worker);
         }
     }
@@ -254,21 +254,21 @@ impl Scheduler {
     /// Takes back all that a worker has but the call that it runs.
     pub(super) fn revoke_waiting(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get(&id) {
-            take_back_waiting(&mut self.actions, id, worker);
+            revoke_waiting_calls(&mut self.actions, id, worker);
         }
     }
 }
 
 /// The last first: so each finds its place in the queue right before the one that came back before it.
-fn take_back_waiting(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    let waiting = of.given.iter().rev().take(of.n_waiting());
-    actions.extend(waiting.map(|call| Action::TakeBack { worker, call: *call }));
+fn revoke_waiting_calls(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
+    let waiting = of.calls.iter().rev().take(of.n_waiting());
+    actions.extend(waiting.map(|call| Action::Revoke { worker, call: *call }));
     divide_front(actions, worker, of);
 }
 
 /// Takes back what it has not begun of the chunk that it is in, if it is in one.
 fn divide_front(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    if of.is_in_chunk {
-        actions.extend(of.given.front().map(|call| Action::Divide { worker, call: *call }));
+    if of.is_front_batch {
+        actions.extend(of.calls.front().map(|call| Action::Divide { worker, call: *call }));
     }
 }

@@ -19,7 +19,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(&id) else { return false };
         let is_awaited = worker.state == WorkerState::Starting && !worker.killed;
         if is_awaited {
-            self.ever_greeted = true;
+            self.had_handshake = true;
             worker.state = WorkerState::Initializing;
             worker.deadline = limit.map(|at| (at, LATE));
         }

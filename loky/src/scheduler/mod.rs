@@ -32,7 +32,7 @@
 
 mod calls;
 mod dispatch;
-mod early;
+mod first_call;
 mod initializer;
 mod retire;
 mod rules;
@@ -64,7 +64,7 @@ pub(crate) enum Action {
     /// Give this call to this worker.
     Dispatch { worker: WorkerId, call: CallId },
     /// Take this call back from this worker, if it has not begun there: then report [`Scheduler::call_revoked`].
-    TakeBack { worker: WorkerId, call: CallId },
+    Revoke { worker: WorkerId, call: CallId },
     /// The call runs for long. If it is a chunk: cut off what has not begun of it, then report [`Scheduler::chunk_divided`].
     Divide { worker: WorkerId, call: CallId },
     /// The call ends without a result, for this reason. It lay with `worker`, if with any: whether it has begun there is to
@@ -101,10 +101,10 @@ pub(crate) enum Refusal {
 
 /// Where a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum CallState {
     Queued,
     /// With this worker.
-    Given(WorkerId),
+    Dispatched(WorkerId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ enum Phase {
 pub(crate) struct Scheduler {
     max_workers: usize,
     /// More than `max_workers` only from when that was lowered until the surplus is gone.
-    most_live: usize,
+    live_limit: usize,
     rules: Rules,
     phase: Phase,
     shut_down: bool,
@@ -128,11 +128,11 @@ pub(crate) struct Scheduler {
     cancels_pending: bool,
     broken: Option<Error>,
     /// Whether workers are wanted though nothing may be queued: since the first call, or a prewarm.
-    demanded: bool,
+    wants_workers: bool,
     /// How many places are left empty: by workers that had nothing to do for too long, since when nobody was missed.
     vacant: usize,
     /// How many threads wait for all workers to be there at once: meanwhile none leaves for having nothing to do.
-    prewarms: usize,
+    n_prewarms: usize,
     calls: Calls,
     workers: BTreeMap<WorkerId, workers::Worker>,
     /// The last one to become idle is the first to get a call: its caches are warm.
@@ -146,7 +146,7 @@ pub(crate) struct Scheduler {
     /// Workers that were ready and died in a row before any began a call.
     unused_deaths: u32,
     /// Whether any worker has shaken hands.
-    ever_greeted: bool,
+    had_handshake: bool,
     no_start_before: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -155,16 +155,16 @@ impl Scheduler {
     pub(crate) fn new(max_workers: usize, rules: Rules) -> Self {
         Self {
             max_workers,
-            most_live: max_workers,
+            live_limit: max_workers,
             run_time: RunTime::new(rules.depth),
             rules,
             phase: Phase::Open,
             shut_down: false,
             cancels_pending: false,
             broken: None,
-            demanded: false,
+            wants_workers: false,
             vacant: 0,
-            prewarms: 0,
+            n_prewarms: 0,
             calls: Calls::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
@@ -172,7 +172,7 @@ impl Scheduler {
             last_worker: 0,
             start_deaths: 0,
             unused_deaths: 0,
-            ever_greeted: false,
+            had_handshake: false,
             no_start_before: None,
             actions: VecDeque::new(),
         }
@@ -214,7 +214,7 @@ impl Scheduler {
     pub(crate) fn submit(&mut self, call: CallId, count: u32) {
         debug_assert!(self.refusal().is_none(), "asked before");
         self.calls.push_back(call, count);
-        self.demanded = true;
+        self.wants_workers = true;
     }
 
     /// The call that would be given to a worker last of all.
@@ -223,37 +223,37 @@ impl Scheduler {
     }
 
     /// A queued chunk has one more call.
-    pub(crate) fn chunk_grew(&mut self, chunk: CallId) {
+    pub(crate) fn batch_grew(&mut self, chunk: CallId) {
         debug_assert!(self.refusal().is_none(), "asked before");
         self.calls.grow(chunk);
     }
 
     /// In the place of a queued chunk come these parts of it. What is left out was cancelled.
-    pub(crate) fn chunk_parted(
+    pub(crate) fn batch_split(
         &mut self,
         chunk: CallId,
         parts: impl IntoIterator<Item = (CallId, u32)>,
     ) {
-        debug_assert!(self.place(chunk) == Some(Place::Queued), "asked before");
+        debug_assert!(self.call_state(chunk) == Some(CallState::Queued), "asked before");
         self.calls.replace(chunk, parts);
     }
 
     /// All workers are wanted, before there are calls, and at one time: until [`end_prewarm`](Self::end_prewarm).
     pub(crate) fn prewarm(&mut self, now: Instant) {
-        self.prewarms += 1;
+        self.n_prewarms += 1;
         self.demand(now);
     }
 
     /// All workers are wanted, be there calls or not.
     pub(crate) fn demand(&mut self, now: Instant) {
-        self.demanded = true;
+        self.wants_workers = true;
         self.vacant = 0;
         self.advance(now);
     }
 
     /// Nobody waits any more for what that [`prewarm`](Self::prewarm) was for: who is idle is so from now on.
     pub(crate) fn end_prewarm(&mut self, now: Instant) {
-        self.prewarms -= 1;
+        self.n_prewarms -= 1;
         for id in &self.idle {
             if let Some(worker) = self.workers.get_mut(id) {
                 worker.last_progress = now;
@@ -263,34 +263,34 @@ impl Scheduler {
 
     /// Whether somebody waits for all workers to be there.
     pub(crate) fn is_prewarming(&self) -> bool {
-        self.prewarms > 0
+        self.n_prewarms > 0
     }
 
     /// Where a call is; `None` if it is gone.
-    pub(crate) fn place(&self, call: CallId) -> Option<Place> {
-        self.calls.place(call)
+    pub(crate) fn call_state(&self, call: CallId) -> Option<CallState> {
+        self.calls.state_of(call)
     }
 
     /// The calls that a worker has, in their order.
-    pub(crate) fn given_to(&self, worker: WorkerId) -> Vec<CallId> {
-        let given = self.workers.get(&worker).map(|worker| &worker.given);
+    pub(crate) fn dispatched_to(&self, worker: WorkerId) -> Vec<CallId> {
+        let given = self.workers.get(&worker).map(|worker| &worker.calls);
         given.into_iter().flatten().copied().collect()
     }
 
     /// Cancels a queued call. One that is given to a worker is first to be taken back.
     pub(crate) fn cancel(&mut self, now: Instant, call: CallId) {
-        debug_assert!(self.place(call) == Some(Place::Queued), "asked before");
+        debug_assert!(self.call_state(call) == Some(CallState::Queued), "asked before");
         self.resolve(call, Verdict::Cancelled);
         self.advance(now);
     }
 
     /// The call was taken back from its worker, before that came to it.
     pub(crate) fn call_revoked(&mut self, now: Instant, call: CallId) {
-        let Some(Place::Given(worker)) = self.calls.place(call) else { return };
-        self.calls.put_back(call);
+        let Some(CallState::Dispatched(worker)) = self.calls.state_of(call) else { return };
+        self.calls.requeue(call);
         if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.given.retain(|given| *given != call);
-            worker.note_first(&self.calls);
+            worker.calls.retain(|given| *given != call);
+            worker.update_front(&self.calls);
             worker.revoked += 1;
             worker.quota = worker.quota.map(|quota| quota + 1);
         }
@@ -305,8 +305,8 @@ impl Scheduler {
     fn resolve(&mut self, call: CallId, verdict: Verdict) {
         if let Some(place) = self.calls.remove(call) {
             let worker = match place {
-                Place::Queued => None,
-                Place::Given(worker) => Some(worker),
+                CallState::Queued => None,
+                CallState::Dispatched(worker) => Some(worker),
             };
             self.actions.push_back(Action::Resolve { call, worker, verdict });
         }

@@ -16,12 +16,12 @@ impl Scheduler {
     /// Sends a worker away that is not to stay, once it has nothing to do.
     pub(super) fn retire_if_done(&mut self, now: Instant, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id)
-            && let Some(why) = worker.is_to_leave()
-            && worker.given.is_empty()
+            && let Some(why) = worker.retire_reason()
+            && worker.calls.is_empty()
             && worker.state != WorkerState::Leaving
             && !worker.killed
         {
-            worker.leave(now);
+            worker.start_leaving(now);
             self.actions.push_back(Action::Retire { worker: id, why });
         }
     }
@@ -30,9 +30,9 @@ impl Scheduler {
     pub(super) fn retire_unused(&mut self, now: Instant) {
         self.idle.clear();
         for (id, worker) in &mut self.workers {
-            let is_unused = worker.given.is_empty() && worker.state != WorkerState::Leaving;
+            let is_unused = worker.calls.is_empty() && worker.state != WorkerState::Leaving;
             if is_unused && !worker.killed {
-                worker.leave(now);
+                worker.start_leaving(now);
                 let why = Retirement::Shutdown;
                 self.actions.push_back(Action::Retire { worker: *id, why });
             }
@@ -40,9 +40,9 @@ impl Scheduler {
     }
 
     /// The memory of a worker has grown over the limit, after a call: it is replaced.
-    pub(crate) fn worker_outgrown(&mut self, now: Instant, id: WorkerId) {
+    pub(crate) fn worker_over_memory_limit(&mut self, now: Instant, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.is_outgrown = true;
+        worker.is_over_memory_limit = true;
         self.idle.retain(|idle| *idle != id);
         self.revoke_waiting(id);
         self.retire_if_done(now, id);
@@ -56,11 +56,11 @@ impl Scheduler {
         {
             worker.lingers = true;
         }
-        self.let_linger();
+        self.lift_leave_deadlines();
     }
 
     /// At the end of the pool those that linger may do so.
-    pub(super) fn let_linger(&mut self) {
+    pub(super) fn lift_leave_deadlines(&mut self) {
         if self.phase == Phase::Draining {
             let lingering = self.workers.values_mut().filter(|worker| worker.lingers);
             lingering.for_each(|worker| worker.deadline = None);
@@ -70,7 +70,7 @@ impl Scheduler {
     /// When the first of the idle ones is to leave, if nothing happens.
     pub(super) fn next_idle_exit(&self) -> Option<Instant> {
         // What lies behind a long call is about to be theirs.
-        if self.next_take_back().is_some() {
+        if self.next_revoke().is_some() {
             return None;
         }
         let idle = self.idle.iter().filter_map(|id| self.idle_exit(self.workers.get(id)?));
@@ -79,7 +79,7 @@ impl Scheduler {
 
     /// When this worker, which is idle, is to leave.
     fn idle_exit(&self, worker: &Worker) -> Option<Instant> {
-        let is_open = self.phase == Phase::Open && self.prewarms == 0;
+        let is_open = self.phase == Phase::Open && self.n_prewarms == 0;
         let timeout = self.rules.idle_timeout.filter(|_| is_open)?;
         worker.last_progress.checked_add(timeout)
     }
@@ -97,7 +97,7 @@ impl Scheduler {
         for id in late {
             self.idle.retain(|idle| *idle != id);
             if let Some(worker) = self.workers.get_mut(&id) {
-                worker.leave(now);
+                worker.start_leaving(now);
                 self.vacant = (self.vacant + 1).min(self.max_workers);
                 self.actions.push_back(Action::Retire { worker: id, why: Retirement::Idle });
             }

@@ -11,7 +11,7 @@ pub(crate) struct Rules {
     /// How many calls a worker gets at a time, if that is not to follow how long they run.
     pub(crate) depth: Option<usize>,
     /// Whether a worker may be given its first call before it has shaken hands.
-    pub(crate) gives_early: bool,
+    pub(crate) early_dispatch: bool,
     /// How long a worker may have nothing to do until it leaves. `None`: for ever.
     pub(crate) idle_timeout: Option<Duration>,
     /// After how many calls a worker is replaced.

@@ -27,13 +27,13 @@ impl Scheduler {
         match self.phase {
             Phase::Open | Phase::Draining => {
                 self.phase = Phase::Draining;
-                self.let_linger();
+                self.lift_leave_deadlines();
                 match how {
                     Shutdown::Wait | Shutdown::NoWait => {}
                     Shutdown::CancelPending => {
                         self.cancels_pending = true;
                         self.resolve_queued(&Verdict::Cancelled);
-                        self.take_back_all();
+                        self.revoke_all();
                     }
                     Shutdown::Kill => {
                         self.resolve_all(&Verdict::ShutDown);

@@ -17,7 +17,7 @@ impl Scheduler {
     pub(crate) fn ready_workers(&self) -> usize {
         let is_ready = |worker: &&Worker| {
             let is_here = worker.state == WorkerState::Ready && worker.deadline.is_none();
-            is_here && worker.is_to_leave().is_none() && !worker.killed
+            is_here && worker.retire_reason().is_none() && !worker.killed
         };
         self.workers.values().filter(is_ready).count()
     }
@@ -42,14 +42,14 @@ impl Scheduler {
         let grows = max_workers > self.max_workers;
         self.vacant = if grows { 0 } else { max_workers.saturating_sub(wanted) };
         self.max_workers = max_workers;
-        self.most_live = max_workers.max(self.workers.len());
+        self.live_limit = max_workers.max(self.workers.len());
         for worker in self.workers.values_mut() {
             worker.is_surplus = false;
         }
-        let staying = self.workers.iter().filter(|(_, worker)| worker.stays());
+        let staying = self.workers.iter().filter(|(_, worker)| worker.is_staying());
         // Who has least to do goes first, and of those the one with the highest index.
         let mut staying: Vec<_> = staying
-            .map(|(id, worker)| (worker.burden(), std::cmp::Reverse(worker.index), *id))
+            .map(|(id, worker)| (worker.removal_cost(), std::cmp::Reverse(worker.index), *id))
             .collect();
         staying.sort_unstable();
         let surplus = staying.len().saturating_sub(max_workers);
@@ -72,14 +72,14 @@ impl Scheduler {
     pub(super) fn missing(&self) -> usize {
         let room = self.max_workers.saturating_sub(self.workers.len());
         let is_wanted = match self.phase {
-            Phase::Open => self.demanded,
+            Phase::Open => self.wants_workers,
             Phase::Draining => self.queued() > 0,
             Phase::Closed | Phase::Ended => false,
         };
         if room == 0 || !is_wanted {
             return 0;
         }
-        let staying = self.workers.values().filter(|worker| worker.stays()).count();
+        let staying = self.workers.values().filter(|worker| worker.is_staying()).count();
         (self.max_workers - self.vacant).saturating_sub(staying).min(room)
     }
 
@@ -91,7 +91,7 @@ impl Scheduler {
         // One that is not up has its work if it has its first call.
         let has_work =
             |worker: &Worker| worker.state == WorkerState::Ready || worker.n_waiting() > 0;
-        let is_at_work = |worker: &&Worker| worker.stays() && has_work(worker);
+        let is_at_work = |worker: &&Worker| worker.is_staying() && has_work(worker);
         let at_work = self.workers.values().filter(is_at_work).count();
         let needed = self.max_workers.min(at_work + self.queued());
         self.vacant = self.vacant.min(self.max_workers - needed);
@@ -114,8 +114,8 @@ impl Scheduler {
     }
 
     /// A worker is gone: if there were too many, there are fewer from now on.
-    pub(super) fn note_departure(&mut self) {
-        self.most_live = self.max_workers.max(self.workers.len());
+    pub(super) fn update_live_limit(&mut self) {
+        self.live_limit = self.max_workers.max(self.workers.len());
     }
 
     /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
@@ -123,10 +123,10 @@ impl Scheduler {
     pub(super) fn check(&self) {
         use super::workers::Availability;
         use crate::limits;
-        assert!(self.workers.len() <= self.most_live, "more workers than allowed");
+        assert!(self.workers.len() <= self.live_limit, "more workers than allowed");
         assert!(self.vacant <= self.max_workers, "more places are vacant than there are");
         for worker in self.workers.values() {
-            assert!(worker.given.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
+            assert!(worker.calls.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
         }
         for id in &self.idle {
             assert_eq!(
@@ -142,17 +142,17 @@ impl Scheduler {
     /// The same, as it is seen from the calls: too many for anything but a simulation.
     #[cfg(test)]
     pub(super) fn check_calls(&mut self) {
-        use super::Place;
+        use super::CallState;
         use super::workers::Availability;
         for (call, place) in self.calls.check() {
-            if let Place::Given(worker) = place {
+            if let CallState::Dispatched(worker) = place {
                 let worker = self.workers.get(&worker).expect("a call lies with a live worker");
-                assert!(worker.given.contains(&call), "and that worker has it");
+                assert!(worker.calls.contains(&call), "and that worker has it");
             }
         }
         for (id, worker) in &self.workers {
             let is_done =
-                worker.is_to_leave().is_some() && worker.given.is_empty() && !worker.killed;
+                worker.retire_reason().is_some() && worker.calls.is_empty() && !worker.killed;
             assert!(!is_done || worker.state == WorkerState::Leaving, "it is to leave: {worker:?}");
             let is_idle = worker.availability() == Availability::Idle;
             let is_open = matches!(self.phase, Phase::Open | Phase::Draining);

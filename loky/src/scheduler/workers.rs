@@ -36,9 +36,9 @@ pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) state: WorkerState,
     /// The calls that it was given, in order.
-    pub(super) given: VecDeque<CallId>,
+    pub(super) calls: VecDeque<CallId>,
     /// Whether the first of them may be a chunk.
-    pub(super) is_in_chunk: bool,
+    pub(super) is_front_batch: bool,
     /// How many calls were taken back from it that it has not skipped yet.
     pub(super) revoked: usize,
     /// When it last answered, or was given a call when it had none.
@@ -50,14 +50,14 @@ pub(super) struct Worker {
     /// Whether there are too many workers, and it is to leave when it has nothing to do.
     pub(super) is_surplus: bool,
     /// Whether its memory has grown too much.
-    pub(super) is_outgrown: bool,
+    pub(super) is_over_memory_limit: bool,
     /// How many more calls it may be given, if there is a limit.
     pub(super) quota: Option<usize>,
     pub(super) began_initializer: bool,
     /// Whether it leaves, and takes its time for what its tasks have left behind.
     pub(super) lingers: bool,
     /// Whether it was given a call that it began.
-    pub(super) used: bool,
+    pub(super) has_begun_call: bool,
     pub(super) killed: bool,
     /// When it is killed if nothing happens, and what is said of it then.
     pub(super) deadline: Option<(Instant, &'static str)>,
@@ -71,18 +71,18 @@ impl Worker {
         Self {
             index,
             state: WorkerState::Starting,
-            given: VecDeque::new(),
-            is_in_chunk: false,
+            calls: VecDeque::new(),
+            is_front_batch: false,
             revoked: 0,
             last_progress: now,
             is_slow: false,
             is_congested: false,
             is_surplus: false,
-            is_outgrown: false,
+            is_over_memory_limit: false,
             quota: max_tasks,
             began_initializer: false,
             lingers: false,
-            used: false,
+            has_begun_call: false,
             killed: false,
             deadline: Some((now + limits::HANDSHAKE, remark)),
             remark: None,
@@ -92,9 +92,9 @@ impl Worker {
     pub(super) fn availability(&self) -> Availability {
         // One that closed its channel has a deadline.
         let is_here = self.state == WorkerState::Ready && !self.killed && self.deadline.is_none();
-        if !is_here || self.is_to_leave().is_some() || self.is_congested || self.room() == 0 {
+        if !is_here || self.retire_reason().is_some() || self.is_congested || self.room() == 0 {
             Availability::Unavailable
-        } else if self.given.is_empty() {
+        } else if self.calls.is_empty() {
             Availability::Idle
         } else if self.is_slow {
             Availability::Unavailable
@@ -104,21 +104,21 @@ impl Worker {
     }
 
     /// Another of its calls may have become the first.
-    pub(super) fn note_first(&mut self, calls: &Calls) {
-        self.is_in_chunk = self.given.front().is_some_and(|call| calls.is_chunk(*call));
+    pub(super) fn update_front(&mut self, calls: &Calls) {
+        self.is_front_batch = self.calls.front().is_some_and(|call| calls.is_batch(*call));
     }
 
     /// How many more calls it can be given.
     pub(super) fn room(&self) -> usize {
-        let slots = limits::SLOTS.saturating_sub(self.given.len() + self.revoked);
+        let slots = limits::SLOTS.saturating_sub(self.calls.len() + self.revoked);
         self.quota.map_or(slots, |quota| slots.min(quota))
     }
 
     /// Why it is to leave when it has done what it has; `None` if it is not.
-    pub(super) fn is_to_leave(&self) -> Option<Retirement> {
+    pub(super) fn retire_reason(&self) -> Option<Retirement> {
         if self.is_surplus {
             Some(Retirement::Resized)
-        } else if self.is_outgrown {
+        } else if self.is_over_memory_limit {
             Some(Retirement::MemoryGrowth)
         } else {
             (self.quota == Some(0)).then_some(Retirement::MaxTasks)
@@ -126,43 +126,44 @@ impl Worker {
     }
 
     /// Whether it was started, and is on its way to be ready.
-    pub(super) fn is_coming(&self) -> bool {
+    pub(super) fn is_starting(&self) -> bool {
         self.state == WorkerState::Starting && !self.killed
     }
 
     /// How many of its calls wait: all but the one that it runs. (One that is not up runs none, as far as is known.)
     pub(super) fn n_waiting(&self) -> usize {
         let n_running = usize::from(self.state != WorkerState::Starting);
-        self.given.len().saturating_sub(n_running)
+        self.calls.len().saturating_sub(n_running)
     }
 
     /// Whether any does, or what it runs may be a chunk.
-    pub(super) fn has_more(&self) -> bool {
-        self.n_waiting() > 0 || self.is_in_chunk
+    pub(super) fn has_waiting_calls(&self) -> bool {
+        self.n_waiting() > 0 || self.is_front_batch
     }
 
     /// When calls that wait with it are taken back, if any do and nothing happens.
-    pub(super) fn relieved_at(&self) -> Option<Instant> {
-        let is_to_be = self.has_more() && !self.is_slow && !self.killed;
-        let patience = if self.is_coming() { limits::COME_UP } else { limits::TAKE_BACK };
+    pub(super) fn revoke_at(&self) -> Option<Instant> {
+        let is_to_be = self.has_waiting_calls() && !self.is_slow && !self.killed;
+        let patience =
+            if self.is_starting() { limits::REVOKE_STARTING_AFTER } else { limits::REVOKE_AFTER };
         is_to_be.then(|| self.last_progress + patience)
     }
 
     /// Whether it is not on its way out.
-    pub(super) fn stays(&self) -> bool {
+    pub(super) fn is_staying(&self) -> bool {
         self.state != WorkerState::Leaving && !self.killed
     }
 
     /// How much is lost if it is sent away: nothing, a start, or the wait for its call.
-    pub(super) fn burden(&self) -> usize {
+    pub(super) fn removal_cost(&self) -> usize {
         match self.state {
-            WorkerState::Ready if self.given.is_empty() || self.is_to_leave().is_some() => 0,
+            WorkerState::Ready if self.calls.is_empty() || self.retire_reason().is_some() => 0,
             WorkerState::Starting | WorkerState::Initializing => 1,
-            WorkerState::Ready | WorkerState::Leaving => 1 + self.given.len(),
+            WorkerState::Ready | WorkerState::Leaving => 1 + self.calls.len(),
         }
     }
 
-    pub(super) fn leave(&mut self, now: Instant) {
+    pub(super) fn start_leaving(&mut self, now: Instant) {
         self.state = WorkerState::Leaving;
         self.deadline = Some((now + limits::LEAVE, "it did not leave when asked"));
     }
@@ -174,7 +175,7 @@ impl Scheduler {
         let deadlines = self.workers.values().filter(|worker| !worker.killed);
         let deadlines = deadlines.filter_map(|worker| worker.deadline.map(|(at, _)| at));
         let start = self.no_start_before.filter(|_| self.missing() > 0);
-        deadlines.chain(start).chain(self.next_take_back()).chain(self.next_idle_exit()).min()
+        deadlines.chain(start).chain(self.next_revoke()).chain(self.next_idle_exit()).min()
     }
 
     /// Time has passed.
@@ -189,7 +190,7 @@ impl Scheduler {
             .collect();
         for (id, remark) in late {
             let worker = &self.workers[&id];
-            if worker.state == WorkerState::Starting && !self.ever_greeted {
+            if worker.state == WorkerState::Starting && !self.had_handshake {
                 let message = format!(
                     "the worker that was started did not shake hands: {remark}; {ENTRY_HINT}"
                 );
@@ -201,7 +202,7 @@ impl Scheduler {
             self.kill_for(id, remark.to_owned());
         }
         self.retire_idle(now);
-        self.take_back_late(now);
+        self.revoke_behind_slow_calls(now);
         self.advance(now);
     }
 
@@ -209,10 +210,10 @@ impl Scheduler {
     /// it was told to leave.
     pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) -> bool {
         let Some(worker) = self.workers.get_mut(&id) else { return false };
-        self.ever_greeted = true;
+        self.had_handshake = true;
         self.start_deaths = 0;
-        let is_coming = matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
-        let is_awaited = is_coming && !worker.killed;
+        let is_starting = matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
+        let is_awaited = is_starting && !worker.killed;
         if is_awaited {
             worker.state = WorkerState::Ready;
             worker.deadline = None;
@@ -235,12 +236,12 @@ impl Scheduler {
         shortage: bool,
     ) {
         self.workers.remove(&id);
-        self.note_departure();
+        self.update_live_limit();
         self.no_start_before = Some(now + limits::RESPAWN_PACE);
         if self.workers.is_empty() {
             if shortage {
                 self.resolve_queued(&Verdict::NotSpawned(cause));
-                self.demanded = false; // The next call tries again.
+                self.wants_workers = false; // The next call tries again.
                 self.no_start_before = None;
             } else {
                 self.break_pool(cause);
@@ -277,7 +278,7 @@ impl Scheduler {
 
     /// The worker's channel is at its end: most likely the worker is too.
     pub(crate) fn channel_closed(&mut self, now: Instant, id: WorkerId) {
-        self.forget_available(id);
+        self.stop_dispatching_to(id);
         if let Some(worker) = self.workers.get_mut(&id)
             && worker.state != WorkerState::Leaving
         {
@@ -305,11 +306,11 @@ impl Scheduler {
         let Some(worker) = self.workers.remove(&id) else { return true };
         let was_killed_for_nothing = worker.killed && worker.remark.is_none();
         let is_expected = worker.state == WorkerState::Leaving || was_killed_for_nothing;
-        self.note_departure();
-        self.forget_available(id);
+        self.update_live_limit();
+        self.stop_dispatching_to(id);
         exit.remark = worker.remark.clone();
         if matches!(self.phase, Phase::Open | Phase::Draining) {
-            self.settle(&worker, &exit, begun);
+            self.settle_calls(&worker, &exit, begun);
             if worker.state != WorkerState::Leaving {
                 self.worker_died(now, &worker, exit, !begun.is_empty());
             }
@@ -319,10 +320,10 @@ impl Scheduler {
     }
 
     /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others are queued again.
-    fn settle(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
+    fn settle_calls(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
         // The start of one that was not up has nothing to do with what lay there.
         let was_idle = begun.is_empty() && worker.state == WorkerState::Ready;
-        for call in &worker.given {
+        for call in &worker.calls {
             if begun.contains(call) {
                 self.resolve(
                     *call,
@@ -330,17 +331,17 @@ impl Scheduler {
                 );
             }
         }
-        for call in worker.given.iter().rev() {
-            if was_idle && worker.given.front() == Some(call) {
+        for call in worker.calls.iter().rev() {
+            if was_idle && worker.calls.front() == Some(call) {
                 // Nothing else of it can have killed the worker.
-                let n_deaths = self.calls.count_fruitless(*call);
-                if n_deaths.is_some_and(|n_deaths| n_deaths >= limits::MAX_FRUITLESS) {
+                let n_deaths = self.calls.count_death_at_front(*call);
+                if n_deaths.is_some_and(|n_deaths| n_deaths >= limits::MAX_DEATHS_AT_FRONT) {
                     let verdict =
                         Verdict::Terminated { exit: Box::new(exit.clone()), began: false };
                     self.resolve(*call, verdict);
                 }
             }
-            self.calls.put_back(*call);
+            self.calls.requeue(*call);
         }
         if self.cancels_pending {
             self.resolve_queued(&Verdict::Cancelled);
@@ -377,7 +378,7 @@ impl Scheduler {
                 let cause = Error::new(ErrorKind::BrokenProcessPool, message);
                 self.break_pool(cause.with_worker_exit(exit));
             }
-        } else if !worker.used && !has_begun {
+        } else if !worker.has_begun_call && !has_begun {
             self.unused_deaths += 1;
             if self.unused_deaths >= limits::MAX_UNUSED_DEATHS {
                 self.no_start_before = Some(now + limits::RESPAWN_PACE);
@@ -392,7 +393,7 @@ impl Scheduler {
 
     /// Kills a worker for what it did.
     fn kill_for(&mut self, id: WorkerId, remark: String) {
-        self.forget_available(id);
+        self.stop_dispatching_to(id);
         if let Some(worker) = self.workers.get_mut(&id)
             && !worker.killed
         {
@@ -403,7 +404,7 @@ impl Scheduler {
     }
 
     /// Nothing more is given to the worker.
-    fn forget_available(&mut self, id: WorkerId) {
+    fn stop_dispatching_to(&mut self, id: WorkerId) {
         self.idle.retain(|idle| *idle != id);
         self.starting.retain(|starting| *starting != id);
     }

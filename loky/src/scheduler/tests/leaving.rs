@@ -187,9 +187,9 @@ fn nobody_leaves_while_calls_wait_behind_a_long_one() {
     check(&mut pool, &["1 to 1", "2 to 1"]);
     pool.scheduler.worker_ready(pool.now, WorkerId(2));
     pool.scheduler.end_prewarm(pool.now);
-    pool.pass(limits::TAKE_BACK / 2);
+    pool.pass(limits::REVOKE_AFTER / 2);
     check(&mut pool, &[]);
-    pool.pass(limits::TAKE_BACK / 2);
+    pool.pass(limits::REVOKE_AFTER / 2);
     check(&mut pool, &["2 back from 1"]);
     pool.scheduler.call_revoked(pool.now, CallId::nth(2));
     pool.scheduler.advance(pool.now);
@@ -225,7 +225,7 @@ fn it_is_given_no_more_ahead_than_it_may_do() {
     pool.submit_many(9);
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
     // What is taken back does not count.
-    pool.pass(limits::TAKE_BACK);
+    pool.pass(limits::REVOKE_AFTER);
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
     for call in [4, 3] {
         pool.scheduler.call_revoked(pool.now, CallId::nth(call));
@@ -243,7 +243,7 @@ fn one_that_has_grown_too_much_does_its_call_and_is_replaced() {
     let mut pool = Pool::stocked(Duration::ZERO);
     pool.submit_many(3);
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
-    pool.scheduler.worker_outgrown(pool.now, WorkerId(1));
+    pool.scheduler.worker_over_memory_limit(pool.now, WorkerId(1));
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
     for call in [4, 3] {
         pool.scheduler.call_revoked(pool.now, CallId::nth(call));
@@ -258,6 +258,6 @@ fn one_that_has_grown_too_much_does_its_call_and_is_replaced() {
     check(&mut pool, &["3 to 2", "4 to 2"]);
 
     let mut idle = Pool::ready(1, CrashPolicy::Heal);
-    idle.scheduler.worker_outgrown(idle.now, WorkerId(1));
+    idle.scheduler.worker_over_memory_limit(idle.now, WorkerId(1));
     check(&mut idle, &["retire 1"]);
 }

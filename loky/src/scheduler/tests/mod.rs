@@ -1,8 +1,8 @@
-//! The scheduler by hand, event by event, also in [`chunks`], [`early`], [`leaving`] and [`initializer`]; and [`simulation`] with
+//! The scheduler by hand, event by event, also in [`batches`], [`first_call`], [`leaving`] and [`initializer`]; and [`simulation`] with
 //! seeds.
 
-mod chunks;
-mod early;
+mod batches;
+mod first_call;
 mod initializer;
 mod leaving;
 mod simulation;
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     fn submit_chunk(&mut self, count: u32) -> CallId {
-        let call = self.ids.next_chunk(count);
+        let call = self.ids.next_batch(count);
         self.calls.push(call);
         self.scheduler.submit(call, count);
         self.scheduler.advance(self.now);
@@ -118,7 +118,7 @@ fn shorthand(actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Start { worker, index } => format!("start {} as {index}", worker.0),
         Action::Dispatch { worker, call } => format!("{} to {}", call.number, worker.0),
-        Action::TakeBack { worker, call } => format!("{} back from {}", call.number, worker.0),
+        Action::Revoke { worker, call } => format!("{} back from {}", call.number, worker.0),
         Action::Divide { worker, call } => format!("{} divided at {}", call.number, worker.0),
         Action::Resolve { call, worker, verdict } => {
             let verdict = match verdict {
@@ -172,20 +172,20 @@ fn only_the_call_that_ran_fails_and_the_worker_is_replaced() {
 fn a_call_that_had_not_begun_runs_elsewhere_but_not_for_ever() {
     let mut pool = Pool::ready(1, CrashPolicy::Heal);
     let call = pool.submit();
-    for worker in 1..u64::from(limits::MAX_FRUITLESS) {
+    for worker in 1..u64::from(limits::MAX_DEATHS_AT_FRONT) {
         check(&mut pool, &[&format!("1 to {worker}")]);
         pool.exit(WorkerId(worker));
         check(&mut pool, &[&format!("start {} as 0", worker + 1)]);
         pool.scheduler.worker_ready(pool.now, WorkerId(worker + 1));
     }
-    let last = limits::MAX_FRUITLESS.into();
+    let last = limits::MAX_DEATHS_AT_FRONT.into();
     check(&mut pool, &[&format!("1 to {last}")]);
     pool.exit(WorkerId(last));
     check(
         &mut pool,
         &[&format!("1 terminated, began false in {last}"), &format!("start {} as 0", last + 1)],
     );
-    assert_eq!(pool.scheduler.place(call), None, "it is gone");
+    assert_eq!(pool.scheduler.call_state(call), None, "it is gone");
 }
 
 #[test]
@@ -392,8 +392,8 @@ fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
     let mut pool = Pool::stocked(Duration::ZERO);
     let calls: Vec<_> = (0..3).map(|_| pool.submit()).collect();
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
-    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::TAKE_BACK));
-    pool.pass(limits::TAKE_BACK);
+    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::REVOKE_AFTER));
+    pool.pass(limits::REVOKE_AFTER);
     check(&mut pool, &["4 back from 1", "3 back from 1"]);
     pool.scheduler.call_revoked(pool.now, calls[2]);
     pool.scheduler.call_revoked(pool.now, calls[1]);
@@ -403,7 +403,7 @@ fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
     pool.finish(1, calls[0], LONG);
     assert_eq!(shorthand(&pool.actions())[0], "3 to 1");
     pool.finish(1, calls[1], LONG);
-    assert_eq!(pool.scheduler.place(last), Some(Place::Queued));
+    assert_eq!(pool.scheduler.call_state(last), Some(CallState::Queued));
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn those_behind_many_that_crash_do_not_fail() {
         pool.crash(WorkerId(worker), &[*call]);
         pool.scheduler.worker_ready(pool.now, WorkerId(worker + 1));
     }
-    assert_eq!(pool.scheduler.place(calls[29]), Some(Place::Given(WorkerId(30))));
+    assert_eq!(pool.scheduler.call_state(calls[29]), Some(CallState::Dispatched(WorkerId(30))));
 }
 
 #[test]

@@ -64,7 +64,7 @@ struct World {
     micros: u64,
     rules: Rules,
     /// Threads that wait for all workers.
-    prewarms: usize,
+    n_prewarms: usize,
     is_over: bool,
 }
 
@@ -84,7 +84,7 @@ impl World {
         let rules = Rules {
             policy,
             depth,
-            gives_early: initializer.is_none() && random.below(4) > 0,
+            early_dispatch: initializer.is_none() && random.below(4) > 0,
             idle_timeout: random
                 .one_of(&[None, None, Some(0), Some(1), Some(1_000)])
                 .map(Duration::from_millis),
@@ -104,7 +104,7 @@ impl World {
             begun: BTreeSet::new(),
             counts: BTreeMap::new(),
             micros,
-            prewarms: 0,
+            n_prewarms: 0,
             is_over: false,
         }
     }
@@ -148,13 +148,13 @@ impl World {
                 let worker = self.workers.get_mut(&worker).expect("a live worker");
                 assert!(!worker.is_initializing && !worker.is_leaving, "it does not take calls");
                 if worker.is_starting || worker.is_unheard {
-                    assert!(worker.is_launched && self.rules.gives_early, "nor does it yet");
+                    assert!(worker.is_launched && self.rules.early_dispatch, "nor does it yet");
                     assert!(worker.frames.is_empty() && worker.running.is_none(), "one it takes");
                 }
                 worker.frames.push_back(call);
                 assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
             }
-            Action::TakeBack { worker, call } => return self.take_back(worker, call),
+            Action::Revoke { worker, call } => return self.take_back(worker, call),
             Action::Divide { worker, call } => return self.divide(worker, call),
             Action::Resolve { call, worker, verdict } => {
                 if let Verdict::Terminated { began, .. } = verdict {
@@ -190,7 +190,9 @@ impl World {
     /// Cuts off what has not begun of the chunk that a worker is at, but for one call. True if anything is left to be queued.
     fn divide(&mut self, worker: WorkerId, chunk: CallId) -> bool {
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if count == 1 || self.pool.scheduler.place(chunk) != Some(Place::Given(worker)) {
+        if count == 1
+            || self.pool.scheduler.call_state(chunk) != Some(CallState::Dispatched(worker))
+        {
             return false; // Or it is resolved, and that is the next thing to be done.
         }
         let Some(worker) = self.workers.get_mut(&worker) else { return false };
@@ -290,7 +292,7 @@ impl World {
             let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
             self.come_up(id);
             let is_open = self.open.contains(&call);
-            if self.pool.scheduler.place(call).is_some() {
+            if self.pool.scheduler.call_state(call).is_some() {
                 self.leave(call);
             }
             self.pool.scheduler.call_finished(now, id, call, ran);
@@ -368,7 +370,7 @@ impl World {
             && self.pool.ids.extend(last, *count)
         {
             *count += 1;
-            self.pool.scheduler.chunk_grew(last);
+            self.pool.scheduler.batch_grew(last);
         }
     }
 
@@ -376,26 +378,26 @@ impl World {
     fn part(&mut self) {
         let Some(chunk) = self.any_call() else { return };
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if count == 1 || self.pool.scheduler.place(chunk) != Some(Place::Queued) {
+        if count == 1 || self.pool.scheduler.call_state(chunk) != Some(CallState::Queued) {
             return;
         }
         let before = self.random.below(count as usize) as u32;
         let head = (before > 0).then(|| (self.pool.ids.part(chunk, 1), before));
         head.into_iter().for_each(|(part, count)| self.note_part(part, count));
         let tail = self.tail(chunk, before + 1);
-        self.pool.scheduler.chunk_parted(chunk, head.into_iter().chain(tail));
+        self.pool.scheduler.batch_split(chunk, head.into_iter().chain(tail));
         self.leave(chunk);
         self.pool.scheduler.advance(self.pool.now);
     }
 
     fn cancel(&mut self) {
         let Some(call) = self.any_call() else { return };
-        if let Some(Place::Given(worker)) = self.pool.scheduler.place(call)
+        if let Some(CallState::Dispatched(worker)) = self.pool.scheduler.call_state(call)
             && !self.take_back(worker, call)
         {
             self.divide(worker, call);
         }
-        if self.pool.scheduler.place(call) == Some(Place::Queued) {
+        if self.pool.scheduler.call_state(call) == Some(CallState::Queued) {
             self.pool.scheduler.cancel(self.pool.now, call);
         }
     }
@@ -430,16 +432,16 @@ impl World {
                 self.pool.scheduler.channel_closed(now, worker);
             }
             (16, Some(worker)) if self.random.below(5) == 0 => {
-                self.pool.scheduler.worker_outgrown(now, worker);
+                self.pool.scheduler.worker_over_memory_limit(now, worker);
                 self.pool.scheduler.advance(now);
             }
-            (17, _) if self.prewarms == 0 => {
+            (17, _) if self.n_prewarms == 0 => {
                 if self.pool.scheduler.refusal().is_none() {
                     self.pool.scheduler.prewarm(now);
-                    self.prewarms = 1;
+                    self.n_prewarms = 1;
                 }
             }
-            (18, _) if self.prewarms > 0 => self.end_prewarm(),
+            (18, _) if self.n_prewarms > 0 => self.end_prewarm(),
             (19, _) => self.join(),
             (20, _) => self.part(),
             (_, Some(worker)) => self.work_at_speed(worker),
@@ -450,7 +452,7 @@ impl World {
 
     fn end_prewarm(&mut self) {
         self.pool.scheduler.end_prewarm(self.pool.now);
-        self.prewarms -= 1;
+        self.n_prewarms -= 1;
     }
 
     /// Nothing goes wrong any more: time passes, everybody works, until `is_done`.
@@ -487,7 +489,7 @@ impl World {
     /// All calls are done: after the idle timeout nobody is left.
     fn sleep(&mut self) {
         self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
-        while self.prewarms > 0 {
+        while self.n_prewarms > 0 {
             self.end_prewarm();
         }
         self.settle("all are up", |world| world.pool.scheduler.starting_workers() == 0);
@@ -495,7 +497,7 @@ impl World {
             // One in which none could be started waits for the next call.
             return self.settle("a pool without a timeout is whole again", |world| {
                 let scheduler = &world.pool.scheduler;
-                let is_to_be = scheduler.demanded && scheduler.refusal().is_none();
+                let is_to_be = scheduler.wants_workers && scheduler.refusal().is_none();
                 !is_to_be || scheduler.ready_workers() == scheduler.max_workers()
             });
         };

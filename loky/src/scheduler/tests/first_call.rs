@@ -2,7 +2,7 @@ use super::*;
 
 /// Workers 1 to `max_workers`, which were started and are not up, and as many calls, which lie with them.
 fn starting(max_workers: usize, rules: Rules) -> Pool {
-    let mut pool = Pool::with(max_workers, Rules { gives_early: true, ..rules });
+    let mut pool = Pool::with(max_workers, Rules { early_dispatch: true, ..rules });
     pool.submit_many(max_workers);
     for worker in pool.started() {
         pool.scheduler.worker_launched(pool.now, worker);
@@ -42,7 +42,7 @@ fn it_gets_none_where_the_rules_say_so_or_when_it_is_not_wanted_any_more() {
     pool.scheduler.worker_launched(pool.now, WorkerId(1));
     check(&mut pool, &[]);
 
-    let mut pool = Pool::with(2, Rules { gives_early: true, ..Rules::default() });
+    let mut pool = Pool::with(2, Rules { early_dispatch: true, ..Rules::default() });
     pool.submit();
     pool.actions();
     pool.scheduler.resize(pool.now, 1);
@@ -83,8 +83,8 @@ fn one_that_has_begun_it_keeps_it() {
 fn what_lies_with_those_that_do_not_come_up_is_taken_back_and_goes_first() {
     let mut pool = starting(3, Rules::default());
     pool.submit();
-    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::COME_UP));
-    pool.pass(limits::COME_UP);
+    assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::REVOKE_STARTING_AFTER));
+    pool.pass(limits::REVOKE_STARTING_AFTER);
     check(&mut pool, &["3 back from 3", "2 back from 2", "1 back from 1"]);
     revoke(&mut pool, &[3, 2, 1]);
     check(&mut pool, &[]); // They had theirs.
@@ -177,7 +177,7 @@ fn one_that_has_its_call_is_not_there_for_the_next() {
 
 #[test]
 fn those_that_are_up_come_first_where_calls_are_short() {
-    let mut pool = Pool::with(2, Rules { gives_early: true, ..Rules::default() });
+    let mut pool = Pool::with(2, Rules { early_dispatch: true, ..Rules::default() });
     pool.submit();
     pool.actions();
     pool.scheduler.worker_launched(pool.now, WorkerId(1));

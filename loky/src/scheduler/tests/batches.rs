@@ -22,19 +22,23 @@ fn a_chunk_that_takes_long_is_divided() {
     assert_eq!(pool.actions().len(), 2);
     let later = pool.submit();
     assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (1, 1));
-    pool.pass(limits::TAKE_BACK);
-    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
+    pool.pass(limits::REVOKE_AFTER);
+    let Some(CallState::Dispatched(worker)) = pool.scheduler.call_state(chunk) else {
+        panic!("it runs")
+    };
     let divided = Action::Divide { worker, call: chunk };
     assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
 
     let [running, tail] = [3, 4].map(|first| pool.ids.part(chunk, first));
     pool.scheduler.chunk_divided(chunk, running, Some((tail, 5)));
     pool.scheduler.advance(pool.now);
-    assert_eq!(pool.scheduler.place(chunk), None);
-    assert_eq!(pool.scheduler.place(running), Some(Place::Given(worker)));
+    assert_eq!(pool.scheduler.call_state(chunk), None);
+    assert_eq!(pool.scheduler.call_state(running), Some(CallState::Dispatched(worker)));
     assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (2, 6));
-    let Some(Place::Given(other)) = pool.scheduler.place(held) else { panic!("it runs") };
-    pool.finish(other.0, held, limits::TAKE_BACK);
+    let Some(CallState::Dispatched(other)) = pool.scheduler.call_state(held) else {
+        panic!("it runs")
+    };
+    pool.finish(other.0, held, limits::REVOKE_AFTER);
     let next = Action::Dispatch { worker: other, call: tail };
     assert_eq!(shorthand(&pool.actions()), shorthand(&[next]), "before {later:?}");
 }
@@ -47,8 +51,10 @@ fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_divided() {
     pool.actions();
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     check(&mut pool, &[]); // There may be something for the other one.
-    let Some(Place::Given(worker)) = pool.scheduler.place(chunk) else { panic!("it runs") };
-    pool.pass(limits::TAKE_BACK);
+    let Some(CallState::Dispatched(worker)) = pool.scheduler.call_state(chunk) else {
+        panic!("it runs")
+    };
+    pool.pass(limits::REVOKE_AFTER);
     pool.actions();
     let running = pool.ids.part(chunk, 8);
     pool.scheduler.chunk_divided(chunk, running, None);
@@ -78,7 +84,7 @@ fn who_is_idle_leaves_a_pool_that_drains_once_a_chunk_is_taken_back() {
     let (held, _long, chunk) = (pool.submit(), pool.submit(), pool.submit_chunk(9));
     check(&mut pool, &["2 to 2", "3 to 1", "4 to 1"]);
     pool.finish(2, held, SHORT);
-    pool.pass(limits::TAKE_BACK);
+    pool.pass(limits::REVOKE_AFTER);
     pool.actions();
     pool.scheduler.call_revoked(pool.now, chunk);
     pool.scheduler.advance(pool.now);
@@ -132,7 +138,7 @@ fn a_chunk_is_divided_whatever_was_taken_back_from_its_worker() {
     let mut pool = Pool::stocked(SHORT);
     let [first, second] = [(); 2].map(|()| pool.submit());
     check(&mut pool, &["2 to 1", "3 to 1"]);
-    pool.pass(limits::TAKE_BACK);
+    pool.pass(limits::REVOKE_AFTER);
     check(&mut pool, &["3 back from 1"]);
     for call in [second, first] {
         pool.scheduler.call_revoked(pool.now, call);
@@ -142,6 +148,6 @@ fn a_chunk_is_divided_whatever_was_taken_back_from_its_worker() {
     (0..2).for_each(|_| pool.scheduler.call_skipped(pool.now, WorkerId(1)));
     pool.submit_chunk(9);
     check(&mut pool, &["4 to 1"]);
-    pool.pass(limits::TAKE_BACK);
+    pool.pass(limits::REVOKE_AFTER);
     check(&mut pool, &["4 divided at 1"]);
 }
