@@ -92,8 +92,6 @@ mod limits;
 mod map;
 mod observer;
 mod pool;
-#[cfg(test)]
-mod random;
 mod registry;
 mod role;
 mod scheduler;

@@ -36,7 +36,7 @@ fn module_of(file: &str) -> &str {
 }
 
 fn is_test(file: &str) -> bool {
-    let names = ["tests.rs", "model.rs", "random.rs"];
+    let names = ["tests.rs", "model.rs"];
     names.iter().any(|name| file.ends_with(name))
         || file.contains("tests/")
         || file == "transport/memory.rs"

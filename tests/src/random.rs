@@ -1,34 +1,32 @@
-//! Numbers that look random and are the same in every run.
+//! Reproducible random numbers.
 
-/// See xorshift64 in Marsaglia's paper of 2003.
+use fastrand::Rng;
+
+/// A generator that gives the same sequence for the same seed in every run.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Rng);
 
 impl Random {
-    /// The sequence of this number. Those of neighbouring numbers have nothing to do with one another.
+    /// Returns the generator of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        // An odd number times an odd one is never zero, where the generator would stay.
-        Self((2 * seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Self(Rng::with_seed(seed))
     }
 
-    /// Any number but zero.
+    /// Returns any number.
     pub fn number(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        self.0.u64(..)
     }
 
-    /// A number below `limit`.
+    /// Returns a number below `limit`.
     ///
     /// # Panics
     /// If `limit` is zero.
     pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.number() >> 33).expect("31 bits") % limit
+        self.0.usize(..limit)
     }
 
-    /// True once in so many times.
+    /// Returns true with probability 1/`times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

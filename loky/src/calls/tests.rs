@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::random::Random;
+use fastrand::Rng;
 
 #[test]
 fn stale_id_finds_nothing() {
@@ -44,18 +44,18 @@ fn end_of_burst_frees_chunks() {
 
 #[test]
 fn map_agrees_with_btree_map_under_random_operations() {
-    let mut random = Random::new(1);
+    let mut random = Rng::with_seed(1);
     let (mut ids, mut map) = (CallIds::default(), CallMap::default());
     let mut model = BTreeMap::new();
     let mut gone = Vec::new();
     for round in 0..20_000 {
         // Phases of growth and of shrinking alternate.
-        if random.below(100) < if round / 500 % 2 == 0 { 70 } else { 30 } {
+        if random.usize(..100) < if round / 500 % 2 == 0 { 70 } else { 30 } {
             let id = ids.next();
             map.insert(id, round);
             model.insert(id, round);
         } else if !model.is_empty() {
-            let id = *model.keys().nth(random.below(model.len())).expect("one of them");
+            let id = *model.keys().nth(random.usize(..model.len())).expect("one of them");
             assert_eq!(map.remove(&id), model.remove(&id));
             ids.release(id);
             gone.push(id);

@@ -202,13 +202,13 @@ mod tests {
 
     #[test]
     fn any_bytes_do_no_harm() {
-        let mut random = crate::random::Random::new(7);
+        let mut random = fastrand::Rng::with_seed(7);
         let bytes = encoded(&[[1_u16, 2, 3]; 9]);
         for _ in 0..10_000 {
             let mut bytes = bytes.clone();
-            let at = random.below(bytes.len());
-            bytes[at] = random.below(256) as u8;
-            bytes.truncate(random.below(bytes.len() + 1));
+            let at = random.usize(..bytes.len());
+            bytes[at] = random.u8(..);
+            bytes.truncate(random.usize(..bytes.len() + 1));
             if let Ok(values) = decode::<[u16; 3]>(&mut &bytes[..]) {
                 assert!(size_of_val(&values[..]) + 16 <= bytes.len());
             }

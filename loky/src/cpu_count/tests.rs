@@ -9,7 +9,7 @@ use super::cpus::Cpus;
 use super::root::Root;
 use super::*;
 use crate::limits;
-use crate::random::Random;
+use fastrand::Rng;
 
 /// Such a folder, which goes with the test.
 struct Tree {
@@ -451,7 +451,7 @@ fn reading_is_bounded() {
 
 #[test]
 fn rubbish_is_no_panic() {
-    let mut random = Random::new(1);
+    let mut random = Rng::with_seed(1);
     let words = [
         "0",
         "::",
@@ -480,7 +480,8 @@ fn rubbish_is_no_panic() {
     let mut tree = Tree::new();
     for _ in 0..200 {
         let mut text = || {
-            let words: Vec<_> = (0..random.below(12)).map(|_| random.one_of(&words)).collect();
+            let words: Vec<_> =
+                (0..random.usize(..12)).map(|_| *random.choice(&words).expect("words")).collect();
             words.concat()
         };
         tree = tree

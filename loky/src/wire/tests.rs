@@ -9,9 +9,9 @@ use crate::codec::{Attachments, EncodedValue};
 use crate::error::PanicReport;
 use crate::id::{Fingerprint, Ticket};
 use crate::limits::BATCH;
-use crate::random::Random;
 use crate::sys::image::Image;
 use crate::sys::socket::Batch;
+use fastrand::Rng;
 
 /// Puts `bytes` together from pieces, and says whether they are frames.
 fn decode(bytes: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Frame>, WireError> {
@@ -232,23 +232,23 @@ fn descriptors_without_a_frame_are_a_fault_at_once() {
 /// error. That nothing panics is the point.
 #[test]
 fn fuzz_the_decoder() {
-    let mut random = Random::new(1);
+    let mut random = Rng::with_seed(1);
     let valid: Vec<u8> = from_worker().iter().flat_map(FromWorker::to_bytes).collect();
     let mut parsed = 0_u32;
     let mut refused = 0_u32;
     for round in 0..30_000 {
         let mut bytes = match round % 3 {
-            0 => (0..random.below(200)).map(|_| random.next().to_le_bytes()[0]).collect(),
-            1 => valid[..random.below(valid.len())].to_vec(),
+            0 => (0..random.usize(..200)).map(|_| random.u8(..)).collect(),
+            1 => valid[..random.usize(..valid.len())].to_vec(),
             _ => valid.clone(),
         };
-        for _ in 0..random.below(4) {
+        for _ in 0..random.usize(..4) {
             if !bytes.is_empty() {
-                let at = random.below(bytes.len());
-                bytes[at] ^= random.next().to_le_bytes()[0];
+                let at = random.usize(..bytes.len());
+                bytes[at] ^= random.u8(..);
             }
         }
-        match decode(&bytes, || random.below(64)) {
+        match decode(&bytes, || random.usize(..64)) {
             Err(_) => refused += 1,
             Ok(frames) => {
                 for frame in frames {
@@ -267,11 +267,11 @@ fn fuzz_the_decoder() {
 /// Bodies of every kind with random contents: here the frame is whole, and only what it means is rubbish.
 #[test]
 fn fuzz_the_messages() {
-    let mut random = Random::new(42);
+    let mut random = Rng::with_seed(42);
     for _ in 0..100_000 {
-        let body = (0..random.below(80)).map(|_| (random.next() % 5).to_le_bytes()[0]).collect();
-        let kind = [1, 2, 17, 18, 19, 20, 21][random.below(7)];
-        let frame = Frame { kind, call: random.next(), body, attachments: Ok(Attachments::new()) };
+        let body = (0..random.usize(..80)).map(|_| random.u8(..5)).collect();
+        let kind = [1, 2, 17, 18, 19, 20, 21][random.usize(..7)];
+        let frame = Frame { kind, call: random.u64(..), body, attachments: Ok(Attachments::new()) };
         let _ = ToWorker::parse(&frame);
         let _ = FromWorker::parse(frame);
     }

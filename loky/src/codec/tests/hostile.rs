@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{check_malformed, check_refused, decoded, encoded};
 use crate::codec::{CodecError, decode};
-use crate::random::Random;
+use fastrand::Rng;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct All {
@@ -101,9 +101,9 @@ fn check_harmless(bytes: &[u8]) {
 
 #[test]
 fn random_bytes() {
-    let mut random = Random::new(0x1071);
+    let mut random = Rng::with_seed(0x1071);
     for _ in 0..20_000 {
-        let bytes: Vec<u8> = (0..random.below(40)).map(|_| random.next() as u8).collect();
+        let bytes: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(..)).collect();
         check_harmless(&bytes);
     }
 }
@@ -116,15 +116,15 @@ fn valid_bytes_cut_and_mutated() {
         check_harmless(&valid[..len]);
         check_malformed::<All>(&valid[..len], "the bytes end too early");
     }
-    let mut random = Random::new(0x2142);
+    let mut random = Rng::with_seed(0x2142);
     for _ in 0..10_000 {
         let mut bytes = valid.clone();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len());
-            match random.below(4) {
-                0 => bytes[at] = random.next() as u8,
-                1 => bytes[at] ^= 1 << random.below(8),
-                2 => bytes.insert(at, random.next() as u8),
+        for _ in 0..=random.usize(..4) {
+            let at = random.usize(..bytes.len());
+            match random.usize(..4) {
+                0 => bytes[at] = random.u8(..),
+                1 => bytes[at] ^= 1 << random.usize(..8),
+                2 => bytes.insert(at, random.u8(..)),
                 _ => drop(bytes.remove(at)),
             }
         }

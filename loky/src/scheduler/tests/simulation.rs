@@ -8,10 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::random::Random;
+use fastrand::Rng;
 
 /// How many seeds the suite runs.
 const SEEDS: u64 = 1000;
+
+/// Returns one of `values`.
+fn pick<T: Copy>(random: &mut Rng, values: &[T]) -> T {
+    values[random.usize(..values.len())]
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -51,7 +56,7 @@ struct Worker {
 }
 
 struct World {
-    random: Random,
+    random: Rng,
     pool: Pool,
     workers: BTreeMap<WorkerId, Worker>,
     /// Calls that were accepted and have not left.
@@ -70,27 +75,24 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let policy = random.one_of(&[
-            CrashPolicy::Heal,
-            CrashPolicy::Heal,
-            CrashPolicy::Heal,
-            CrashPolicy::BreakPool,
-        ]);
-        let max_workers = 1 + random.below(5);
-        let depth = random.one_of(&[None, None, Some(2), Some(limits::SLOTS)]);
-        let micros = random.one_of(&[0, 10, 100, 500, 10_000]);
-        let initializer = random.one_of(&[None, Some("initializer")]);
+        let mut random = Rng::with_seed(seed);
+        let policy = pick(
+            &mut random,
+            &[CrashPolicy::Heal, CrashPolicy::Heal, CrashPolicy::Heal, CrashPolicy::BreakPool],
+        );
+        let max_workers = 1 + random.usize(..5);
+        let depth = pick(&mut random, &[None, None, Some(2), Some(limits::SLOTS)]);
+        let micros = pick(&mut random, &[0, 10, 100, 500, 10_000]);
+        let initializer = pick(&mut random, &[None, Some("initializer")]);
         let rules = Rules {
             policy,
             depth,
-            early_dispatch: initializer.is_none() && random.below(4) > 0,
-            idle_timeout: random
-                .one_of(&[None, None, Some(0), Some(1), Some(1_000)])
+            early_dispatch: initializer.is_none() && random.usize(..4) > 0,
+            idle_timeout: pick(&mut random, &[None, None, Some(0), Some(1), Some(1_000)])
                 .map(Duration::from_millis),
-            max_tasks: random.one_of(&[None, None, Some(1), Some(3), Some(100)]),
+            max_tasks: pick(&mut random, &[None, None, Some(1), Some(3), Some(100)]),
             initializer,
-            init_timeout: random.one_of(&[None, Some(Duration::from_secs(10))]),
+            init_timeout: pick(&mut random, &[None, Some(Duration::from_secs(10))]),
         };
         Self {
             random,
@@ -111,13 +113,13 @@ impl World {
 
     fn any_worker(&mut self) -> Option<WorkerId> {
         let all: Vec<_> = self.workers.keys().copied().collect();
-        (!all.is_empty()).then(|| self.random.one_of(&all))
+        (!all.is_empty()).then(|| pick(&mut self.random, &all))
     }
 
     /// One that there is or was.
     fn any_call(&mut self) -> Option<CallId> {
         let all = &self.pool.calls;
-        (!all.is_empty()).then(|| self.random.one_of(all))
+        (!all.is_empty()).then(|| pick(&mut self.random, all))
     }
 
     fn perform(&mut self) {
@@ -137,7 +139,7 @@ impl World {
     /// True if a call was taken back.
     fn perform_one(&mut self, action: Action) -> bool {
         match action {
-            Action::Start { worker, .. } if self.random.below(20) == 0 => {
+            Action::Start { worker, .. } if self.random.usize(..20) == 0 => {
                 let error = Error::new(ErrorKind::Spawn, "out of luck");
                 self.pool.scheduler.start_failed(self.pool.now, worker, error, true);
             }
@@ -200,7 +202,7 @@ impl World {
         let is_waiting = !worker.revoked.contains(&chunk);
         let running;
         if worker.running == Some(chunk) {
-            n_begun += self.random.below(count as usize) as u32;
+            n_begun += self.random.usize(..count as usize) as u32;
             running = self.pool.ids.part(chunk, n_begun - 1);
             worker.running = Some(running);
             self.begun.insert(running);
@@ -249,7 +251,7 @@ impl World {
 
     fn die(&mut self, id: WorkerId) {
         let is_unheard = self.workers.get(&id).is_some_and(|worker| worker.is_unheard);
-        if is_unheard && self.random.below(8) > 0 {
+        if is_unheard && self.random.usize(..8) > 0 {
             // What it had said is read, but for rubbish before it.
             self.come_up(id);
             self.perform();
@@ -276,20 +278,20 @@ impl World {
             worker.is_unheard = !worker.is_initializing;
             if worker.is_initializing {
                 self.pool.scheduler.worker_greeted(now, id);
-                if self.random.below(2) == 0 {
+                if self.random.bool() {
                     self.pool.scheduler.initializer_began(id);
                 }
-            } else if self.random.below(2) == 0 {
+            } else if self.random.bool() {
                 self.come_up(id);
             }
         } else if std::mem::take(&mut worker.is_initializing) {
-            if self.random.below(200) == 0 {
+            if self.random.usize(..200) == 0 {
                 self.pool.scheduler.initializer_failed(now, id, "failed", None);
             } else {
                 self.pool.scheduler.worker_ready(now, id);
             }
         } else if let Some(call) = worker.running.take() {
-            let ran = Duration::from_micros(self.micros * (self.random.next() % 3));
+            let ran = Duration::from_micros(self.micros * self.random.u64(..3));
             self.come_up(id);
             let is_open = self.open.contains(&call);
             if self.pool.scheduler.call_state(call).is_some() {
@@ -321,8 +323,8 @@ impl World {
     /// A chunk may be over before all of it has begun.
     fn end_early(&mut self, chunk: CallId) {
         let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if count > 1 && self.random.below(4) == 0 {
-            let n_done = 1 + self.random.below(count as usize) as u32;
+        if count > 1 && self.random.usize(..4) == 0 {
+            let n_done = 1 + self.random.usize(..count as usize) as u32;
             let tail = self.tail(chunk, n_done);
             self.pool.scheduler.chunk_ended_early(tail);
         }
@@ -338,21 +340,21 @@ impl World {
 
     /// A worker does several things, and others do some, before anybody hears of them.
     fn work_at_speed(&mut self, id: WorkerId) {
-        for _ in 0..1 + self.random.below(8) {
-            let other = self.any_worker().filter(|_| self.random.below(4) == 0);
+        for _ in 0..1 + self.random.usize(..8) {
+            let other = self.any_worker().filter(|_| self.random.usize(..4) == 0);
             self.work(other.unwrap_or(id));
         }
         self.pool.scheduler.advance(self.pool.now);
     }
 
     fn submit(&mut self) {
-        for _ in 0..self.random.one_of(&[1, 1, 1, 5, 40]) {
+        for _ in 0..pick(&mut self.random, &[1, 1, 1, 5, 40]) {
             if self.pool.scheduler.refusal().is_some() {
                 return;
             }
             // Where calls count apart there are no chunks.
             let takes_chunks = self.rules.max_tasks.is_none();
-            let count = if takes_chunks { self.random.one_of(&[1, 1, 1, 2, 20]) } else { 1 };
+            let count = if takes_chunks { pick(&mut self.random, &[1, 1, 1, 2, 20]) } else { 1 };
             let call = self.pool.submit_chunk(count);
             self.counts.insert(call, count);
             self.open.insert(call);
@@ -381,7 +383,7 @@ impl World {
         if count == 1 || self.pool.scheduler.call_state(chunk) != Some(CallState::Queued) {
             return;
         }
-        let before = self.random.below(count as usize) as u32;
+        let before = self.random.usize(..count as usize) as u32;
         let head = (before > 0).then(|| (self.pool.ids.part(chunk, 1), before));
         head.into_iter().for_each(|(part, count)| self.note_part(part, count));
         let tail = self.tail(chunk, before + 1);
@@ -403,19 +405,19 @@ impl World {
     }
 
     fn step(&mut self) {
-        let (now, what) = (self.pool.now, self.random.below(26));
+        let (now, what) = (self.pool.now, self.random.usize(..26));
         let worker = self.any_worker();
         match (what, worker) {
             (0..=4, _) => self.submit(),
             (5..=6, _) => self.cancel(),
             (7, Some(worker)) => self.die(worker),
             (8..=9, _) => {
-                let micros = self.random.one_of(&[100, 1_000, 5_000, 2_000_000]);
-                let time = Duration::from_micros(self.random.next() % micros);
+                let micros = pick(&mut self.random, &[100, 1_000, 5_000, 2_000_000]);
+                let time = Duration::from_micros(self.random.u64(..micros));
                 self.pool.pass(time);
             }
             (10, _) => {
-                let size = 1 + self.random.below(6);
+                let size = 1 + self.random.usize(..6);
                 self.pool.scheduler.resize(now, size);
             }
             (11, Some(worker)) => {
@@ -425,13 +427,13 @@ impl World {
             }
             (12, Some(worker)) => self.pool.scheduler.worker_congested(worker),
             (13, Some(worker)) => self.pool.scheduler.worker_writable(now, worker),
-            (14, Some(worker)) if self.random.below(10) == 0 => {
+            (14, Some(worker)) if self.random.usize(..10) == 0 => {
                 self.pool.scheduler.worker_misbehaved(now, worker, "rubbish");
             }
-            (15, Some(worker)) if self.random.below(10) == 0 => {
+            (15, Some(worker)) if self.random.usize(..10) == 0 => {
                 self.pool.scheduler.channel_closed(now, worker);
             }
-            (16, Some(worker)) if self.random.below(5) == 0 => {
+            (16, Some(worker)) if self.random.usize(..5) == 0 => {
                 self.pool.scheduler.worker_over_memory_limit(now, worker);
                 self.pool.scheduler.advance(now);
             }
@@ -510,13 +512,14 @@ impl World {
         for _ in 0..300 {
             self.step();
         }
-        if self.random.below(2) == 0 {
+        if self.random.bool() {
             self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
         }
-        if self.random.below(2) == 0 {
+        if self.random.bool() {
             self.sleep();
         }
-        let how = self.random.one_of(&[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
+        let how =
+            pick(&mut self.random, &[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
         let start = self.pool.now;
         self.pool.scheduler.shutdown(start, how);
         self.perform();

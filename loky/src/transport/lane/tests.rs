@@ -10,10 +10,10 @@ use super::worker_side::{Next, WorkerLane};
 use crate::clock;
 use crate::id::{CallId, Ticket};
 use crate::limits::{LETTER_BYTES, SLOTS};
-use crate::random::Random;
 use crate::transport::page::{Letter, Page};
 use crate::transport::slots::Claim;
 use crate::transport::slots::table::{SlotTable, Step};
+use fastrand::Rng;
 
 const KIND: u8 = 7;
 const RAN: Duration = Duration::from_micros(1);
@@ -99,19 +99,19 @@ fn echo(mut lane: WorkerLane) {
 fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
     let (mut pool, lane) = pair();
     let worker = thread::spawn(move || echo(lane));
-    let mut random = Random::new(5);
+    let mut random = Rng::with_seed(5);
     while pool.n_given < 20_000 {
         let room = SLOTS - pool.slots.count() as usize;
-        let burst = 1 + random.below(room.min(8));
+        let burst = 1 + random.usize(..room.min(8));
         let tickets: Vec<_> = (0..burst).map(|_| pool.give()).collect();
         pool.lane.wake_worker();
-        let wanted = tickets[random.below(burst)];
-        let revoked = tickets[random.below(burst)];
-        if random.below(10) == 0 && revoked != wanted {
+        let wanted = tickets[random.usize(..burst)];
+        let revoked = tickets[random.usize(..burst)];
+        if random.usize(..10) == 0 && revoked != wanted {
             pool.slots.revoke(revoked).unwrap();
         }
         while !pool.lane.is_settled(wanted) {
-            pool.wait(wanted, random.below(2) == 0);
+            pool.wait(wanted, random.bool());
         }
         pool.drain();
     }
