@@ -176,7 +176,8 @@ pub use crate::config::{CrashPolicy, InitializerOutput, Stdio};
 pub use crate::cpu_count::{cpu_count, physical_cpu_count};
 pub use crate::entry::init;
 pub use crate::error::{
-    Error, ErrorKind, Execution, PanicReport, RemoteError, Result, TaskResult, WorkerExit,
+    Error, ErrorKind, Execution, PanicReport, RemoteError, Result, ResultExt, TaskResult,
+    WorkerExit,
 };
 pub use crate::executor::{
     Builder, ProcessPoolExecutor, ReusableBuilder, Reuse, get_reusable_executor, reusable_executor,

@@ -110,6 +110,12 @@ pub(crate) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 /// The longest text (message, location, backtrace) that is taken from a worker. Longer ones are cut there.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// How many of the user's frames the debug text of a panic has: enough for any stack but that of a deep recursion.
+pub(crate) const DEBUG_FRAMES: usize = 32;
+
+/// The length, in characters, to which the last line on a dead worker's stderr is cut in an error's message.
+pub(crate) const LAST_LINE_CHARS: usize = 200;
+
 /// The most workers of one pool: more processes than most systems allow at all.
 pub(crate) const MAX_WORKERS: usize = 1 << 15;
 

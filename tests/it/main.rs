@@ -15,6 +15,7 @@ mod descendants;
 mod endings;
 mod entry;
 mod environment;
+mod error_text;
 mod faults;
 mod fork;
 mod idle;

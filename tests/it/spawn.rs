@@ -63,7 +63,7 @@ fn check_fails(builder: Builder, kind: ErrorKind, texts: &[&str]) {
     let has_texts = |error: &loky::Error| {
         assert_eq!(error.kind(), kind, "{error}");
         for text in texts {
-            assert!(error.to_string().contains(text), "no {text:?} in: {error}");
+            assert!(format!("{error:?}").contains(text), "no {text:?} in: {error:?}");
         }
     };
     for prewarms_first in [true, false] {

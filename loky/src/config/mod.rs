@@ -134,8 +134,9 @@ pub(crate) fn check_max_workers(max_workers: usize) -> Result<()> {
 }
 
 fn absolute(name: &str, path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path)
-        .map_err(|error| Error::io(ErrorKind::InvalidConfig, &format!("`{name}`"), error))
+    std::path::absolute(path).map_err(|error| {
+        Error::io(ErrorKind::InvalidConfig, &format!("cannot make `{name}` absolute"), error)
+    })
 }
 
 fn invalid(message: String) -> Error {

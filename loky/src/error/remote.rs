@@ -1,4 +1,4 @@
-//! [`RemoteError`]: what a task may return when its error is not serde.
+//! [`RemoteError`]: an error as data, for tasks whose own error type does not implement serde's traits.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,10 +16,33 @@ use serde::{Deserialize, Serialize};
 /// ```
 pub type TaskResult<T> = Result<T, RemoteError>;
 
-/// An error as data: its text, its debug text and those of its sources, so that it can cross a process boundary.
+/// An error as data: its text, its debug text and the texts of its sources.
 ///
-/// Made from any [`std::error::Error`] by `?`; like other types that convert from every error it is not one itself, but
-/// converts into `Box<dyn std::error::Error + Send + Sync>`.
+/// It crosses a process boundary, which most errors cannot. `?` makes it from any [`std::error::Error`], and
+/// [`.remote()?`](crate::ResultExt::remote) from errors that are only convertible into a box, such as `anyhow::Error`.
+///
+/// ```
+/// #[loky::task]
+/// fn size(path: String) -> loky::TaskResult<u64> {
+///     let size = std::fs::metadata(&path)?.len();
+///     if size == 0 {
+///         return Err(loky::RemoteError::msg(format!("`{path}` is empty")));
+///     }
+///     Ok(size)
+/// }
+///
+/// loky::main! {
+///     fn main() -> Result<(), Box<dyn std::error::Error>> {
+///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
+///         let error = executor.submit(size, "/dev/null".to_owned()).result()?.unwrap_err();
+///         assert_eq!(error.to_string(), "`/dev/null` is empty");
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// `Debug`, which `unwrap` and a `main` that returns an error print, has the message and the sources. Like other types that convert
+/// from every error it does not implement [`Error`](StdError) itself, but converts into `Box<dyn Error + Send + Sync>`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteError {
     message: String,
@@ -29,35 +52,70 @@ pub struct RemoteError {
 }
 
 impl RemoteError {
-    /// An error of nothing but a text.
+    /// Creates an error that has nothing but a text.
+    ///
+    /// ```
+    /// let error = loky::RemoteError::msg("no such city");
+    /// assert_eq!(error.to_string(), "no such city");
+    /// ```
     #[must_use]
     pub fn msg(text: impl fmt::Display) -> Self {
         let message = text.to_string();
         Self { debug: message.clone(), message, chain: Vec::new() }
     }
 
-    /// For what is no `Error` itself but converts into a boxed one, such as `anyhow::Error`.
+    /// Creates an error from a boxed one. [`.remote()?`](crate::ResultExt::remote) calls this.
+    ///
+    /// ```
+    /// let error = loky::RemoteError::from_boxed("no such city".into());
+    /// assert_eq!(error.to_string(), "no such city");
+    /// ```
     #[must_use]
     pub fn from_boxed(error: Box<dyn StdError + Send + Sync>) -> Self {
         Self::read(&*error)
     }
 
     fn read(error: &(dyn StdError + 'static)) -> Self {
-        let chain = std::iter::successors(error.source(), |source| StdError::source(*source));
         Self {
             message: error.to_string(),
             debug: format!("{error:?}"),
-            chain: chain.map(ToString::to_string).collect(),
+            chain: super::sources(error).map(ToString::to_string).collect(),
         }
     }
 
-    /// The debug text (`{:?}`) of the error that this was made from.
+    /// Returns the debug text (`{:?}`) of the error from which this one was made.
+    ///
+    /// ```
+    /// let error = loky::RemoteError::from("x".parse::<u8>().unwrap_err());
+    /// assert_eq!(error.debug(), "ParseIntError { kind: InvalidDigit }");
+    /// ```
     #[must_use]
     pub fn debug(&self) -> &str {
         &self.debug
     }
 
-    /// The texts of the error's sources, the nearest first.
+    /// Returns the texts of the error's sources, the nearest first.
+    ///
+    /// ```
+    /// #[derive(Debug)]
+    /// struct BadPort(std::num::ParseIntError);
+    ///
+    /// impl std::fmt::Display for BadPort {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         f.write_str("`port` is not a number")
+    ///     }
+    /// }
+    ///
+    /// impl std::error::Error for BadPort {
+    ///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    ///         Some(&self.0)
+    ///     }
+    /// }
+    ///
+    /// let error = loky::RemoteError::from(BadPort("x".parse::<u16>().unwrap_err()));
+    /// assert_eq!(error.to_string(), "`port` is not a number");
+    /// assert_eq!(error.chain().collect::<Vec<_>>(), ["invalid digit found in string"]);
+    /// ```
     pub fn chain(&self) -> impl Iterator<Item = &str> {
         self.chain.iter().map(String::as_str)
     }
@@ -77,7 +135,16 @@ impl fmt::Display for RemoteError {
 
 impl fmt::Debug for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.debug)?;
+        if f.alternate() {
+            let Self { message, debug, chain } = self;
+            let mut out = f.debug_struct("RemoteError");
+            return out
+                .field("message", message)
+                .field("debug", debug)
+                .field("chain", chain)
+                .finish();
+        }
+        f.write_str(&self.message)?;
         for source in &self.chain {
             write!(f, "\n  caused by: {source}")?;
         }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::limits;
 
-/// The read end of a worker's stdout or stderr, and what came out of it last.
+/// The read end of a worker's stdout or stderr, and the last bytes that came out of it.
 #[derive(Debug)]
 pub(super) struct Capture {
     pipe: File,
@@ -27,10 +27,10 @@ impl Capture {
         self.pipe.as_fd()
     }
 
-    /// Takes what is there now, for one turn.
+    /// Reads the bytes that are there now, up to the limit of one turn.
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let mut turn = 0;
-        // Another process may hold the pipe open and write for ever.
+        // A process that a task started may hold the pipe open and write for ever.
         while self.is_open && turn < limits::READ_TURN_BYTES {
             match self.pipe.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -50,7 +50,7 @@ impl Capture {
         self.tail.drain(..excess);
     }
 
-    /// The last lines.
+    /// The last lines as text.
     pub(super) fn into_text(self) -> String {
         String::from_utf8_lossy(&self.tail).into_owned()
     }

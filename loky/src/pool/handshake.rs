@@ -1,4 +1,4 @@
-//! Whether the process that says hello is a worker of this program.
+//! The check that a started process is a worker of this program.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::sys::image::Image;
 use crate::wire::message::{Hello, Setup, VERSION};
 use crate::worker;
 
-/// What the worker with this index is told first, of at most so many.
+/// The first message to the worker with this index, in a pool of at most `max_workers`.
 pub(super) fn setup(
     settings: &Settings,
     index: usize,
@@ -24,30 +24,35 @@ pub(super) fn setup(
     Setup { version: VERSION, index, depth, memory_growth_limit, uses_lane, segments, fingerprint }
 }
 
-/// Compares what the worker says with what this process is.
+/// Compares the worker's program with this one.
 ///
-/// A worker may know other tasks than this process does, but where both know one it must be the same.
+/// A worker may have other tasks than this process. A task that both have must have one signature.
+///
+/// # Errors
+/// [`ErrorKind::Handshake`] if the worker's protocol, image or tasks do not fit.
 pub(super) fn check(settings: &Settings, hello: &Hello) -> Result<()> {
-    let refused = |message: String| Err(Error::new(ErrorKind::Handshake, message));
+    let failed = |message: String| Err(Error::new(ErrorKind::Handshake, message));
     let subject = match &settings.worker_exe {
-        Some(path) => format!("the worker `{}`", path.display()),
-        None => "the worker".to_owned(),
+        Some(path) => format!("worker `{}`", path.display()),
+        None => "worker".to_owned(),
     };
     if hello.version != VERSION {
-        return refused(format!(
-            "{subject} speaks version {} of the protocol, this process {VERSION}: both must be built with the same version of loky",
+        return failed(format!(
+            "{subject} has protocol version {}, this process {VERSION}: build both with one version of loky",
             hello.version
         ));
     }
     if settings.worker_exe.is_none() && hello.image != Image::current() {
-        return refused(format!("{subject} runs another image than this process"));
+        return failed(format!("{subject} runs another program image than this process"));
     }
     let table = Table::get();
     if hello.fingerprint == table.fingerprint() {
         return Ok(());
     }
     let Some(theirs) = &hello.table else {
-        return refused(format!("{subject} has other tasks but does not say which"));
+        return failed(format!(
+            "{subject} has other tasks than this process, and sent no list of them"
+        ));
     };
     let theirs: HashMap<_, _> =
         theirs.iter().map(|(name, signature)| (name.as_str(), signature.as_str())).collect();
@@ -55,7 +60,7 @@ pub(super) fn check(settings: &Settings, hello: &Hello) -> Result<()> {
         if let Some(theirs) = theirs.get(name)
             && *theirs != ours
         {
-            return refused(format!(
+            return failed(format!(
                 "{subject} has the task `{name}` as `{theirs}`, this process as `{ours}`"
             ));
         }

@@ -1,4 +1,4 @@
-//! What a call's end is in words: from the scheduler's verdicts and the workers' failures to errors.
+//! The end of a call in words: turns the scheduler's verdicts and the workers' failures into errors.
 
 use std::io;
 
@@ -7,6 +7,7 @@ use crate::codec::EncodedValue;
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
 use crate::future::chunk::{ChunkOutcome, MovedTail};
 use crate::future::slot::Outcome;
+use crate::limits;
 use crate::scheduler::{Refusal, Verdict};
 use crate::sys::hint;
 use crate::wire::message::CallFailure;
@@ -57,7 +58,7 @@ impl CallEnd {
         })
     }
 
-    /// What the future of a call of `task` gets.
+    /// The outcome for the future of a call of `task`.
     pub(super) fn into_outcome(self, task: &'static str) -> Outcome {
         let kind = self.error_kind();
         let outcome = match self {
@@ -72,7 +73,7 @@ impl CallEnd {
 }
 
 impl CallEnd {
-    /// What becomes of a chunk of so many calls of `task`.
+    /// The outcome of a batch of `count` calls of `task`.
     pub(super) fn into_chunk(self, task: &'static str, count: u32) -> ChunkOutcome {
         match self {
             Self::Answers(answers, rest) => {
@@ -96,21 +97,23 @@ impl CallEnd {
 fn judged(task: &'static str, verdict: Verdict, execution: Execution) -> Error {
     let error = match verdict {
         Verdict::Cancelled => {
-            Error::new(ErrorKind::Cancelled, format!("the call of `{task}` was cancelled"))
+            Error::new(ErrorKind::Cancelled, format!("call of `{task}` was cancelled"))
         }
         Verdict::Terminated { mut exit, began } => {
             exit.task = Some(task);
-            let cause = exit.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
-            let verb = if began { "while it ran" } else { "again and again before it began" };
-            let message =
-                format!("worker process {} died of {exit} {verb} `{task}`{cause}", exit.pid);
+            let (pid, how) = (exit.pid, exit.describe());
+            let message = if began {
+                format!("worker process {pid} died while it ran `{task}`: {how}")
+            } else {
+                let n = limits::MAX_DEATHS_AT_FRONT;
+                format!("{n} workers died before `{task}` began, the last one ({pid}) by {how}")
+            };
             Error::new(ErrorKind::TerminatedWorker, message).with_worker_exit(*exit)
         }
         Verdict::Broken(cause) | Verdict::NotSpawned(cause) => cause,
         Verdict::ShutDown => {
-            let message = format!(
-                "the executor was shut down with `Shutdown::Kill` before `{task}` was finished"
-            );
+            let message =
+                format!("executor was shut down with `Shutdown::Kill` before `{task}` finished");
             Error::new(ErrorKind::ShutdownExecutor, message)
         }
     };
@@ -122,7 +125,7 @@ pub(super) fn refused(task: &'static str, refusal: &Refusal) -> Error {
     self::refusal(refusal).with_task(task)
 }
 
-/// Why nothing is to be had from a pool any more.
+/// The reason why a pool takes no more calls.
 pub(super) fn refusal(refusal: &Refusal) -> Error {
     match refusal {
         Refusal::Broken(cause) => cause.clone(),
@@ -132,20 +135,20 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
     }
 }
 
-/// Why the initializer has failed in a worker that lives.
+/// The failure of an initializer whose worker lives.
 #[derive(Debug)]
 pub(super) struct InitializerFailure {
-    /// What it did, in words.
+    /// The initializer's part of a sentence, such as `panicked at …`.
     pub(super) what: String,
     pub(super) panic: Option<PanicReport>,
 }
 
-/// What a worker says of an initializer that has not returned, in words.
+/// The failure of an initializer, from its worker's report.
 pub(super) fn initializer_failure(failure: CallFailure) -> InitializerFailure {
     let mut panic = None;
     let what = match failure {
         CallFailure::Panicked(report) => {
-            let what = panicked(&report);
+            let what = report.to_string();
             panic = Some(*report);
             what
         }
@@ -155,59 +158,54 @@ pub(super) fn initializer_failure(failure: CallFailure) -> InitializerFailure {
         CallFailure::EncodeResult(text) => {
             format!("returned a result that cannot be encoded: {text}")
         }
-        CallFailure::UnknownTask => "is no task that the worker's program knows".to_owned(),
+        CallFailure::UnknownTask => "is not registered in the worker's program".to_owned(),
         CallFailure::ArgsCutOff => format!(
-            "got shared memory for which the worker has no descriptors left{}",
+            "got shared memory, for which the worker has no descriptors left{}",
             hint(&too_many_descriptors())
         ),
         CallFailure::ResultCutOff => format!(
-            "returned shared memory for which this process has no descriptors left{}",
+            "returned shared memory, for which this process has no descriptors left{}",
             hint(&too_many_descriptors())
         ),
     };
     InitializerFailure { what, panic }
 }
 
-/// What the system would have said, which says no more of it than that something is missing.
+/// The system's error for this shortage. The system itself reports only that descriptors are missing from a message.
 fn too_many_descriptors() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
-fn panicked(report: &PanicReport) -> String {
-    let place = report.location().map(|place| format!(" at {place}")).unwrap_or_default();
-    format!("panicked{place}: {}", report.message())
-}
-
-/// The error of a call that its worker reports about.
+/// The error of a call whose failure its worker reports.
 fn failed(task: &'static str, failure: CallFailure) -> Error {
     let error = match failure {
         CallFailure::Panicked(report) => {
-            let message = format!("task `{task}` {}", panicked(&report));
+            let message = format!("task `{task}` {report}");
             Error::new(ErrorKind::Panicked, message)
                 .with_execution(Execution::Finished)
                 .with_panic(*report)
         }
         CallFailure::DecodeArgs(text) => Error::new(
             ErrorKind::DecodeArgs,
-            format!("the arguments of `{task}` cannot be decoded in the worker: {text}"),
+            format!("arguments of `{task}` cannot be decoded in the worker: {text}"),
         ),
         CallFailure::EncodeResult(text) => Error::new(
             ErrorKind::EncodeResult,
-            format!("the result of `{task}` cannot be encoded: {text}"),
+            format!("result of `{task}` cannot be encoded: {text}"),
         )
         .with_execution(Execution::Finished),
         CallFailure::UnknownTask => Error::new(
             ErrorKind::UnknownTask,
             format!(
-                "the worker knows no task `{task}`: is the crate that defines it mentioned in the worker's program? \
-                 (`use that_crate as _;`)"
+                "task `{task}` is not registered in the worker's program: link the crate that defines it, with \
+                 `use that_crate as _;`"
             ),
         ),
         CallFailure::ArgsCutOff => {
             let error = too_many_descriptors();
             let limit = hint(&error);
             let message = format!(
-                "the worker has no descriptors left for the shared memory in the arguments of `{task}`{limit}"
+                "worker has no descriptors left for the shared memory in the arguments of `{task}`{limit}"
             );
             Error::io(ErrorKind::Io, &message, error)
         }

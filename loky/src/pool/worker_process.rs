@@ -51,13 +51,9 @@ impl Peer {
             })
         };
         WorkerExit {
-            pid: self.pid(),
-            code: exit.code,
-            signal: exit.signal,
-            task: None,
-            remark: None,
             stdout_tail: last_words(self.stdout.take()),
             stderr_tail: last_words(self.stderr.take()),
+            ..WorkerExit::new(self.pid(), exit.code, exit.signal)
         }
     }
 }

@@ -353,7 +353,8 @@ impl Scheduler {
             self.unused_deaths = 0;
         }
         if worker.state == WorkerState::Starting && exit.code == Some(0) && !has_begun {
-            let message = format!("the worker that was started ended without a word; {ENTRY_HINT}");
+            let last_line = exit.last_line();
+            let message = format!("worker exited before the handshake{last_line}; {ENTRY_HINT}");
             return self
                 .break_pool(Error::new(ErrorKind::Handshake, message).with_worker_exit(exit));
         }
@@ -426,8 +427,5 @@ pub(crate) const ENTRY_HINT: &str = "does its `main` begin with `loky::main!` or
 
 /// The end of a worker in words.
 pub(crate) fn describe(exit: &WorkerExit) -> String {
-    match exit.cause() {
-        Some(cause) => format!("{exit} ({cause})"),
-        None => exit.to_string(),
-    }
+    exit.describe()
 }

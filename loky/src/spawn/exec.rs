@@ -26,19 +26,21 @@ pub(crate) fn launch(
     uses_lane: bool,
 ) -> Result<Launched, LaunchError> {
     let exe = settings.worker_exe.as_deref().unwrap_or_else(|| Path::new(SELF_EXE));
-    let failed = |subject: &str, error: io::Error| {
+    let failed = |attempt: &str, error: io::Error| {
         let is_shortage = is_shortage(&error);
-        let message = format!("cannot start a worker: {subject}: {error}{}", hint(&error));
+        let message = format!("cannot {attempt}{}", hint(&error));
         LaunchError { error: Error::new(ErrorKind::Spawn, message).with_source(error), is_shortage }
     };
 
-    let (socket, theirs) = Socket::pair().map_err(|error| failed("its channel", error))?;
+    let (socket, theirs) =
+        Socket::pair().map_err(|error| failed("create a worker's channel", error))?;
     let page = match uses_lane {
         true => Page::create().map(|(page, fd)| (page, Some(fd))),
         false => Page::private().map(|page| (page, None)),
     };
-    let (page, page_fd) = page.map_err(|error| failed("its page", error))?;
-    let socket_inode = theirs.inode().map_err(|error| failed("its channel", error))?;
+    let (page, page_fd) = page.map_err(|error| failed("create a worker's page", error))?;
+    let socket_inode =
+        theirs.inode().map_err(|error| failed("create a worker's channel", error))?;
     let cookie = Cookie { parent_pid: std::process::id(), socket_inode };
 
     let mut command = command(exe);
@@ -50,17 +52,21 @@ pub(crate) fn launch(
     command.envs(settings.env.of_worker(index));
     command.env(COOKIE_ENV, cookie.to_text());
     command.stdin(theirs.into_fd());
-    let stdout = open(&settings.stdout).map_err(|error| failed("`stdout`", error))?;
-    let stderr = open(&settings.stderr).map_err(|error| failed("`stderr`", error))?;
+    let stdout =
+        open(&settings.stdout).map_err(|error| failed("open a worker's `stdout`", error))?;
+    let stderr =
+        open(&settings.stderr).map_err(|error| failed("open a worker's `stderr`", error))?;
     command.stdout(stdout.theirs).stderr(stderr.theirs);
     if let Some(dir) = &settings.current_dir {
         // The error of a folder that will not do would otherwise be taken for one of the program.
         check_folder(dir)
-            .map_err(|error| failed(&format!("`current_dir` {}", dir.display()), error))?;
+            .map_err(|error| failed(&format!("enter `current_dir` `{}`", dir.display()), error))?;
         command.current_dir(dir);
     }
 
-    let child = command.spawn().map_err(|error| failed(&format!("`{}`", exe.display()), error))?;
+    let child = command
+        .spawn()
+        .map_err(|error| failed(&format!("start a worker from `{}`", exe.display()), error))?;
     let process = ChildProcess::new(child);
     Ok(Launched { process, socket, page, page_fd, stdout: stdout.ours, stderr: stderr.ours })
 }

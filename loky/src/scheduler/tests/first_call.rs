@@ -120,7 +120,7 @@ fn the_pool_breaks_as_without_it() {
     check(&mut pool, &["1 broken", "end"]);
 
     let mut pool = starting(1, Rules::default());
-    let exit = WorkerExit { pid: 1, code: Some(0), ..WorkerExit::default() };
+    let exit = WorkerExit::new(1, Some(0), None);
     pool.scheduler.worker_exited(pool.now, WorkerId(1), exit, &[]);
     check(&mut pool, &["1 broken", "end"]);
     let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };

@@ -104,7 +104,7 @@ impl Pool {
 
     /// The worker has died, and had begun these calls.
     fn crash(&mut self, worker: WorkerId, begun: &[CallId]) {
-        let exit = WorkerExit { pid: 1, signal: Some(libc::SIGSEGV), ..WorkerExit::default() };
+        let exit = WorkerExit::new(1, None, Some(libc::SIGSEGV));
         self.scheduler.worker_exited(self.now, worker, exit, begun);
     }
 
