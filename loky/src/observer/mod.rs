@@ -1,7 +1,6 @@
-//! What can be seen of a pool from outside: how much of everything there is and was, and what happens.
+//! The view of a pool from outside: [`Stats`] with its numbers, [`Event`]s, and the user's function that receives them.
 //!
-//! Plain data, and the user's function that is told; who collects and who tells is the [`pool`](crate::pool). Tested in the
-//! package `tests`.
+//! This module holds plain data. The [`pool`](crate::pool) counts, and delivers the events. Tested in the package `tests`.
 
 mod event;
 mod stats;
@@ -14,7 +13,7 @@ pub use self::stats::Stats;
 
 use crate::unwind;
 
-/// Who is told of events: a function of the user's. Two are equal if they are one and the same.
+/// The user's function that receives events. Two are equal if they are one function object.
 #[derive(Clone)]
 pub(crate) struct Observer(Arc<dyn Fn(&Event) + Send + Sync>);
 
@@ -23,18 +22,18 @@ impl Observer {
         Self(Arc::new(observer))
     }
 
-    /// Tells it, with no lock held. A panic was reported by the panic hook.
+    /// Calls it, with no lock held. The panic hook has reported a panic in it already.
     pub(crate) fn tell(&self, event: &Event) {
         let _ = unwind::guarded(|| (self.0)(event));
     }
 }
 
-/// Tells an observer from others, without keeping it.
+/// The identity of an observer, which does not keep it alive.
 #[derive(Clone, Debug)]
 pub(crate) struct ObserverId(Weak<dyn Fn(&Event) + Send + Sync>);
 
 impl Observer {
-    /// What it is known by. That stays its own for as long as the id lives.
+    /// Returns its identity. No other observer gets an equal one while the id lives.
     pub(crate) fn id(&self) -> ObserverId {
         ObserverId(Arc::downgrade(&self.0))
     }

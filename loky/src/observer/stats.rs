@@ -1,8 +1,8 @@
-//! Numbers of one executor at one moment.
+//! The numbers of one executor at one moment, as plain data.
 
-/// What an executor has and has done: [`ProcessPoolExecutor::stats`](crate::ProcessPoolExecutor::stats).
+/// The numbers of an executor at one moment, from [`ProcessPoolExecutor::stats`](crate::ProcessPoolExecutor::stats).
 ///
-/// All numbers are of one moment, and agree: `submitted` is `queued + given + succeeded + failed + cancelled`.
+/// All numbers agree: `submitted` is `queued + given + succeeded + failed + cancelled`.
 ///
 /// ```
 /// #[loky::task]
@@ -21,24 +21,26 @@
 ///     }
 /// }
 /// ```
+///
+/// Later versions may add numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The most workers that there are to be.
+    /// The highest number of workers.
     pub max_workers: usize,
-    /// Workers that are there now, those that are starting or leaving included.
+    /// Workers that exist now, including starting and leaving ones.
     pub workers: usize,
-    /// Of those, how many have nothing to do.
+    /// Workers of these that are idle.
     pub idle_workers: usize,
-    /// Workers that are on their way up: not ready for calls yet, and perhaps not even started.
+    /// Workers that are starting: not ready for calls yet, and perhaps without a process yet.
     pub starting_workers: usize,
-    /// Calls that wait for a worker.
+    /// Calls that wait in the queue.
     pub queued: usize,
-    /// Calls that lie with a worker, running or next.
+    /// Calls that were dispatched to a worker, running or next.
     pub given: usize,
     /// Calls that were accepted.
     pub submitted: u64,
-    /// Calls whose task returned, an `Err` of its own included.
+    /// Calls whose task returned, also those that returned an `Err`.
     pub succeeded: u64,
     /// Calls that ended with an error of this library.
     pub failed: u64,
@@ -46,8 +48,8 @@ pub struct Stats {
     pub cancelled: u64,
     /// Worker processes that were started.
     pub workers_started: u64,
-    /// Worker processes that were told to leave: since there was nothing for them to do, or since others were to replace them.
+    /// Worker processes that the pool told to leave, because they were idle or are to be replaced.
     pub workers_retired: u64,
-    /// Worker processes that ended without having been told to.
+    /// Worker processes that ended, and that the pool had not told to.
     pub workers_died: u64,
 }
