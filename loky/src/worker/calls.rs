@@ -1,4 +1,7 @@
-//! The call loop: a message comes in, its answer goes out.
+//! The call loop: receives a message, runs the call or batch, sends the answer.
+//!
+//! A call that fails never ends the loop: its failure is the answer. A broken channel and a message that cannot be parsed do end
+//! it. Tested in `tests.rs` over a channel in memory.
 
 use std::io;
 use std::time::Instant;
@@ -21,7 +24,7 @@ use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker
 use super::memory::MemoryWatch;
 use super::{panics, place};
 
-/// Serves until the pool has no more to say. Long results lie in these segments.
+/// Serves calls until the pool closes the channel. Large results go into `segments`.
 ///
 /// # Errors
 /// The channel is broken.
@@ -97,7 +100,7 @@ fn greet(end: &mut impl WorkerEnd, setup: &Setup) -> io::Result<()> {
     end.send(&FromWorker::Hello(Box::new(hello)).to_bytes())
 }
 
-/// Runs one call, and leaves the whole answer in `answer`.
+/// Runs one call and writes the whole answer, result or failure, into `answer`.
 fn run(
     ticket: Ticket,
     task: &str,
@@ -111,7 +114,7 @@ fn run(
         (None, _) => Err(CallFailure::UnknownTask),
         (_, Err(CutOff)) => Err(CallFailure::ArgsCutOff),
         (Some(entry), Ok(attachments)) => {
-            run_entry(entry, args, attachments, answer, segments).map_err(told)
+            run_entry(entry, args, attachments, answer, segments).map_err(to_message)
         }
     };
     match ran {
@@ -134,13 +137,13 @@ fn run_entry(
     let pid = fork_guard::current_pid();
     let ran = panics::watched(|| (entry.run)(Run::new(args, attachments, result, Some(segments))));
     if fork_guard::current_pid() != pid {
-        // A child that the task forked off, and that has come back from it as well: the call is not its.
+        // The task forked, and this child returned from it too. The call belongs to the parent.
         startup::exit_at_once(0);
     }
     ran
 }
 
-/// Runs the calls of a chunk and sends their answers. When the last of them had run comes back.
+/// Runs the calls of a batch and sends their answers. Returns the time at which the last of them returned.
 fn run_chunk(
     end: &mut impl WorkerEnd,
     ticket: Ticket,
@@ -153,31 +156,30 @@ fn run_chunk(
     let mut items = items;
     let start = clock::now();
     while end.begin_item(ticket)? {
-        let (item, behind) = entries::next(items).ok_or(io::ErrorKind::InvalidData)?;
-        items = behind;
-        let kept = answers.bytes.len();
+        let (item, rest) = entries::next(items).ok_or(io::ErrorKind::InvalidData)?;
+        items = rest;
+        let start_of_item = answers.bytes.len();
         let head = entries::begin(&mut answers.bytes);
         let ran = match entry {
             None => Err(CallFailure::UnknownTask),
-            Some(entry) => {
-                run_entry(entry, item.bytes, Attachments::new(), answers, segments).map_err(told)
-            }
+            Some(entry) => run_entry(entry, item.bytes, Attachments::new(), answers, segments)
+                .map_err(to_message),
         };
         if let Err(failure) = &ran {
             answers.attachments = Attachments::new();
-            answers.bytes.truncate(kept + entries::HEAD_BYTES);
+            answers.bytes.truncate(start_of_item + entries::HEAD_BYTES);
             answers.bytes.extend_from_slice(&failure.to_bytes());
         }
         let is_short = answers.bytes.len() <= limits::LETTER_BYTES;
         if is_short && answers.attachments.is_empty() {
             entries::finish(&mut answers.bytes, head, ran.is_err());
-            if end.keep_answers(ticket, &answers.bytes, kept) {
+            if end.keep_answers(ticket, &answers.bytes, start_of_item) {
                 continue;
             }
         }
-        // It is too long to lie beside the others, or something travels beside it: so it goes alone, and is the last.
+        // This answer is too long for the lane, or has attachments: it goes out by itself, and the batch ends with it.
         let took = start.elapsed();
-        let last = alone(ticket, ran, kept + entries::HEAD_BYTES, answers);
+        let last = single_answer(ticket, ran, start_of_item + entries::HEAD_BYTES, answers);
         end.answer_rest(ticket, took, &last)?;
         return Ok(start + took);
     }
@@ -186,8 +188,8 @@ fn run_chunk(
     Ok(start + took)
 }
 
-/// The answer of one call of a chunk as that of a single one: its result lies from `start` on.
-fn alone(
+/// Turns the answer of one call of a batch, whose result begins at `start`, into that of a single call.
+fn single_answer(
     ticket: Ticket,
     ran: Result<(), CallFailure>,
     start: usize,
@@ -209,8 +211,8 @@ fn invalid(error: WireError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.0)
 }
 
-/// The failure as it is told to the pool.
-fn told(failure: Failure) -> CallFailure {
+/// The failure in the form of its message to the pool.
+fn to_message(failure: Failure) -> CallFailure {
     match failure {
         Failure::DecodeArgs(CodecError(text)) => CallFailure::DecodeArgs(text),
         Failure::EncodeResult(CodecError(text)) => CallFailure::EncodeResult(text),

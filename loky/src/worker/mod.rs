@@ -1,9 +1,12 @@
-//! The child: what a process does from the moment it finds that it is a worker until it is gone.
+//! The worker: all that its process does, from the discovery that it is a worker to its exit.
 //!
-//! It puts itself in order (channel off stdin, a session of its own, signals, inherited descriptors), starts a [`watch`]
-//! over its parent, and serves [`calls`] until the pool has no more to say. It never reaches the user's `main`, prints
-//! nothing, and when its parent is gone, so are it and all it started. The call loop is tested in `tests.rs` without
-//! processes, the rest through real workers in the package `tests`.
+//! 1. [`calling`] reads from the environment what this process is.
+//! 2. [`run`] moves the channel off stdin, starts a session, restores signals, and starts the [`watch`] over the parent.
+//! 3. [`calls`] serves calls until the pool closes the channel.
+//!
+//! A worker never reaches the user's `main` and prints nothing. It does not outlive its parent, and neither does any process
+//! that it started. The call loop is tested in `tests.rs` without processes, the rest through real workers in the package
+//! `tests`.
 
 mod calls;
 mod memory;
@@ -29,18 +32,18 @@ use crate::transport::worker_end::WorkerChannel;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 use crate::wire::message::FromWorker;
 
-/// What the environment says that this process is.
+/// The role of this process, as its environment has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calling {
-    /// No worker.
+    /// Not a worker.
     None,
-    /// No worker, but below a process that was started as one and did not become it: its program has no entry.
+    /// Not a worker, but a descendant of a process that was started as a worker and did not become one: its program has no entry.
     BelowOrphan,
     /// A worker of this parent.
     Worker(Cookie),
 }
 
-/// Finds out what this process is. Changes nothing.
+/// Finds out the role of this process. Changes nothing.
 pub(crate) fn calling() -> Calling {
     let Some(text) = std::env::var_os(COOKIE_ENV) else { return Calling::None };
     match text.to_str().and_then(Cookie::parse) {
@@ -51,14 +54,14 @@ pub(crate) fn calling() -> Calling {
     }
 }
 
-/// The pools that tasks have made in this process, which are finished before it leaves.
+/// The pools that tasks have created in this process, and that finish before it exits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NestedPools {
     pub(crate) are_any_left: fn() -> bool,
     pub(crate) finish: fn(),
 }
 
-/// Is a worker, to the end. Must be called where no other thread of the program exists yet, and after
+/// Runs this process as a worker, to its end. Must be called before the program has other threads, and after
 /// [`startup::close_inherited`].
 pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     startup::remove_env(COOKIE_ENV);
@@ -66,7 +69,7 @@ pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
     let socket = Arc::new(socket);
     startup::lead_session();
     signals::restore_defaults();
-    // Without them this process might outlive its parent, which is perhaps gone already.
+    // Without the watch this process might outlive its parent, which may be gone already.
     let Ok(end) = End::new().map(Arc::new) else { process::exit(1) };
     let Ok(segments) = watch(&socket, cookie, &end) else { process::exit(1) };
     panics::install_hook();
@@ -78,14 +81,14 @@ pub(crate) fn run(cookie: Cookie, nested: NestedPools) -> ! {
         end.without_channel();
     }
     if (nested.are_any_left)() {
-        // If that cannot be said, nobody is there to be patient.
+        // If the message cannot be sent, the parent is gone, and need not be asked for patience.
         let _ = channel.send(&FromWorker::Lingering.to_bytes());
         (nested.finish)();
     }
     process::exit(0)
 }
 
-/// Starts the watch, which looks after the segments that come back as well.
+/// Starts the watch thread. Returns the segments of results, which that thread frees when they are idle.
 fn watch(socket: &Arc<Socket>, cookie: Cookie, end: &Arc<End>) -> io::Result<Segments> {
     let parent_pid = cookie.parent_pid;
     let parent = child::watch_parent(parent_pid)?;

@@ -1,8 +1,8 @@
-//! What is known of a panic in a task: its message from the payload, the rest from a hook.
+//! The report of a panic in a task: the message from its payload, place and backtrace from a panic hook.
 //!
 //! The hook prints nothing for a call's own thread, since the report travels to the caller. A panic in a thread that a task
-//! started has no caller: that one goes to the hook that was there before. So do all panics of a program that is built to
-//! abort on them, since no report comes out of that.
+//! started has no caller: the previous hook prints it. That hook also prints all panics of a program that is built to abort on
+//! them, since such a process can send no report. Tested through real workers in the package `tests`.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
@@ -14,9 +14,9 @@ use crate::unwind::{self, PanicPayload};
 thread_local! {
     /// Whether this thread is running a call.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
-    /// What the hook saw of the last panic in it.
+    /// The facts of the last panic in a call on this thread.
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
-    /// Whether there is anything: to look there for nothing would cost as much as a short call.
+    /// Whether `SEEN` has a value. To look there each time would cost as much as a short call.
     static HAS_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -26,7 +26,7 @@ struct Seen {
     backtrace: Option<String>,
 }
 
-/// Has panics of calls remembered. Once for each process, before the first call.
+/// Installs the hook. Called once in a process, before the first call.
 pub(super) fn install_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -54,13 +54,13 @@ fn remember(info: &PanicHookInfo<'_>) {
     HAS_SEEN.set(true);
 }
 
-/// As std decides it, but with the opposite default: the caller has nothing else to go by.
+/// Reads the variables that std reads. The default is the opposite one, since the caller of a task has no other stack to look at.
 fn is_backtrace_wanted() -> bool {
     let variable = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"].into_iter().find_map(std::env::var_os);
     variable.is_none_or(|value| value != "0")
 }
 
-/// Runs a call.
+/// Runs a call, with the hook recording its panics.
 pub(super) fn watched<T>(call: impl FnOnce() -> T) -> T {
     if HAS_SEEN.take() {
         SEEN.set(None);
@@ -71,10 +71,10 @@ pub(super) fn watched<T>(call: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// The report of a panic that ended a call.
+/// Makes the report of a panic that ended a call.
 pub(super) fn report(payload: PanicPayload) -> PanicReport {
     let message = unwind::into_text(payload);
-    // One that was thrown on without the hook is not the one that the hook saw.
+    // `resume_unwind` does not run the hook: then the recorded panic may be an earlier one.
     let seen = SEEN.take().filter(|seen| seen.message.is_empty() || seen.message == message);
     let (location, backtrace) = seen.map_or((None, None), |seen| (seen.location, seen.backtrace));
     PanicReport { message, location, backtrace, worker_pid: std::process::id() }

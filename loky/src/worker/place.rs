@@ -1,6 +1,6 @@
-//! Where this process stands: how many workers there are above one another, and which of its pool's workers it is.
+//! The place of this process: its depth below the user's process, and its index among its pool's workers.
 //!
-//! Told by the parent in its first message, before any task runs.
+//! The parent's first message brings both, before any task runs.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,13 +9,13 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 
 static INDEX: AtomicU32 = AtomicU32::new(0);
 
-/// What the parent has said that this process is.
+/// Stores the place that the parent's first message names.
 pub(super) fn set(depth: u32, index: u32) {
     INDEX.store(index, Ordering::Relaxed);
     DEPTH.store(depth, Ordering::Relaxed);
 }
 
-/// How many workers there are above one another here: 0 in the user's process, 1 in a worker, 2 in the worker of a worker.
+/// Returns the depth of this process: 0 in the user's process, 1 in its workers, 2 in the workers of a worker.
 ///
 /// ```
 /// #[loky::task]
@@ -32,26 +32,40 @@ pub(super) fn set(depth: u32, index: u32) {
 /// }
 /// ```
 ///
-/// An executor cannot be built where this is `LOKY_MAX_DEPTH` (10, if that is not set) or more: see
+/// Executors cannot be built at the depth `LOKY_MAX_DEPTH` (default 10) and below it: see
 /// [`ErrorKind::Recursion`](crate::ErrorKind::Recursion).
 #[must_use]
 pub fn depth() -> u32 {
     DEPTH.load(Ordering::Relaxed)
 }
 
-/// Whether this process is a worker.
+/// Returns whether this process is a worker.
 ///
-/// True in tasks, and false in the program that submits them, and in programs that tasks run.
+/// It is true in tasks. It is false in the program that submits them, and in programs that tasks start.
+///
+/// ```
+/// #[loky::task]
+/// fn is_worker_there() -> bool {
+///     loky::is_worker()
+/// }
+///
+/// loky::main! {
+///     fn main() -> loky::Result<()> {
+///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
+///         assert!(executor.submit(is_worker_there, ()).result()? && !loky::is_worker());
+///         Ok(())
+///     }
+/// }
+/// ```
 #[must_use]
 pub fn is_worker() -> bool {
     depth() > 0
 }
 
-/// Which of its executor's workers this process is: a number below `max_workers` that no other live worker of that executor
-/// has. `None` if it is no worker.
+/// Returns the index of this worker among its executor's workers. `None` if this process is not a worker.
 ///
-/// When a worker is replaced, its number goes to a later one. For what there is a limited number of, such as GPUs, see
-/// [`Builder::worker_env`](crate::Builder::worker_env) as well.
+/// The index is below `max_workers`, and no two live workers of an executor share one. The worker that replaces another gets its
+/// index. To give each worker a resource of its own, such as a GPU, see [`Builder::worker_env`](crate::Builder::worker_env) as well.
 ///
 /// ```
 /// #[loky::task]

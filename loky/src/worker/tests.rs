@@ -20,18 +20,17 @@ fn slots() -> (SlotTable, Page) {
     (SlotTable::new(Arc::new(ours)), Page::open(fd.as_fd()).unwrap())
 }
 
-/// Without segments, as nobody allows it any.
+/// Without segments: the setup message allows none.
 fn serve(end: &mut Memory) -> io::Result<()> {
     calls::serve(end, &Segments::of_worker(Arc::new(Wake::new()?)))
 }
 
-fn said(mut end: Memory) -> Vec<FromWorker> {
+fn messages(mut end: Memory) -> Vec<FromWorker> {
     serve(&mut end).unwrap();
     end.said().into_iter().map(|frame| FromWorker::parse(frame).unwrap()).collect()
 }
 
-/// What the call loop says when it is told to set up and to make these calls, of which one may have been taken back. Without
-/// its hello.
+/// Runs the call loop on the setup message and these calls, of which one may be revoked. Returns its messages after the hello.
 fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec<FromWorker>) {
     let (mut table, page) = slots();
     let mut give = |call| {
@@ -45,10 +44,10 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
     }
     let frames = calls.iter().zip(&tickets);
     let frames = frames.map(|((task, args), ticket)| message::call(*ticket, task, args));
-    let told: Vec<_> =
+    let input: Vec<_> =
         [setup(VERSION, Table::get().fingerprint())].into_iter().chain(frames).collect();
-    let mut said = said(Memory::told(&told, page));
-    assert!(matches!(said.remove(0), FromWorker::Hello(_)));
+    let mut messages = messages(Memory::told(&input, page));
+    assert!(matches!(messages.remove(0), FromWorker::Hello(_)));
     for (number, ticket) in tickets.iter().enumerate() {
         if revoked == Some(number) {
             assert_eq!(table.step(), Ok(Some(Step::Skipped)));
@@ -56,7 +55,7 @@ fn answers(calls: &[(&str, &[u8])], revoked: Option<usize>) -> (Vec<Ticket>, Vec
             assert_eq!(table.answered(*ticket).unwrap().0, CallId::nth(number as u64));
         }
     }
-    (tickets, said)
+    (tickets, messages)
 }
 
 fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
@@ -64,23 +63,22 @@ fn setup(version: u32, fingerprint: Fingerprint) -> Vec<u8> {
 }
 
 #[test]
-fn a_call_has_a_result() {
-    let (tickets, said) = answers(&[("loky.ping", &[])], None);
-    assert!(matches!(&*said, [FromWorker::Result(ticket, _)] if *ticket == tickets[0]));
+fn call_gets_its_result() {
+    let (tickets, messages) = answers(&[("loky.ping", &[])], None);
+    assert!(matches!(&*messages, [FromWorker::Result(ticket, _)] if *ticket == tickets[0]));
 }
 
 #[test]
-fn an_unknown_task_and_bad_arguments_are_failures_of_that_call() {
+fn unknown_task_and_bad_arguments_fail_that_call_only() {
     let calls = [("no.such", &[][..]), ("loky.ping", &[0xff][..]), ("loky.ping", &[][..])];
-    let (tickets, said) = answers(&calls, None);
-    assert_eq!(said[0], FromWorker::Failed(tickets[0], CallFailure::UnknownTask));
-    assert!(matches!(said[1], FromWorker::Failed(_, CallFailure::DecodeArgs(_))));
-    assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[2]));
+    let (tickets, messages) = answers(&calls, None);
+    assert_eq!(messages[0], FromWorker::Failed(tickets[0], CallFailure::UnknownTask));
+    assert!(matches!(messages[1], FromWorker::Failed(_, CallFailure::DecodeArgs(_))));
+    assert!(matches!(messages[2], FromWorker::Result(ticket, _) if ticket == tickets[2]));
 }
 
-/// The call fails, and the next one does not.
 #[test]
-fn descriptors_that_did_not_fit_are_a_failure_of_that_call() {
+fn missing_descriptors_fail_that_call_only() {
     let (mut table, page) = slots();
     let tickets = [0, 1].map(|i| {
         let ticket = table.take(CallId::nth(i)).unwrap();
@@ -88,25 +86,24 @@ fn descriptors_that_did_not_fit_are_a_failure_of_that_call() {
         ticket
     });
     let ping = |ticket| message::call(ticket, "loky.ping", &[]);
-    let told = [setup(VERSION, Table::get().fingerprint()), ping(tickets[0]), ping(tickets[1])];
-    let mut end = Memory::told(&told, page);
+    let input = [setup(VERSION, Table::get().fingerprint()), ping(tickets[0]), ping(tickets[1])];
+    let mut end = Memory::told(&input, page);
     end.attach(1, Err(CutOff));
-    let said = said(end);
-    assert_eq!(said[1], FromWorker::Failed(tickets[0], CallFailure::ArgsCutOff));
-    assert!(matches!(said[2], FromWorker::Result(ticket, _) if ticket == tickets[1]));
+    let messages = messages(end);
+    assert_eq!(messages[1], FromWorker::Failed(tickets[0], CallFailure::ArgsCutOff));
+    assert!(matches!(messages[2], FromWorker::Result(ticket, _) if ticket == tickets[1]));
 }
 
 #[test]
-fn a_call_that_was_taken_back_is_skipped() {
+fn revoked_call_is_skipped() {
     let ping = ("loky.ping", &[][..]);
-    let (tickets, said) = answers(&[ping, ping, ping], Some(1));
-    assert!(matches!(said[0], FromWorker::Result(..)));
-    assert!(matches!(said[1], FromWorker::Result(ticket, _) if ticket == tickets[2]));
+    let (tickets, messages) = answers(&[ping, ping, ping], Some(1));
+    assert!(matches!(messages[0], FromWorker::Result(..)));
+    assert!(matches!(messages[1], FromWorker::Result(ticket, _) if ticket == tickets[2]));
 }
 
-/// The answers of a chunk, an entry each: one fails, and the others do not.
 #[test]
-fn the_calls_of_a_chunk_are_answered_together() {
+fn batch_is_answered_in_one_frame_with_an_entry_per_call() {
     let items = |all: &[&[u8]]| {
         let mut out = Vec::new();
         for args in all {
@@ -123,19 +120,19 @@ fn the_calls_of_a_chunk_are_answered_together() {
         let ticket = table.take(CallId::nth(0)).unwrap();
         table.set_items(ticket, 3);
         table.publish(ticket);
-        let mut chunk = Vec::new();
-        message::put_chunk(&mut chunk, ticket, task, &items(&[&[], &[0xff], &[]]));
-        let told = [setup(VERSION, Table::get().fingerprint()), chunk];
-        let mut end = Memory::told(&told, page);
+        let mut batch = Vec::new();
+        message::put_chunk(&mut batch, ticket, task, &items(&[&[], &[0xff], &[]]));
+        let input = [setup(VERSION, Table::get().fingerprint()), batch];
+        let mut end = Memory::told(&input, page);
         serve(&mut end).unwrap();
         let answer = end.said().pop().unwrap();
         assert_eq!((answer.kind, answer.call), (message::RESULTS, ticket.0));
         let mut rest = &answer.body[..];
         for is_failure in are_failures {
-            let (entry, behind) = entries::next(rest).unwrap();
+            let (entry, after) = entries::next(rest).unwrap();
             assert_eq!(entry.is_failure, is_failure);
             assert_eq!(CallFailure::parse(entry.bytes).is_ok(), is_failure);
-            rest = behind;
+            rest = after;
         }
         assert!(rest.is_empty());
         assert_eq!(table.items(ticket), Ok(Items { begun: 3, limit: 3 }));
@@ -143,42 +140,42 @@ fn the_calls_of_a_chunk_are_answered_together() {
 }
 
 #[test]
-fn hello_brings_the_table_only_where_it_differs() {
+fn hello_has_table_only_where_tasks_differ() {
     let ours = Table::get().fingerprint();
     let other = Fingerprint { count: ours.count, hash: ours.hash ^ 1 };
     for (version, fingerprint, has_table) in
         [(VERSION, ours, false), (VERSION, other, true), (VERSION + 1, other, false)]
     {
-        let said = said(Memory::told(&[setup(version, fingerprint)], slots().1));
-        let [FromWorker::Hello(hello)] = &*said else { panic!("{said:?}") };
+        let messages = messages(Memory::told(&[setup(version, fingerprint)], slots().1));
+        let [FromWorker::Hello(hello)] = &*messages else { panic!("{messages:?}") };
         assert_eq!((hello.version, hello.fingerprint), (VERSION, ours));
         assert_eq!(hello.table.is_some(), has_table, "{version} {fingerprint:?}");
     }
 }
 
 #[test]
-fn rubbish_from_the_pool_ends_the_loop() {
+fn bad_message_from_pool_ends_loop() {
     let setup = setup(VERSION, Table::get().fingerprint());
     let ping = |ticket| message::call(ticket, "loky.ping", &[]);
-    let chunk = |ticket| {
-        let mut chunk = Vec::new();
-        message::put_chunk(&mut chunk, ticket, "loky.ping", &[0; 4]);
-        chunk
+    let batch = |ticket| {
+        let mut batch = Vec::new();
+        message::put_chunk(&mut batch, ticket, "loky.ping", &[0; 4]);
+        batch
     };
-    for told in [
+    for input in [
         vec![FromWorker::Begun(Ticket(1)).to_bytes()],
         vec![ping(Ticket(64))],                // Before the setup.
-        vec![setup.clone(), ping(Ticket(64))], // Never given.
-        vec![setup.clone(), chunk(Ticket(64))],
-        vec![setup.clone(), setup, ping(Ticket(0))], // Without a page of its own.
+        vec![setup.clone(), ping(Ticket(64))], // Never dispatched.
+        vec![setup.clone(), batch(Ticket(64))],
+        vec![setup.clone(), setup, ping(Ticket(0))], // Its page is taken.
     ] {
-        let mut end = Memory::told(&told, slots().1);
-        let is_refused = serve(&mut end).is_ok()
+        let mut end = Memory::told(&input, slots().1);
+        let is_reported = serve(&mut end).is_ok()
             && end
                 .said()
                 .into_iter()
                 .any(|frame| matches!(FromWorker::parse(frame), Ok(FromWorker::Refuse(_))));
-        let mut end = Memory::told(&told, slots().1);
-        assert!(is_refused || serve(&mut end).is_err());
+        let mut end = Memory::told(&input, slots().1);
+        assert!(is_reported || serve(&mut end).is_err());
     }
 }
