@@ -1,8 +1,8 @@
-//! Large data that many calls read, in memory that all processes share: it is not copied, only its handle travels.
+//! Large data that many calls read, in memory that all processes share: only its handle travels, without a copy.
 //!
-//! [`SharedBytes`] and [`SharedSlice`] are like `Arc<[u8]>` and `Arc<[T]>`, except that clones may live in several processes. They
-//! are made from what is there, or filled in place as a [`SharedSliceMut`] and then frozen; after that nobody can change them,
-//! neither by `unsafe` nor by way of /proc: the kernel sees to it.
+//! [`SharedBytes`] and [`SharedSlice`] are like `Arc<[u8]>` and `Arc<[T]>`, except that clones may live in several processes.
+//! They are created from a slice or vector, or filled in place as a [`SharedSliceMut`] and then frozen. After that the values cannot
+//! change: the kernel prevents it, also for `unsafe` code and /proc.
 //!
 //! ```
 //! use loky::shared::{SharedSlice, SharedSliceMut};
@@ -27,26 +27,26 @@
 //! }
 //! ```
 //!
-//! They can be arguments and results of tasks, and stand anywhere inside of these, any number in a call: in a `Vec`, an
-//! `Option`, a struct, a map. A task may keep what it got, give it back, or pass it on to workers of its own. (With serde alone, to
-//! a file for instance, they do not travel: that is an error which says so. [`to_vec`](slice::to_vec) makes what does.)
+//! Handles can be arguments and results of tasks, also inside a `Vec`, an `Option`, a struct or a map, and in any number. A task may
+//! keep a handle, return it, or pass it to workers of its own. Serde alone cannot carry a handle, for instance to a file: that is an
+//! error with a clear message. [`to_vec`](slice::to_vec) makes a copy that serde can carry.
 //!
-//! # How long it lives
+//! # Lifetime
 //!
-//! The memory is there until the last handle is gone, in whatever process, and the last call that has one among its arguments or
-//! its result; then the kernel takes it back, also when processes are killed. It has no name in any file system, so nothing can be
-//! left behind. A future keeps what is in its result.
+//! The memory lives until the last handle in any process is dropped, and the last call with a handle in its arguments or result
+//! is over. Then the kernel frees it, also when processes are killed. It has no name in a file system, so nothing is ever left
+//! behind. A future keeps the handles in its result.
 //!
 //! # Limits
 //!
-//! Each has a descriptor in each process that holds it: `ulimit -n` says how many there can be at a time, of a call's arguments as
-//! well. Past that, to make another one is an error, or the call that brings it fails, with [`ErrorKind::Io`](crate::ErrorKind::Io);
-//! nothing else is hurt. For many small values a `Vec` is the better choice: to make and to map such memory takes some
-//! microseconds, which is as long as it takes to send some 10 KiB.
+//! A handle takes a descriptor in each process that holds it, so `ulimit -n` limits their number. Beyond that limit, creation fails
+//! with [`ErrorKind::Io`](crate::ErrorKind::Io), and so does a call whose arguments or result need too many; nothing else is
+//! affected. For many small values a `Vec` is better: to create and map shared memory takes some microseconds, as long as
+//! sending 10 KiB.
 //!
-//! It counts as memory of the process that has made it, in a container too.
+//! The memory counts as that of the process that created it, also in a container.
 //!
-// How it works: `sys/segment.rs` has the memory and its seals, `codec/attachments.rs` the way by which the descriptor comes along.
+// Implementation: `sys/segment.rs` has the memory and its seals, `codec/attachments.rs` passes the descriptor.
 // Tested in `tests.rs`, and through real workers in the package `tests`.
 
 mod slice;
@@ -63,7 +63,7 @@ pub use crate::sys::pod::Pod;
 /// use loky::shared::SharedBytes;
 ///
 /// let page = SharedBytes::from_vec(b"<html>".to_vec())?;
-/// let again = page.clone(); // the same memory
+/// let again = page.clone(); // shares the memory
 /// assert!(again.starts_with(b"<") && page == again);
 /// # Ok::<(), loky::Error>(())
 /// ```

@@ -1,4 +1,6 @@
-//! The two handles: of memory that is being filled, and of memory that is frozen.
+//! The two handles: [`SharedSliceMut`] of memory that one process fills, and [`SharedSlice`] of frozen memory.
+//!
+//! `sys/segment.rs` owns the memory and its seals; this file holds no unsafe code. Tested in `tests.rs`.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,8 +17,8 @@ use crate::sys::segment::{Segment, SegmentMut};
 
 /// Values in shared memory: like an `Arc<[T]>` whose clones may live in several processes.
 ///
-/// Nobody can change them. As argument or result of a task only the handle travels, however long it is, and a worker reads
-/// them where they are. See the [module](super) for an example, and for how long the memory lives.
+/// The values cannot change. As argument or result of a task only a handle of fixed size travels, and a worker reads the values
+/// in place. See the [module](super) for an example with tasks, and for the lifetime of the memory.
 ///
 /// ```
 /// use loky::shared::SharedSlice;
@@ -28,27 +30,44 @@ use crate::sys::segment::{Segment, SegmentMut};
 /// # Ok::<(), loky::Error>(())
 /// ```
 ///
-/// What arrives is checked: that it is of the same type, whole, and frozen. A worker that sends something else fails the call.
+/// The receiver checks that the memory is frozen, complete, and of its element type. Otherwise the call fails with
+/// [`ErrorKind::DecodeArgs`] or [`ErrorKind::DecodeResult`].
 pub struct SharedSlice<T: Pod> {
     segment: Arc<Segment>,
     elements: PhantomData<T>,
 }
 
 impl<T: Pod> SharedSlice<T> {
-    /// New shared memory with these values. They are copied, once.
+    /// Creates shared memory with a copy of `values`.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if this process has no descriptors left (the message names `RLIMIT_NOFILE`), or the system no memory.
+    /// [`ErrorKind::Io`] if the system has no memory, or this process no descriptors. The message names `RLIMIT_NOFILE` then.
+    ///
+    /// ```
+    /// use loky::shared::SharedSlice;
+    ///
+    /// let primes = SharedSlice::from_slice(&[2_u32, 3, 5, 7])?;
+    /// assert_eq!(primes.len(), 4);
+    /// # Ok::<(), loky::Error>(())
+    /// ```
     pub fn from_slice(values: &[T]) -> Result<Self> {
         let segment = Segment::create(bytes_of(values));
         segment.map(Self::from_segment).map_err(|error| failed(size_of_val(values), error))
     }
 
-    /// As [`from_slice`](Self::from_slice), for those who have no more use for the vector.
+    /// Creates shared memory with the values of a vector. They are copied, and the vector is freed.
     ///
     /// # Errors
-    /// As [`from_slice`](Self::from_slice).
-    #[expect(clippy::needless_pass_by_value, reason = "the memory of the vector is to go")]
+    /// Those of [`from_slice`](Self::from_slice).
+    ///
+    /// ```
+    /// use loky::shared::SharedSlice;
+    ///
+    /// let squares = SharedSlice::from_vec((0..100_u64).map(|x| x * x).collect())?;
+    /// assert_eq!(squares[9], 81);
+    /// # Ok::<(), loky::Error>(())
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "the vector is freed here")]
     pub fn from_vec(values: Vec<T>) -> Result<Self> {
         Self::from_slice(&values)
     }
@@ -62,7 +81,7 @@ impl<T: Pod> SharedSlice<T> {
     }
 }
 
-/// Another handle to the same memory.
+/// A clone is another handle of one memory.
 impl<T: Pod> Clone for SharedSlice<T> {
     fn clone(&self) -> Self {
         Self { segment: Arc::clone(&self.segment), elements: PhantomData }
@@ -89,7 +108,7 @@ impl<T: Pod + fmt::Debug> fmt::Debug for SharedSlice<T> {
     }
 }
 
-/// By the values.
+/// Compares the values.
 impl<T: Pod + PartialEq> PartialEq for SharedSlice<T> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
@@ -104,7 +123,7 @@ impl<T: Pod + Hash> Hash for SharedSlice<T> {
     }
 }
 
-/// Of the values, where they are.
+/// Iterates over the values in place.
 impl<'a, T: Pod> IntoIterator for &'a SharedSlice<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
@@ -114,9 +133,9 @@ impl<'a, T: Pod> IntoIterator for &'a SharedSlice<T> {
     }
 }
 
-/// Values in shared memory that are being filled in, by this process alone.
+/// Values in shared memory that this process fills before it shares them.
 ///
-/// [`freeze`](Self::freeze) makes a [`SharedSlice`] of it, without a copy; before that it does not travel.
+/// [`freeze`](Self::freeze) turns it into a [`SharedSlice`] without a copy. Before that it cannot be an argument or result.
 ///
 /// ```
 /// use loky::shared::SharedSliceMut;
@@ -135,15 +154,24 @@ pub struct SharedSliceMut<T: Pod> {
 }
 
 impl<T: Pod> SharedSliceMut<T> {
-    /// So many values, whose bytes are all zero.
+    /// Creates shared memory for `n` values, whose bytes are all zero.
     ///
-    /// Memory is taken as they are written. Of a long one (4 MiB or more) the first 256 MiB are there at once, if the system gives
-    /// huge pages for the asking (`MADV_COLLAPSE` of madvise(2), Linux 6.1): they are filled several times as fast then, and read
-    /// ten times as fast.
+    /// The system provides memory as the values are written. From 4 MiB on, the first 256 MiB are provided at once in huge pages,
+    /// where the system has them (`MADV_COLLAPSE` of madvise(2), Linux 6.1). Filling is several times as fast then, and reading ten
+    /// times.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if this process has no descriptors left (the message names `RLIMIT_NOFILE`), or the system no memory, or
-    /// if that is more than the address space holds.
+    /// [`ErrorKind::Io`] if the system has no memory, or this process no descriptors, or if the address space is too small. The
+    /// message names `RLIMIT_NOFILE` where that is the limit.
+    ///
+    /// ```
+    /// use loky::shared::SharedSliceMut;
+    ///
+    /// let mut image = SharedSliceMut::<u8>::zeroed(640 * 480)?;
+    /// image[..640].fill(0xff); // the first row
+    /// assert_eq!(image.iter().filter(|pixel| **pixel == 0xff).count(), 640);
+    /// # Ok::<(), loky::Error>(())
+    /// ```
     pub fn zeroed(n: usize) -> Result<Self> {
         let Some(bytes) =
             n.checked_mul(size_of::<T>()).filter(|bytes| isize::try_from(*bytes).is_ok())
@@ -157,12 +185,22 @@ impl<T: Pod> SharedSliceMut<T> {
         }
     }
 
-    /// The same memory, which nobody can change from now on.
+    /// Freezes the memory: the kernel lets no process change it any more.
     ///
-    /// It is not copied, unless a process that was forked off this one can still write to it.
+    /// The values are not copied, with one exception: a process that was forked off this one can still write to them.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the system refuses it. The values are gone then.
+    /// [`ErrorKind::Io`] if the system has no memory or descriptors for it. The values are lost then.
+    ///
+    /// ```
+    /// use loky::shared::{SharedBytes, SharedSliceMut};
+    ///
+    /// let mut page = SharedSliceMut::zeroed(6)?;
+    /// page.copy_from_slice(b"<html>");
+    /// let page: SharedBytes = page.freeze()?;
+    /// assert_eq!(&*page, b"<html>");
+    /// # Ok::<(), loky::Error>(())
+    /// ```
     pub fn freeze(self) -> Result<SharedSlice<T>> {
         let frozen = self.segment.freeze().map_err(|error| {
             let message = format!("cannot freeze shared memory{}", hint(&error));
@@ -193,6 +231,6 @@ impl<T: Pod + fmt::Debug> fmt::Debug for SharedSliceMut<T> {
 }
 
 fn failed(bytes: usize, error: io::Error) -> Error {
-    let message = format!("cannot make shared memory of {bytes} bytes{}", hint(&error));
+    let message = format!("cannot create shared memory of {bytes} bytes{}", hint(&error));
     Error::io(ErrorKind::Io, &message, error)
 }

@@ -10,20 +10,20 @@ use super::*;
 use crate::codec::{CodecError, EncodedValue, Output, output};
 
 fn encoded<T: Output>(value: &T) -> EncodedValue {
-    let mut parcel = EncodedValue::default();
-    output().encode(value, &mut parcel, None).unwrap();
-    parcel
+    let mut out = EncodedValue::default();
+    output().encode(value, &mut out, None).unwrap();
+    out
 }
 
-fn decoded<T: Output>(parcel: &EncodedValue) -> Result<T, CodecError> {
-    output().decode_all(&parcel.bytes, &parcel.attachments)
+fn decoded<T: Output>(value: &EncodedValue) -> Result<T, CodecError> {
+    output().decode_all(&value.bytes, &value.attachments)
 }
 
 #[track_caller]
 fn travels<T: Output + PartialEq + Debug>(value: &T, n_attachments: u16) {
-    let parcel = encoded(value);
-    assert_eq!(parcel.attachments.count(), n_attachments);
-    assert_eq!(&decoded::<T>(&parcel).unwrap(), value);
+    let there = encoded(value);
+    assert_eq!(there.attachments.count(), n_attachments);
+    assert_eq!(&decoded::<T>(&there).unwrap(), value);
 }
 
 fn shared<T: Pod>(values: &[T]) -> SharedSlice<T> {
@@ -47,7 +47,7 @@ enum Either {
 }
 
 #[test]
-fn it_travels_inside_of_anything() {
+fn handles_travel_inside_any_value() {
     let bytes = shared(&[1_u8, 2, 3]);
     travels(&bytes, 1);
     travels(&SharedBytes::from_vec(vec![7; 100_000]).unwrap(), 1);
@@ -66,17 +66,17 @@ fn it_travels_inside_of_anything() {
 }
 
 #[test]
-fn one_that_is_there_twice_travels_once_and_on() {
+fn repeated_handle_travels_once() {
     let bytes = shared(&[1_u8, 2, 3]);
-    let parcel = encoded(&(bytes.clone(), vec![bytes.clone(), shared(&[4])], bytes));
-    assert_eq!(parcel.attachments.count(), 2);
-    let there: (SharedBytes, Vec<SharedBytes>, SharedBytes) = decoded(&parcel).unwrap();
-    let back = encoded(&there);
-    assert_eq!(back.attachments.count(), 2, "they are still the same");
+    let there = encoded(&(bytes.clone(), vec![bytes.clone(), shared(&[4])], bytes));
+    assert_eq!(there.attachments.count(), 2);
+    let value: (SharedBytes, Vec<SharedBytes>, SharedBytes) = decoded(&there).unwrap();
+    let back = encoded(&value);
+    assert_eq!(back.attachments.count(), 2, "one descriptor for each memory");
 }
 
 #[test]
-fn any_number_travels() {
+fn any_number_of_handles_travels() {
     let bytes = shared(&[1_u8]);
     let many: Vec<_> = (0..300_u32).map(|i| shared(&[i])).collect();
     travels(&many, 300);
@@ -84,8 +84,8 @@ fn any_number_travels() {
 }
 
 #[test]
-fn what_cannot_be_is_an_error() {
-    fn refused<T: Output + Debug>(value: &impl Serialize, fds: Vec<OwnedFd>) -> String {
+fn forged_reference_is_an_error() {
+    fn error_of<T: Output + Debug>(value: &impl Serialize, fds: Vec<OwnedFd>) -> String {
         let mut bytes = Vec::new();
         crate::codec::encode(value, &mut bytes).unwrap();
         let attachments = fds.into_iter().collect();
@@ -104,33 +104,33 @@ fn what_cannot_be_is_an_error() {
     };
     type Floats = SharedSlice<f64>;
     assert_eq!(
-        refused::<Floats>(&forged(1, 16, "f64"), memory()),
+        error_of::<Floats>(&forged(1, 16, "f64"), memory()),
         "shared memory number 1, where 1 came"
     );
     assert_eq!(
-        refused::<Floats>(&forged(0, 16, "u8"), memory()),
+        error_of::<Floats>(&forged(0, 16, "u8"), memory()),
         "shared memory of `u8`, not of `f64`"
     );
     for (length, what) in [(15, "15 bytes"), (8, "another length"), (1 << 40, "another length")] {
-        let error = refused::<Floats>(&forged(0, length, "f64"), memory());
+        let error = error_of::<Floats>(&forged(0, length, "f64"), memory());
         assert!(error.contains(what), "{error}");
     }
     let file = vec![File::open("/proc/self/exe").unwrap().into()];
-    let error = refused::<Floats>(&forged(0, 16, "f64"), file);
+    let error = error_of::<Floats>(&forged(0, 16, "f64"), file);
     assert!(error.contains("something else than frozen memory"), "{error}");
 }
 
 #[test]
-fn it_travels_with_calls_only() {
+fn handle_outside_of_a_call_is_an_error() {
     let mut bytes = Vec::new();
     let error = crate::codec::encode(&shared(&[1_u8]), &mut bytes).unwrap_err();
     assert!(error.0.contains("as argument or result of a call only"), "{error}");
-    let parcel = encoded(&shared(&[1_u8]));
-    let error = crate::codec::decode::<SharedBytes>(&mut &parcel.bytes[..]).unwrap_err();
+    let there = encoded(&shared(&[1_u8]));
+    let error = crate::codec::decode::<SharedBytes>(&mut &there.bytes[..]).unwrap_err();
     assert!(error.0.contains("as argument or result of a call only"), "{error}");
 }
 
-/// Takes others along that its bytes do not mention.
+/// Attaches shared memory that its bytes do not mention.
 struct Stowaways(Vec<SharedBytes>);
 
 impl Serialize for Stowaways {
@@ -148,7 +148,7 @@ impl<'de> Deserialize<'de> for Stowaways {
 }
 
 #[test]
-fn there_are_never_more_than_the_bytes_can_bring() {
+fn more_attachments_than_bytes_name_are_an_error() {
     let many = |n| Stowaways((0..n).map(|_| shared(&[])).collect());
     assert_eq!(encoded(&many(253)).attachments.count(), 253);
     let error = output().encode(&many(254), &mut EncodedValue::default(), None).unwrap_err();
@@ -156,7 +156,7 @@ fn there_are_never_more_than_the_bytes_can_bring() {
 }
 
 #[test]
-fn handles_are_what_they_seem() {
+fn handle_behaves_as_arc_of_slice() {
     fn check<T: Send + Sync + Clone + Serialize + DeserializeOwned + AsRef<[u8]>>() {}
     check::<SharedBytes>();
     let (a, b) = (shared(&[1_u8, 2]), shared(&[1_u8, 2]));
@@ -169,7 +169,7 @@ fn handles_are_what_they_seem() {
 }
 
 #[test]
-fn more_than_there_can_be_is_an_error() {
+fn size_beyond_address_space_is_an_error() {
     for n in [usize::MAX, usize::MAX / 8, 1 << 60] {
         let error = SharedSliceMut::<u64>::zeroed(n).unwrap_err();
         assert!(error.is_io(), "{error:?}");
@@ -178,7 +178,7 @@ fn more_than_there_can_be_is_an_error() {
 
 #[cfg(feature = "bytemuck")]
 #[test]
-fn what_is_plain_data_for_bytemuck_is_so_here() {
+fn bytemuck_pod_is_pod() {
     use std::num::Wrapping;
     travels(&shared(&[[Wrapping(1_u32)]; 3]), 1);
 }

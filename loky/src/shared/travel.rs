@@ -1,4 +1,4 @@
-//! What serde sees of shared memory: which of the call's attachments it is, how long, and of what.
+//! The serde form of shared memory: the number of its attachment, its length, and the type of its elements.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use crate::codec::attachments::{attach, attached};
 use crate::sys::hint;
 use crate::sys::segment::Segment;
 
-/// Stands for shared memory among the bytes of a value.
+/// The record that takes the place of shared memory in the bytes of a value.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "SharedSlice")]
 struct Reference<'a> {
@@ -32,13 +32,15 @@ impl<T: Pod> Serialize for SharedSlice<T> {
 impl<'de, T: Pod> Deserialize<'de> for SharedSlice<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Reference { attachment, bytes, of } = Reference::deserialize(deserializer)?;
-        let wanted = type_name::<T>();
-        if of != wanted {
-            return Err(D::Error::custom(format!("shared memory of `{of}`, not of `{wanted}`")));
+        let expected = type_name::<T>();
+        if of != expected {
+            return Err(D::Error::custom(format!("shared memory of `{of}`, not of `{expected}`")));
         }
         let length = usize::try_from(bytes).ok().filter(|bytes| bytes % size_of::<T>() == 0);
         let Some(length) = length else {
-            return Err(D::Error::custom(format!("{bytes} bytes of shared memory of `{wanted}`")));
+            return Err(D::Error::custom(format!(
+                "{bytes} bytes of shared memory of `{expected}`"
+            )));
         };
         let fd = attached(attachment).map_err(D::Error::custom)?;
         let segment = Segment::open(fd, length);
