@@ -1,16 +1,16 @@
-//! The time on CPUs that cgroups leave this process, of both versions of cgroups, which a hybrid system has beside each other.
+//! The CPU time that cgroups allow this process. A hybrid system has both versions of cgroups at once.
 //!
 //! | | v1 | v2 |
 //! |---|---|---|
 //! | its line in `/proc/self/cgroup` | `4:cpu,cpuacct:/path` | `0::/path` |
 //! | its mounts in `/proc/self/mountinfo` | type `cgroup` with the option `cpu` | type `cgroup2` |
-//! | what a folder says | `cpu.cfs_quota_us`, `cpu.cfs_period_us` | `cpu.max`: both |
+//! | the quota of a folder | `cpu.cfs_quota_us`, `cpu.cfs_period_us` | `cpu.max`: both |
 //! | no limit | quota -1 | quota `max` |
 //!
-//! A mount may show a part of the hierarchy only, which begins at its root: that root is cut off the path, and what is left of
-//! the path is looked for below the mount's point. All folders from there up to that point count, since a limit holds for
-//! everything below. A process that is not below the root (its path leads out by `..`, for one that was moved into a container
-//! from outside) cannot be found in that mount, which then says nothing.
+//! A mount may show only a part of the hierarchy, below its root. That root is cut off the path of the cgroup, and the rest of the
+//! path is a folder below the mount point. All folders from there up to the mount point count, since a limit holds for everything
+//! below it. A process may lie outside of the root: its path leads out by `..` if it was moved into a container. Then that mount
+//! is no limit.
 //!
 //! See cgroups(7), proc_pid_mountinfo(5), and the kernel's pages on cgroup v2 and on CFS bandwidth control.
 
@@ -22,7 +22,7 @@ use std::str::FromStr;
 
 use super::root::Root;
 
-/// How many CPUs' time the quotas leave, rounded up: the least of this process's cgroup and all above it.
+/// Returns the CPU time that the quotas allow, in whole CPUs rounded up: the least of this process's cgroup and all above it.
 pub(super) fn quota(root: &Root) -> Option<usize> {
     let groups = root.read("/proc/self/cgroup")?;
     let groups: Vec<Group> = lines(&groups).filter_map(Group::parse).collect();
@@ -42,7 +42,7 @@ enum Version {
 }
 
 impl Version {
-    /// What the files of one folder say.
+    /// The quota in the files of one folder.
     fn quota(self, root: &Root, folder: &Path) -> Option<usize> {
         match self {
             Self::V1 => {
@@ -66,7 +66,7 @@ struct Group {
 }
 
 impl Group {
-    /// One line of /proc/self/cgroup. The path may have colons in it.
+    /// Parses one line of /proc/self/cgroup. The path may contain colons.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.splitn(3, |byte| *byte == b':');
         let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
@@ -79,19 +79,19 @@ impl Group {
     }
 }
 
-/// A mount, as far as it matters here.
+/// A mount, with the fields that are needed here.
 #[derive(Debug)]
 struct Mount {
-    /// Of cgroups that may have quotas; `None` for everything else.
+    /// The version of the cgroups that it shows. `None` for mounts of other things, and of cgroups without quotas.
     version: Option<Version>,
-    /// Which part of its file system it shows.
+    /// The part of its file system that it shows.
     root: PathBuf,
-    /// Where it is mounted.
+    /// The path at which it is mounted.
     point: PathBuf,
 }
 
 impl Mount {
-    /// One line of /proc/self/mountinfo: among its fields a variable number of optional ones, up to a dash.
+    /// Parses one line of /proc/self/mountinfo. Among its fields is a variable number of optional ones, up to a dash.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
         let (root, point) = (unescape(fields.nth(3)?), unescape(fields.next()?));
@@ -105,7 +105,7 @@ impl Mount {
         Some(Self { version, root, point })
     }
 
-    /// Where this mount shows the cgroup with this path, and those above it.
+    /// The folders of the cgroup with this path, and of those above it, in this mount.
     fn folders(&self, path: &Path) -> Vec<PathBuf> {
         match path.strip_prefix(&self.root) {
             Ok(rest) if rest.components().all(|part| matches!(part, Component::Normal(_))) => {
@@ -116,7 +116,7 @@ impl Mount {
     }
 }
 
-/// The mounts that are not hidden: of those at one point, the last one is on top.
+/// The visible mounts: of several at one point, the last one hides the others.
 fn mounts(text: &[u8]) -> Vec<Mount> {
     let mut mounts = HashMap::new();
     for mount in lines(text).filter_map(Mount::parse) {
@@ -129,19 +129,19 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
 }
 
-/// Whether `cpu` is among what these commas separate.
+/// Whether `cpu` is one of these names, which commas separate.
 fn has_cpu(names: &[u8]) -> bool {
     names.split(|byte| *byte == b',').any(|name| name == b"cpu")
 }
 
-/// A path of mountinfo, which has three octal digits behind a backslash for a byte that would end a field or line.
+/// Decodes a path of mountinfo. A byte that would end a field or line is a backslash and three octal digits there.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
-    while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind.first_chunk().filter(|_| *first == b'\\').and_then(octal);
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.first_chunk().filter(|_| *first == b'\\').and_then(octal);
         bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &behind[3..] } else { behind };
+        rest = if escaped.is_some() { &after[3..] } else { after };
     }
     OsString::from_vec(bytes).into()
 }
@@ -153,12 +153,12 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// A number that is not negative, with white space around it. `max` and -1 are none.
+/// Parses a number that is not negative, with white space around it. `max` and -1 give `None`, which is no limit.
 fn number(text: &[u8]) -> Option<u64> {
     u64::from_str(std::str::from_utf8(text).ok()?.trim()).ok()
 }
 
-/// The CPUs that have so much time together. The kernel takes neither 0, so with one of these it is no limit.
+/// The number of CPUs whose time a quota is worth. The kernel accepts no 0 for either, so a 0 is no limit.
 fn whole_cpus(quota: u64, period: u64) -> Option<usize> {
     if quota == 0 || period == 0 {
         return None;

@@ -1,4 +1,4 @@
-//! Sets of CPUs, and the list format in which the kernel writes them: `0-3,8`. See "List format" in cpuset(7).
+//! Sets of CPUs, and the kernel's list format for them: `0-3,8`. See "List format" in cpuset(7).
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::limits;
 /// CPUs, by their numbers.
 pub(super) type Cpus = BTreeSet<usize>;
 
-/// `None` if there are none, or this is no list of ascending numbers, as the kernel writes them.
+/// Parses a list. `None` if it is empty, or not a list of ascending numbers, as the kernel writes them.
 pub(super) fn parse(list: &[u8]) -> Option<Cpus> {
     let mut cpus = Cpus::new();
     for range in std::str::from_utf8(list).ok()?.trim().split(',') {

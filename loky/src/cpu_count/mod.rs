@@ -1,19 +1,18 @@
-//! How many CPUs this process may use, which is how many workers are worth having.
+//! The number of CPUs that this process may use: the default number of workers.
 //!
 //! | file | |
 //! |---|---|
-//! | [`system`] | the machine's CPUs, those that the affinity leaves, and what they come to |
-//! | [`cgroup`] | the time on them that cgroups leave |
-//! | [`topology`] | which of them are one core |
-//! | [`cpus`] | sets of them, as the kernel writes them |
-//! | [`root`] | reading what the kernel says |
+//! | [`system`] | the CPUs of the machine, those that the affinity allows, and the resulting counts |
+//! | [`cgroup`] | the CPU time that cgroups allow |
+//! | [`topology`] | the CPUs that belong to one core |
+//! | [`cpus`] | sets of CPUs in the kernel's list format |
+//! | [`root`] | reading the kernel's files |
 //!
-//! What it must never do: fail, or count less, because a file is absent, unreadable, or holds what nobody expects; such a
-//! file limits nothing. Only a limit that the user himself has set and misspelt is an error, for those who ask for it
-//! ([`checked`]). Nothing is remembered: limits change while a process runs.
+//! A file that is absent, unreadable or malformed is no limit: it never causes an error or a lower count. Only a malformed limit of
+//! the user's own is an error, for callers that can report it ([`checked`]). Nothing is cached, since limits change while a process
+//! runs.
 //!
-//! How it is tested: in `tests.rs` on folders that stand for `/`, and in `tests/it/cpu_count.rs` by a process that is really
-//! limited.
+//! Tested in `tests.rs` on folders that stand for `/`, and in `tests/it/cpu_count.rs` by processes with real limits.
 
 mod cgroup;
 mod cpus;
@@ -29,22 +28,22 @@ use std::num::IntErrorKind;
 use self::system::System;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many CPUs this process may use: at least 1.
+/// Returns the number of CPUs that this process may use, at least 1.
 ///
 /// It is the least of
-/// - the CPUs of the machine that are online;
-/// - those that the calling thread may run on, which threads and processes inherit: see [sched_getaffinity(2)];
-/// - the quotas of the process's own cgroup and of all above it, rounded up, which is how containers are limited: `cpu.max`
+/// - the online CPUs of the machine;
+/// - the CPUs that the calling thread may run on, a set that threads and processes inherit: see [sched_getaffinity(2)];
+/// - the quotas of the process's cgroup and of all cgroups above it, rounded up. Containers are limited in this way: `cpu.max`
 ///   of [cgroup v2], `cpu.cfs_quota_us` of [cgroup v1]; see [cgroups(7)];
 /// - `LOKY_MAX_CPU_COUNT` in the environment, where 0 and less mean 1.
 ///
-/// Each call looks afresh, which takes a few small files in `/proc` and `/sys`. One that cannot be read or makes no sense is no
-/// limit. Neither is a `LOKY_MAX_CPU_COUNT` that is no number, since this function cannot fail; building an executor reports it
-/// as [`ErrorKind::InvalidConfig`].
+/// Each call reads a few small files in `/proc` and `/sys` again. A file that cannot be read or is malformed is no limit. Neither is
+/// a `LOKY_MAX_CPU_COUNT` that is not a number, since this function cannot fail; building an executor reports it as
+/// [`ErrorKind::InvalidConfig`].
 ///
 /// ```
 /// let cpus = loky::cpu_count();
-/// // One CPU is left to whoever waits for the results.
+/// // One CPU is left for the thread that consumes the results.
 /// let builder = loky::ProcessPoolExecutor::builder().max_workers((cpus - 1).max(1));
 /// # drop(builder);
 /// ```
@@ -58,14 +57,14 @@ pub fn cpu_count() -> usize {
     System::this().logical(variable().unwrap_or(None))
 }
 
-/// How many physical cores this process may use: at least 1, and at most [`cpu_count`].
+/// Returns the number of physical cores that this process may use: at least 1, and at most [`cpu_count`].
 ///
-/// For work that gains nothing from the second thread of a core, since it waits for memory or for the floating point units.
+/// Use it for work that gains nothing from the second thread of a core, because it waits for memory or floating point units.
 ///
 /// It counts the cores, over all sockets, that have at least one of the CPUs that the process may run on, and is limited by
 /// cgroups and `LOKY_MAX_CPU_COUNT` as [`cpu_count`] is. So a limit of 6 on a machine of 4 cores with two threads each gives 4.
-/// The cores are those of `/sys/devices/system/cpu/cpu*/topology`; see the kernel's page on [CPU topology]. A CPU of which that
-/// says nothing counts as a core.
+/// The cores are those of `/sys/devices/system/cpu/cpu*/topology`; see the kernel's page on [CPU topology]. A CPU that is not
+/// described there counts as a core.
 ///
 /// ```
 /// let cores = loky::physical_cpu_count();
@@ -78,19 +77,22 @@ pub fn physical_cpu_count() -> usize {
     System::this().physical(variable().unwrap_or(None))
 }
 
-/// As [`cpu_count`], for those who can report that `LOKY_MAX_CPU_COUNT` is no number.
+/// Returns [`cpu_count`], or an error for a `LOKY_MAX_CPU_COUNT` that is not a number.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfig`].
 pub(crate) fn checked() -> Result<usize> {
     Ok(System::this().logical(variable()?))
 }
 
 const MAX_CPU_COUNT_ENV: &str = "LOKY_MAX_CPU_COUNT";
 
-/// The user's own limit, if there is one.
+/// The user's limit, if there is one.
 fn variable() -> Result<Option<usize>> {
     std::env::var_os(MAX_CPU_COUNT_ENV).map_or(Ok(None), |value| parse(&value))
 }
 
-/// A number that is too large for its type is a number all the same.
+/// Parses the user's limit. A number that is too large for its type is valid.
 fn parse(value: &OsStr) -> Result<Option<usize>> {
     match value.to_str().map(|text| text.trim().parse::<i64>()) {
         Some(Ok(number)) => Ok(usize::try_from(number.max(1)).ok()),

@@ -1,4 +1,4 @@
-//! Reading what the kernel says, below a folder that stands for `/`.
+//! Reading the kernel's files, below a folder that stands for `/`.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::limits;
 
-/// The folder below which everything is read: `/`, or one that a test has made.
+/// The folder below which all files are read: `/`, or the folder of a test.
 #[derive(Debug)]
 pub(super) struct Root(PathBuf);
 
@@ -15,8 +15,8 @@ impl Root {
         Self(path.into())
     }
 
-    /// The file at `path`, which may be written as an absolute one. Of one that is too long, the lines that are within the
-    /// limit: the beginning of another might be taken for a whole one.
+    /// Reads the file at `path`, relative to this folder even if it is written as an absolute path. Of a file beyond the limit it
+    /// returns the complete lines only, since the beginning of a line could be mistaken for a whole one.
     pub(super) fn read(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let path = path.as_ref();
         let file = File::open(self.0.join(path.strip_prefix("/").unwrap_or(path))).ok()?;

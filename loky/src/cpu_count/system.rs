@@ -1,4 +1,4 @@
-//! The machine's CPUs, those of them that this process may run on, and the counts that come of it.
+//! The CPUs of the machine, those that this process may run on, and the resulting counts.
 
 use std::num::NonZero;
 use std::thread;
@@ -9,31 +9,30 @@ use super::cpus::{self, Cpus};
 use super::root::Root;
 use super::{cgroup, topology};
 
-/// What the counts are made of.
+/// The sources of the counts.
 #[derive(Debug)]
 pub(super) struct System {
     pub(super) root: Root,
-    /// The CPUs that the calling thread may run on, as the system call says it: not where the machine has more of them than
-    /// its mask has room for.
+    /// The CPUs that the calling thread may run on, by the system call. `None` on a machine with more CPUs than its mask has bits.
     pub(super) affinity: Option<Cpus>,
 }
 
 impl System {
-    /// The one that this process runs on.
+    /// The system that this process runs on.
     pub(super) fn this() -> Self {
         Self { root: Root::new("/"), affinity: affinity() }
     }
 
-    /// The CPUs that may be used, if the user allows so many.
+    /// The number of usable CPUs, at most `user_limit`.
     pub(super) fn logical(&self, user_limit: Option<usize>) -> usize {
         let counts = [self.online(), self.allowed()].into_iter().flatten().map(|cpus| cpus.len());
-        // Neither system call nor files: std has more ways to ask.
+        // Without the system call and the files, std has other ways to find out.
         let count = counts.min().or_else(|| thread::available_parallelism().ok().map(NonZero::get));
         let limits = [count, cgroup::quota(&self.root), user_limit];
         limits.into_iter().flatten().min().unwrap_or(1).max(1)
     }
 
-    /// The cores of these, if the user allows so many.
+    /// The number of usable cores, at most `user_limit`.
     pub(super) fn physical(&self, user_limit: Option<usize>) -> usize {
         let logical = self.logical(user_limit);
         let cpus = self.allowed().or_else(|| self.online());
@@ -44,12 +43,12 @@ impl System {
         cpus::parse(&self.root.read("/sys/devices/system/cpu/online")?)
     }
 
-    /// The CPUs that the calling thread may run on, of those that are online.
+    /// The online CPUs that the calling thread may run on.
     fn allowed(&self) -> Option<Cpus> {
         self.affinity.clone().or_else(|| self.allowed_by_status())
     }
 
-    /// The same by proc_pid_status(5), where CPUs that are offline belong to it.
+    /// Those CPUs by proc_pid_status(5), which lists offline CPUs too.
     fn allowed_by_status(&self) -> Option<Cpus> {
         let status = self.root.read("/proc/thread-self/status")?;
         let mut lines = status.split(|byte| *byte == b'\n');

@@ -1,4 +1,4 @@
-//! Folders that stand for `/`, with what the kernel says in many settings, and with what it never says.
+//! Counts on folders that stand for `/`, with the kernel's files of many settings, and with malformed ones.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use super::*;
 use crate::limits;
 use fastrand::Rng;
 
-/// Such a folder, which goes with the test.
+/// A folder that stands for `/`, removed at the end of the test.
 struct Tree {
     path: PathBuf,
 }
@@ -22,7 +22,7 @@ impl Tree {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-cpu-count-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Of a process of the same number that was killed.
+        // A process with this pid, killed earlier, may have left it.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self { path }
@@ -35,7 +35,7 @@ impl Tree {
         self
     }
 
-    /// A machine with these CPUs, each with its core's.
+    /// A machine with these cores, each a list of CPUs.
     fn machine(self, cores: &[&str]) -> Self {
         let cores: Vec<_> = cores.iter().map(|list| cpus(list)).collect();
         let all: Cpus = cores.iter().flatten().copied().collect();
@@ -54,13 +54,13 @@ impl Tree {
         self.file(format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}"), text)
     }
 
-    /// The files that say in which cgroups this process is, and where they are mounted.
+    /// The files with the cgroups of this process and the mounts.
     fn cgroups(self, groups: &[&str], mounts: &[&str]) -> Self {
         let text = |lines: &[&str]| lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
         self.file("proc/self/cgroup", text(groups)).file("proc/self/mountinfo", text(mounts))
     }
 
-    /// As in a container with cgroups of its own, of version 2, whose one limit this is.
+    /// A container with its own cgroups of version 2, and this limit.
     fn limited(self, cpu_max: &str) -> Self {
         self.cgroups(&["0::/"], &[V2]).file("sys/fs/cgroup/cpu.max", cpu_max)
     }
@@ -97,7 +97,7 @@ fn cpus(list: &str) -> Cpus {
     cpus::parse(list.as_bytes()).unwrap()
 }
 
-/// Where cgroup v2 is mounted as a rule, and v1's `cpu`.
+/// The usual mounts of cgroup v2 and of the controller `cpu` of v1.
 const V2: &str = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate";
 const V1: &str =
     "33 25 0:28 / /sys/fs/cgroup/cpu rw,nosuid shared:15 - cgroup cgroup rw,cpu,cpuacct";
@@ -157,7 +157,7 @@ fn test_only_physical_cores_error() {
     for (cpu, list) in ["", "2-3", "x", "4294967296-0"].iter().enumerate() {
         tree = tree.topology(cpu, "core_cpus_list", list);
     }
-    assert_eq!(tree.counts(None, None), (5, 5), "none that makes sense");
+    assert_eq!(tree.counts(None, None), (5, 5), "all are malformed");
     let tree = tree.topology(0, "core_cpus_list", "0-1").topology(1, "core_cpus_list", "0-1");
     assert_eq!(tree.counts(None, None), (5, 4), "of two CPUs only");
 }
@@ -203,14 +203,14 @@ fn test_cpu_count_cgroup_invalid_content() {
 }
 
 #[test]
-fn a_quota_may_be_larger_than_any_machine() {
+fn quota_beyond_machine_is_no_limit() {
     let tree = Tree::new().machine(&["0", "1"]).limited("18446744073709551615 1");
     assert_eq!(tree.quota(), usize::try_from(u64::MAX).ok());
     assert_eq!(tree.counts(None, None), (2, 2));
 }
 
 #[test]
-fn the_tightest_of_all_above_counts() {
+fn least_quota_of_all_ancestors_counts() {
     let path = "sys/fs/cgroup/kube.slice/pod.slice";
     let tree = |inner: &str, middle: &str, outer: &str| {
         Tree::new()
@@ -229,14 +229,14 @@ fn the_tightest_of_all_above_counts() {
 }
 
 #[test]
-fn a_folder_without_the_file_does_not_hide_those_above() {
+fn folder_without_quota_file_does_not_hide_ancestors() {
     let tree = Tree::new().cgroups(&["0::/a/gone/b"], &[V2]);
     let tree = tree.file("sys/fs/cgroup/a/cpu.max", "200000 100000");
     assert_eq!(tree.quota(), Some(2));
 }
 
 #[test]
-fn v1_has_two_files_and_minus_one_for_no_limit() {
+fn v1_quota_comes_from_two_files() {
     let folder = "sys/fs/cgroup/cpu/docker/1";
     for (quota, period, expected) in [
         ("-1\n", "100000\n", None),
@@ -260,7 +260,7 @@ fn v1_has_two_files_and_minus_one_for_no_limit() {
 }
 
 #[test]
-fn controllers_whose_names_begin_alike_are_others() {
+fn controller_with_longer_name_is_not_cpu() {
     let mounts =
         ["1 0 0:1 / /a rw - cgroup cgroup rw,cpuacct", "2 0 0:1 / /b rw - cgroup c rw,cpuset"];
     let tree = Tree::new().cgroups(&["1:cpuacct:/", "2:cpuset:/", "3:cpu:/"], &mounts);
@@ -269,7 +269,7 @@ fn controllers_whose_names_begin_alike_are_others() {
 }
 
 #[test]
-fn the_root_of_a_mount_is_cut_off_the_path() {
+fn root_of_mount_is_cut_off_path() {
     // A container that shares the cgroups of its host, and sees its own part of them only.
     let mount = V1.replacen(" / ", " /docker/1 ", 1);
     let tree = |path: &str| {
@@ -288,7 +288,7 @@ fn the_root_of_a_mount_is_cut_off_the_path() {
 }
 
 #[test]
-fn a_cgroup_outside_of_the_mount_is_not_looked_for() {
+fn cgroup_outside_of_mount_is_no_limit() {
     let tree = |path: &str, root: &str| {
         let mount = V2.replacen(" / ", &format!(" {root} "), 1);
         Tree::new()
@@ -304,7 +304,7 @@ fn a_cgroup_outside_of_the_mount_is_not_looked_for() {
 }
 
 #[test]
-fn a_hybrid_system_has_both() {
+fn hybrid_system_takes_least_of_both() {
     let mount = V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/unified");
     let tree = |quota: &str, cpu_max: &str| {
         Tree::new()
@@ -322,7 +322,7 @@ fn a_hybrid_system_has_both() {
 }
 
 #[test]
-fn paths_are_bytes_with_escapes() {
+fn escaped_path_is_decoded() {
     let mount = r"9 8 0:1 /my\040root\134x /my\011mount\1340\04 rw - cgroup2 none rw";
     let tree = Tree::new()
         .cgroups(&[r"0::/my root\x/a:b c"], &[mount])
@@ -342,7 +342,7 @@ fn paths_are_bytes_with_escapes() {
 }
 
 #[test]
-fn a_mount_may_be_hidden_by_another() {
+fn hidden_mount_is_ignored() {
     let hidden =
         Tree::new().cgroups(&["0::/"], &[V2, "40 29 0:99 / /sys/fs/cgroup rw - tmpfs t rw"]);
     assert_eq!(hidden.file("sys/fs/cgroup/cpu.max", "100000 100000").quota(), None);
@@ -355,7 +355,7 @@ fn a_mount_may_be_hidden_by_another() {
 }
 
 #[test]
-fn without_cgroups_there_is_no_limit() {
+fn missing_cgroups_are_no_limit() {
     assert_eq!(Tree::new().quota(), None);
     assert_eq!(Tree::new().file("proc/self/cgroup", "0::/\n").quota(), None);
     assert_eq!(Tree::new().file("proc/self/mountinfo", V2).quota(), None);
@@ -364,7 +364,7 @@ fn without_cgroups_there_is_no_limit() {
 }
 
 #[test]
-fn sockets_may_have_the_same_core_ids() {
+fn equal_core_ids_in_two_sockets_are_two_cores() {
     let mut tree = Tree::new().machine(&["0,4", "1,5", "2,6", "3,7"]);
     for cpu in 0..8 {
         let (socket, core) = (cpu % 4 / 2, cpu % 2);
@@ -376,7 +376,7 @@ fn sockets_may_have_the_same_core_ids() {
 }
 
 #[test]
-fn the_old_name_of_the_list_does_too() {
+fn old_name_of_siblings_list_is_read() {
     let mut tree = Tree::new().file("sys/devices/system/cpu/online", "0-3");
     for cpu in 0..4 {
         tree = tree.topology(cpu, "thread_siblings_list", if cpu < 2 { "0-1" } else { "2-3" });
@@ -385,7 +385,7 @@ fn the_old_name_of_the_list_does_too() {
 }
 
 #[test]
-fn cpus_that_are_offline_do_not_count() {
+fn offline_cpus_do_not_count() {
     // 1 and 3 are offline: they have no topology, and are in nobody's list.
     let tree = Tree::new().machine(&["0", "2,6", "4-5"]);
     assert_eq!(tree.counts(None, None), (5, 3));
@@ -395,11 +395,11 @@ fn cpus_that_are_offline_do_not_count() {
     assert_eq!(tree.counts(None, None), (2, 2), "the mask keeps them");
     assert_eq!(tree.counts(Some("4-6"), None), (3, 2), "the system call goes first");
     let tree = tree.file("proc/thread-self/status", status("1,3"));
-    assert_eq!(tree.counts(None, None), (5, 3), "that cannot be");
+    assert_eq!(tree.counts(None, None), (5, 3), "no overlap");
 }
 
 #[test]
-fn more_cpus_than_a_mask_has_room_for() {
+fn cpus_beyond_mask_are_counted() {
     let tree = Tree::new().file("sys/devices/system/cpu/online", "0-2047\n");
     assert_eq!(tree.counts(None, None), (2048, 2048));
     let tree = tree.file("proc/thread-self/status", "Cpus_allowed_list:\t1000-1099,2000\n");
@@ -407,14 +407,14 @@ fn more_cpus_than_a_mask_has_room_for() {
 }
 
 #[test]
-fn online_cpus_may_have_other_numbers_than_those_of_the_mask() {
-    // So it is where lxcfs stands in for the file.
+fn online_and_mask_without_overlap_take_the_least() {
+    // lxcfs provides such a file.
     let tree = Tree::new().file("sys/devices/system/cpu/online", "0-1\n");
     assert_eq!(tree.counts(Some("4-7"), None), (2, 2));
 }
 
 #[test]
-fn without_any_files_std_is_asked() {
+fn missing_files_fall_back_to_std() {
     let count = std::thread::available_parallelism().unwrap().get();
     assert_eq!(Tree::new().counts(None, None), (count, count));
     assert_eq!(Tree::new().counts(None, Some(1)), (1, 1));
@@ -422,7 +422,7 @@ fn without_any_files_std_is_asked() {
 }
 
 #[test]
-fn lists_ascend_and_end() {
+fn malformed_list_is_refused() {
     for (list, expected) in
         [("0", vec![0]), ("0-2,5\n", vec![0, 1, 2, 5]), (" 65535 ", vec![65535])]
     {
@@ -438,7 +438,7 @@ fn lists_ascend_and_end() {
 }
 
 #[test]
-fn reading_is_bounded() {
+fn long_file_is_read_up_to_limit() {
     let limit = limits::MAX_KERNEL_TEXT_BYTES;
     let tree = Tree::new().file("one line", vec![b'1'; limit + 1]);
     assert_eq!(tree.root().read("/one line"), None);
@@ -450,7 +450,7 @@ fn reading_is_bounded() {
 }
 
 #[test]
-fn rubbish_is_no_panic() {
+fn random_files_never_panic() {
     let mut random = Rng::with_seed(1);
     let words = [
         "0",
@@ -497,7 +497,7 @@ fn rubbish_is_no_panic() {
 }
 
 #[test]
-fn the_variable_is_a_number() {
+fn malformed_variable_is_an_error() {
     for (value, expected) in [
         ("4", Some(4)),
         (" 4\n", Some(4)),
