@@ -1,22 +1,22 @@
-//! Where long values lie while they go from process to process: memory that is used again, since fresh pages are what costs.
+//! Segments: pooled shared memory in which large values travel from process to process.
 //!
-//! A value that is long gets a [`SegmentLease`] of a segment with its bytes ([`Segments::put`]), whose descriptor then travels beside the
-//! call or the result. Whoever has that descriptor there ([`ReceivedFd`]) has the bytes copied out, once, into memory of his own; how,
-//! and what nobody can do to the other side by it, is the subject of [`carrier`].
+//! A segment is used again for later values, since the page faults of fresh memory cost more than the copy. A large value gets a
+//! [`SegmentLease`] on a segment with its bytes ([`Segments::put`]), whose descriptor travels beside the call or result. The
+//! receiver ([`ReceivedFd`]) copies the bytes once, into memory of its own. [`segment_memory`] does that, and guards both sides
+//! against each other.
 //!
-//! | | leases | a segment is free again when | who takes idle ones away |
+//! | pool of | holds | a segment is free again when | thread that frees idle ones |
 //! |---|---|---|---|
-//! | a pool | arguments | the call is over, and so nobody reads them any more | the pool's thread |
-//! | a worker | results | whoever has the result has dropped it, and has said so in the segment's word; or it has not come through, and the pool has said so | the worker's watch |
+//! | a pool | arguments | the call is over, so that no worker reads them | the pool thread |
+//! | a worker | results | the receiver dropped it, and set the segment's word; or the pool reported that it did not arrive | the watch thread |
 //!
-//! There may be none to be had: many are out, or there are no descriptors or no memory, or this process was forked off the one
-//! that they belong to. Then the value goes the way of shorter ones, which takes longer and is no error. So a million calls can
-//! be queued, and a result that somebody keeps for ever takes a descriptor only if few others are kept.
+//! [`Segments::put`] may have no segment: the limit is reached, descriptors or memory are short, or this process was forked off the
+//! owner. Then the value travels like a short one, which is slower but no error. So a million calls can be queued, and a result
+//! that is kept for ever takes a descriptor only while few others are kept.
 //!
-//! A lease ends wherever its last share is dropped, be it under the lock of a pool; so nothing is unmapped or closed there. What is
-//! too much to be kept ([`limits::KEPT_SEGMENTS`]), or was not used for [`limits::SEGMENT_IDLE`], is taken away by a thread that
-//! comes to [`visit`](Segments::visit): at the time that it was told at its last visit, or when it is woken since it is to come
-//! earlier. Where there is nothing to be taken away it does not come.
+//! A lease may end under the lock of a pool, so its drop unmaps and closes nothing. A thread that [visits](Segments::visit) frees
+//! the segments beyond [`limits::KEPT_SEGMENTS`] and those that were idle for [`limits::SEGMENT_IDLE`]. It visits at the time that
+//! its last visit returned, and is woken if a visit is due earlier. With nothing to free it does not wake.
 //!
 //! Tested in `tests.rs`, and through real workers in the package `tests`.
 
@@ -38,7 +38,7 @@ use crate::sys::fork_guard;
 use crate::sys::segment_memory::{self, Release, SegmentMemory};
 use crate::sys::wake::Wake;
 
-/// The segments of a pool, or of a worker. Clones are handles of the same.
+/// The segments of a pool, or of a worker. Clones are handles of one pool of segments.
 #[derive(Clone)]
 pub(crate) struct Segments {
     shared: Arc<Shared>,
@@ -47,75 +47,75 @@ pub(crate) struct Segments {
 struct Shared {
     owner_pid: u32,
     release: Release,
-    /// Wakes the thread that is to visit.
+    /// Wakes the thread that visits.
     wake: Arc<Wake>,
-    shelf: Mutex<SegmentPool>,
+    pool: Mutex<SegmentPool>,
 }
 
 impl Segments {
-    /// Those of a pool, whose calls have them until they are over.
+    /// The segments of a pool. A call holds its segments until it is over.
     pub(crate) fn of_pool(wake: Arc<Wake>) -> Self {
         Self::new(Release::Known, wake, at_most())
     }
 
-    /// Those of a worker, which has none until it is [allowed](Self::allow) some.
+    /// The segments of a worker, which has none until the pool [allows](Self::allow) some.
     pub(crate) fn of_worker(wake: Arc<Wake>) -> Self {
         Self::new(Release::EventSink, wake, 0)
     }
 
     fn new(release: Release, wake: Arc<Wake>, limit: usize) -> Self {
-        let shelf = Mutex::new(SegmentPool::new(limit));
+        let pool = Mutex::new(SegmentPool::new(limit));
         let owner_pid = fork_guard::current_pid();
-        Self { shared: Arc::new(Shared { owner_pid, release, wake, shelf }) }
+        Self { shared: Arc::new(Shared { owner_pid, release, wake, pool }) }
     }
 
-    /// How many there may be out at a time.
+    /// Sets the highest number of segments on lease.
     pub(crate) fn allow(&self, limit: usize) {
         self.shared.lock().allow(limit);
     }
 
-    /// Copies `bytes` into a segment, if they are long and there is one to be had.
+    /// Copies `bytes` into a segment. `None` if they are short, or no segment is available.
     pub(crate) fn put(&self, bytes: &[u8]) -> Option<SegmentLease> {
-        // The memory of a forked child's parent is not its to write to.
+        // A forked child must not write to its parent's segments.
         if bytes.len() < limits::SEGMENT_BYTES || self.shared.is_foreign() {
             return None;
         }
         let class = bytes.len().checked_next_power_of_two()?;
         let lent = self.shared.lock().lend(class)?;
         let filled = match lent {
-            Some(mut carrier) => carrier.refill(bytes).map(|()| carrier),
+            Some(mut memory) => memory.refill(bytes).map(|()| memory),
             None => SegmentMemory::create(bytes, class, self.shared.release),
         };
-        // Where there is no memory for it a segment has no use either.
-        let Ok(carrier) = filled else {
+        // The system has no memory or descriptors for it now.
+        let Ok(memory) = filled else {
             self.shared.lock().lost();
             return None;
         };
         let shared = Arc::clone(&self.shared);
-        Some(SegmentLease { carrier: Some(carrier), sent_for: OnceLock::new(), shared })
+        Some(SegmentLease { memory: Some(memory), sent_for: OnceLock::new(), shared })
     }
 
-    /// The reader says that it has no room for descriptors: the result of this call has not come through, and so nobody has the
-    /// segments that were sent with it. Later results go the other way.
+    /// Handles the pool's report that it lacks descriptors for the result of `call`: the segments that were sent with it are free.
+    /// Later results travel without segments.
     pub(crate) fn not_received(&self, call: Ticket) {
-        let is_to_be_visited = self.shared.lock().not_received(clock::now(), call);
-        if is_to_be_visited {
+        let needs_visit = self.shared.lock().not_received(clock::now(), call);
+        if needs_visit {
             self.shared.wake.wake();
         }
     }
 
-    /// Takes away what is not to be kept: to be dropped, which takes long if it is much. And until when it need not be done again,
-    /// if it is ever to be done.
+    /// Removes the segments that are not to be kept. Returns them, since dropping them may take long, and the time at which the
+    /// next visit is due, if one is.
     pub(crate) fn visit(&self, now: Instant) -> (Vec<SegmentMemory>, Option<Instant>) {
         self.shared.lock().visit(now)
     }
 
-    /// No more are lent: what was lent may be with a worker that reads it still when its call is over.
+    /// Ends leasing: a worker of an ending pool may still read a segment when its call is over.
     pub(crate) fn close(&self) {
         self.shared.lock().close();
     }
 
-    /// As [`close`](Self::close), and nobody will visit any more: nothing is kept.
+    /// Ends leasing and frees all kept segments. There are no visits after this.
     pub(crate) fn end(&self) {
         let kept = self.shared.lock().end();
         drop(kept);
@@ -124,10 +124,10 @@ impl Segments {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, SegmentPool> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this process was forked off the one that they belong to. Then the lock may be held for ever.
+    /// Whether this process was forked off the owner. Then the lock may be held for ever.
     fn is_foreign(&self) -> bool {
         fork_guard::current_pid() != self.owner_pid
     }
@@ -139,55 +139,55 @@ impl fmt::Debug for Segments {
     }
 }
 
-/// A segment with a value. Given back when it is dropped.
+/// A segment with a value. Its drop returns the segment to the pool.
 pub(crate) struct SegmentLease {
-    /// There until it is dropped.
-    carrier: Option<SegmentMemory>,
-    /// The call with whose result it goes out.
+    /// `Some` until the drop.
+    memory: Option<SegmentMemory>,
+    /// The call with whose result the segment was sent.
     sent_for: OnceLock<Ticket>,
     shared: Arc<Shared>,
 }
 
 impl SegmentLease {
-    fn carrier(&self) -> &SegmentMemory {
-        self.carrier.as_ref().expect("there until it is dropped")
+    fn memory(&self) -> &SegmentMemory {
+        self.memory.as_ref().expect("`Some` until the drop")
     }
 
-    /// What a reader needs.
+    /// The descriptor by which a receiver reads the segment.
     pub(crate) fn fd(&self) -> &Arc<OwnedFd> {
-        self.carrier().fd()
+        self.memory().fd()
     }
 
-    /// It is about to go to a reader, with the result of this call. He says when he is through with it.
+    /// Marks the segment as sent with the result of `call`. The receiver marks it as free when it is done.
     pub(crate) fn set_out(&self, call: Ticket) {
         let _ = self.sent_for.set(call);
-        self.carrier().set_out();
+        self.memory().set_out();
     }
 }
 
 impl Drop for SegmentLease {
     fn drop(&mut self) {
-        let Some(carrier) = self.carrier.take() else { return };
+        let Some(memory) = self.memory.take() else { return };
         if self.shared.is_foreign() {
             return;
         }
         let sent_for = self.sent_for.take();
-        let given_back = self.shared.lock().give_back(clock::now(), carrier, sent_for);
+        let given_back = self.shared.lock().give_back(clock::now(), memory, sent_for);
         match given_back {
-            Ok(is_to_be_visited) if is_to_be_visited => self.shared.wake.wake(),
+            Ok(needs_visit) if needs_visit => self.shared.wake.wake(),
             Ok(_) => {}
-            Err(carrier) => drop(carrier),
+            Err(memory) => drop(memory),
         }
     }
 }
 
 impl fmt::Debug for SegmentLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SegmentLease").field(self.carrier()).finish()
+        f.debug_tuple("SegmentLease").field(self.memory()).finish()
     }
 }
 
-/// A descriptor that has come from another process: of a segment, or of something else.
+/// A descriptor from another process, of a segment or of something else.
 #[derive(Debug)]
 pub(crate) struct ReceivedFd {
     fd: Arc<OwnedFd>,
@@ -204,22 +204,22 @@ impl ReceivedFd {
     }
 }
 
-/// If it is a segment, its owner may use it again.
+/// Marks the segment, if it is one, as free for its owner.
 impl Drop for ReceivedFd {
     fn drop(&mut self) {
-        // A forked child has a copy, and the one that it was forked off goes on reading.
+        // A forked child has a copy of this, while its parent may still read.
         if fork_guard::current_pid() == self.owner_pid {
             segment_memory::release(self.fd.as_fd());
         }
     }
 }
 
-/// How many segments a pool may have out, and how many its workers together: not so many that others lack descriptors.
+/// The limit of segments on lease for a pool, and for its workers together, so that descriptors are left for other uses.
 fn at_most() -> usize {
     limits::MAX_SEGMENTS.min(sys::descriptor_limit() / limits::SEGMENTS_PART)
 }
 
-/// How many segments with results each of so many workers may have out.
+/// The limit of segments with results for each worker of a pool.
 pub(crate) fn per_worker(max_workers: usize) -> usize {
     limits::MAX_RESULT_SEGMENTS.min(at_most() / max_workers.max(1))
 }

@@ -1,4 +1,6 @@
-//! Which segments there are, and what becomes of one that comes back. Decides only: what is to be unmapped is handed out.
+//! The set of segments, and the decisions about it: which one to lend, which to keep, which to free.
+//!
+//! It does no I/O: the caller creates and drops the memory. Tested in `tests.rs`, by way of [`Segments`](super::Segments).
 
 use std::cmp::Reverse;
 use std::time::Instant;
@@ -7,42 +9,42 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::sys::segment_memory::SegmentMemory;
 
-/// Those that are not lent, and how many are.
+/// The segments that are not on lease, and the number of those that are.
 #[derive(Debug)]
 pub(super) struct SegmentPool {
-    /// In the order in which they were given back.
+    /// In the order of their return.
     kept: Vec<Kept>,
     n_lent: usize,
     limit: usize,
     phase: Phase,
-    /// When somebody comes, as far as he knows.
+    /// The time of the next visit, as the last one returned it.
     visit: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// None are lent any more.
+    /// No more leases.
     Closed,
-    /// Nobody comes any more either.
+    /// No more leases and no more visits.
     Ended,
 }
 
 #[derive(Debug)]
 struct Kept {
-    carrier: SegmentMemory,
+    memory: SegmentMemory,
     since: Instant,
-    /// The call with whose result it went out.
+    /// The call with whose result it was sent.
     sent_for: Option<Ticket>,
 }
 
 impl Kept {
-    /// Whether nobody reads it any more.
+    /// Whether no receiver holds it any more.
     fn is_free(&self) -> bool {
-        !self.carrier.is_out()
+        !self.memory.is_out()
     }
 
-    /// When it is to be looked at. One that is still read is looked at ever more seldom, the longer that takes.
+    /// The time at which to look at it. A segment that a receiver holds is looked at less often, the longer it is held.
     fn due(&self, now: Instant) -> Instant {
         if self.is_free() {
             self.since + limits::SEGMENT_IDLE
@@ -61,52 +63,52 @@ impl SegmentPool {
         self.limit = limit;
     }
 
-    /// Lends the one that fits best a value of this size, of those the one that was used last; or, if there is none, a new one,
-    /// which is to be made. `None` if there can be no more.
+    /// Lends a segment for a value of this size: the best fitting, and of several the last used. `Some(None)` lets the caller
+    /// create one. `None` if the limit is reached.
     pub(super) fn lend(&mut self, class: usize) -> Option<Option<SegmentMemory>> {
-        let still_read = self.kept.iter().filter(|kept| !kept.is_free()).count();
-        if self.phase != Phase::Open || self.n_lent + still_read >= self.limit {
+        let n_held = self.kept.iter().filter(|kept| !kept.is_free()).count();
+        if self.phase != Phase::Open || self.n_lent + n_held >= self.limit {
             return None;
         }
         self.n_lent += 1;
         let sizes = class..=class.saturating_mul(limits::SEGMENT_EXCESS);
-        let fits = |kept: &Kept| sizes.contains(&kept.carrier.capacity()) && kept.is_free();
+        let fits = |kept: &Kept| sizes.contains(&kept.memory.capacity()) && kept.is_free();
         let fitting = self.kept.iter().enumerate().filter(|(_, kept)| fits(kept));
-        let best = fitting.min_by_key(|(place, kept)| (kept.carrier.capacity(), Reverse(*place)));
-        let best = best.map(|(place, _)| place);
-        Some(best.map(|place| self.kept.remove(place).carrier))
+        let best = fitting.min_by_key(|(index, kept)| (kept.memory.capacity(), Reverse(*index)));
+        let best = best.map(|(index, _)| index);
+        Some(best.map(|index| self.kept.remove(index).memory))
     }
 
-    /// One that was lent is not there any more.
+    /// Counts a lease whose segment could not be created or filled.
     pub(super) fn lost(&mut self) {
         self.n_lent -= 1;
     }
 
-    /// One that was lent comes back. Whether somebody is to come who would not come in time, or, where nobody would, the segment.
+    /// Takes a segment back. Returns whether the visiting thread must be woken, or the segment if there are no more visits.
     pub(super) fn give_back(
         &mut self,
         now: Instant,
-        carrier: SegmentMemory,
+        memory: SegmentMemory,
         sent_for: Option<Ticket>,
     ) -> Result<bool, SegmentMemory> {
         self.n_lent -= 1;
         if self.phase == Phase::Ended {
-            return Err(carrier);
+            return Err(memory);
         }
-        self.kept.push(Kept { carrier, since: now, sent_for });
+        self.kept.push(Kept { memory, since: now, sent_for });
         Ok(self.is_due_early(now))
     }
 
-    /// Those that were sent for this call have not come through: nobody will say that he is through with them. No more are lent,
-    /// which would not come through either. As [`give_back`](Self::give_back), whether somebody is to come.
+    /// Frees the segments that were sent for this call and did not arrive: no receiver will do it. Ends leasing, since later ones
+    /// would not arrive either. Returns whether the visiting thread must be woken.
     pub(super) fn not_received(&mut self, now: Instant, call: Ticket) -> bool {
         self.limit = 0;
-        let theirs = self.kept.iter().filter(|kept| kept.sent_for == Some(call));
-        theirs.for_each(|kept| kept.carrier.set_back());
+        let lost = self.kept.iter().filter(|kept| kept.sent_for == Some(call));
+        lost.for_each(|kept| kept.memory.set_back());
         self.is_due_early(now)
     }
 
-    /// Whether somebody is to come who would not come in time.
+    /// Whether a visit is due before the one that the thread knows of.
     fn is_due_early(&mut self, now: Instant) -> bool {
         let due = self.due(now);
         let is_early = due.is_some_and(|due| self.visit.is_none_or(|visit| due < visit));
@@ -116,31 +118,31 @@ impl SegmentPool {
         is_early
     }
 
-    /// Somebody has come: what he is to take away, and when he comes next.
+    /// Returns the segments to free, and the time of the next visit.
     pub(super) fn visit(&mut self, now: Instant) -> (Vec<SegmentMemory>, Option<Instant>) {
         let first_kept = self.first_kept();
-        let mut place = 0;
-        let is_taken = |kept: &mut Kept| {
-            let is_too_much = place < first_kept;
-            place += 1;
+        let mut index = 0;
+        let is_removed = |kept: &mut Kept| {
+            let is_too_much = index < first_kept;
+            index += 1;
             kept.is_free() && (is_too_much || kept.since + limits::SEGMENT_IDLE <= now)
         };
-        let taken = self.kept.extract_if(.., is_taken).map(|kept| kept.carrier).collect();
+        let removed = self.kept.extract_if(.., is_removed).map(|kept| kept.memory).collect();
         self.visit = self.due(now);
-        (taken, self.visit)
+        (removed, self.visit)
     }
 
-    /// None are lent any more.
+    /// Ends leasing.
     pub(super) fn close(&mut self) {
         if self.phase == Phase::Open {
             self.phase = Phase::Closed;
         }
     }
 
-    /// Nothing is kept any more: what was.
+    /// Ends leasing and visits. Returns the kept segments.
     pub(super) fn end(&mut self) -> Vec<SegmentMemory> {
         self.phase = Phase::Ended;
-        std::mem::take(&mut self.kept).into_iter().map(|kept| kept.carrier).collect()
+        std::mem::take(&mut self.kept).into_iter().map(|kept| kept.memory).collect()
     }
 
     #[cfg(test)]
@@ -148,25 +150,25 @@ impl SegmentPool {
         self.kept.len()
     }
 
-    /// When somebody is to come.
+    /// The time at which a visit is due.
     fn due(&self, now: Instant) -> Option<Instant> {
         let has_too_much = self.kept[..self.first_kept()].iter().any(Kept::is_free);
         if has_too_much { Some(now) } else { self.kept.iter().map(|kept| kept.due(now)).min() }
     }
 
-    /// What is free and lies before this place is too much to be kept.
+    /// The index of the first kept segment that is within the limits. Free ones before it are to go.
     fn first_kept(&self) -> usize {
         if self.phase != Phase::Open {
             return self.kept.len();
         }
         let (mut n_kept, mut bytes) = (0, 0_usize);
-        for (place, kept) in self.kept.iter().enumerate().rev() {
+        for (index, kept) in self.kept.iter().enumerate().rev() {
             if kept.is_free() {
                 n_kept += 1;
-                bytes = bytes.saturating_add(kept.carrier.backed_bytes());
+                bytes = bytes.saturating_add(kept.memory.backed_bytes());
             }
             if n_kept > limits::KEPT_SEGMENTS || bytes > limits::KEPT_SEGMENT_BYTES {
-                return place + 1;
+                return index + 1;
             }
         }
         0

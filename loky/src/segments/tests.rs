@@ -10,7 +10,7 @@ fn wake() -> Arc<Wake> {
     Arc::new(Wake::new().unwrap())
 }
 
-/// Whether somebody was woken since this was asked last.
+/// Whether the visiting thread was woken since the last call of this.
 fn is_woken(segments: &Segments) -> bool {
     let wake = &segments.shared.wake;
     let mut set = PollSet::default();
@@ -22,7 +22,7 @@ fn is_woken(segments: &Segments) -> bool {
     is_woken
 }
 
-/// When the next visit is due.
+/// Visits, and returns the time of the next visit.
 fn visit(segments: &Segments, now: Instant) -> Option<Instant> {
     segments.visit(now).1
 }
@@ -31,8 +31,8 @@ fn n_kept(segments: &Segments) -> usize {
     segments.shared.lock().n_kept()
 }
 
-/// Which segment it is: its descriptor, as long as that is open.
-fn place(lease: &SegmentLease) -> i32 {
+/// The identity of a segment: its descriptor, while that is open.
+fn id_of(lease: &SegmentLease) -> i32 {
     lease.fd().as_raw_fd()
 }
 
@@ -45,11 +45,11 @@ fn read(lease: &SegmentLease, length: usize) -> Vec<u8> {
 
 const LATER: Duration = Duration::from_secs(1000);
 
-/// With whose result some are sent.
+/// The call with whose result segments are sent.
 const CALL: Ticket = Ticket(65);
 
 #[test]
-fn what_is_short_has_none() {
+fn short_value_gets_no_segment() {
     let segments = Segments::of_pool(wake());
     assert!(segments.put(&[]).is_none());
     assert!(segments.put(&[0; SEGMENT_BYTES - 1]).is_none());
@@ -58,43 +58,43 @@ fn what_is_short_has_none() {
 }
 
 #[test]
-fn one_is_used_again_that_is_not_much_too_large() {
+fn free_segment_of_fitting_size_is_reused() {
     let segments = Segments::of_pool(wake());
     let sizes = [1, 2, 4, 5, 9].map(|times| times * SEGMENT_BYTES);
     let mut leases = sizes.map(|size| Some(segments.put(&vec![7; size]).unwrap()));
-    let places = leases.each_ref().map(|lease| place(lease.as_ref().unwrap()));
+    let ids = leases.each_ref().map(|lease| id_of(lease.as_ref().unwrap()));
     let put = |times: usize| segments.put(&vec![8; times * SEGMENT_BYTES]).unwrap();
     leases[3] = None;
-    assert_ne!(place(&put(1)), places[3], "eight times as large");
-    // That one is there now as well.
-    assert_eq!(place(&put(2)), places[3], "four times as large");
+    assert_ne!(id_of(&put(1)), ids[3], "eight times as large");
+    // The segment of the last line is free too.
+    assert_eq!(id_of(&put(2)), ids[3], "four times as large");
     leases[1] = None;
     leases[2] = None;
     let lease = put(2);
-    assert_eq!(place(&lease), places[1], "the best");
+    assert_eq!(id_of(&lease), ids[1], "the best");
     assert_eq!(read(&lease, 2 * SEGMENT_BYTES), vec![8; 2 * SEGMENT_BYTES]);
-    assert_eq!(place(&put(3)), places[2]);
+    assert_eq!(id_of(&put(3)), ids[2]);
     drop(lease);
 }
 
 #[test]
-fn of_those_that_fit_the_last_one() {
+fn last_used_of_equal_segments_is_reused() {
     let segments = Segments::of_pool(wake());
     let [first, second] = [0; 2].map(|_| segments.put(&[0; SEGMENT_BYTES]).unwrap());
-    let last = place(&first);
+    let last = id_of(&first);
     drop(second);
     drop(first);
-    assert_eq!(place(&segments.put(&[0; SEGMENT_BYTES]).unwrap()), last, "it is warm");
+    assert_eq!(id_of(&segments.put(&[0; SEGMENT_BYTES]).unwrap()), last, "it is warm");
 }
 
 #[test]
-fn there_are_not_more_than_allowed() {
+fn segments_on_lease_are_limited() {
     let segments = Segments::new(Release::Known, wake(), 3);
     let put = || segments.put(&[0; SEGMENT_BYTES]);
     let mut leases: Vec<_> = std::iter::repeat_with(put).take(5).collect();
     assert_eq!(leases.iter().flatten().count(), 3);
     leases.remove(0);
-    assert!(put().is_some(), "which is given back at once");
+    assert!(put().is_some(), "its lease ends at once");
     segments.allow(0);
     assert!(put().is_none());
     assert!(at_most() <= MAX_SEGMENTS);
@@ -102,31 +102,30 @@ fn there_are_not_more_than_allowed() {
 }
 
 #[test]
-fn a_worker_waits_until_it_is_told() {
+fn sent_segment_is_reused_after_receiver_drops_it() {
     let segments = Segments::of_worker(wake());
     assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "nothing is allowed yet");
     segments.allow(2);
     let put = || segments.put(&[0; SEGMENT_BYTES]);
     let unsent = put().unwrap();
-    let first = place(&unsent);
+    let first = id_of(&unsent);
     drop(unsent);
     let sent = put().unwrap();
-    assert_eq!(place(&sent), first, "nobody has got it");
+    assert_eq!(id_of(&sent), first, "it was not sent");
     sent.set_out(CALL);
-    let theirs = ReceivedFd::new(sent.fd().try_clone().unwrap());
+    let received = ReceivedFd::new(sent.fd().try_clone().unwrap());
     drop(sent);
     let other = put().unwrap();
-    assert_ne!(place(&other), first);
+    assert_ne!(id_of(&other), first);
     other.set_out(CALL);
     drop(other);
     assert!(put().is_none(), "both are out");
-    drop(theirs);
-    assert_eq!(place(&put().unwrap()), first);
+    drop(received);
+    assert_eq!(id_of(&put().unwrap()), first);
 }
 
-/// Its reader had no room for the descriptor, so nobody will say that he is through with it.
 #[test]
-fn what_does_not_come_through_is_given_back() {
+fn segment_that_did_not_arrive_is_freed() {
     let segments = Segments::of_worker(wake());
     segments.allow(3);
     let leases = [1, 2, 2].map(|call| {
@@ -134,28 +133,28 @@ fn what_does_not_come_through_is_given_back() {
         lease.set_out(Ticket(call));
         lease
     });
-    let theirs = ReceivedFd::new(leases[0].fd().try_clone().unwrap());
+    let received = ReceivedFd::new(leases[0].fd().try_clone().unwrap());
     drop(leases);
     segments.not_received(Ticket(2));
     visit(&segments, clock::now() + LATER);
-    assert_eq!(n_kept(&segments), 1, "the one that has come");
-    assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "it would not come through either");
-    drop(theirs);
+    assert_eq!(n_kept(&segments), 1, "the one that arrived");
+    assert!(segments.put(&[0; SEGMENT_BYTES]).is_none(), "it would not arrive either");
+    drop(received);
     visit(&segments, clock::now() + LATER);
     assert_eq!(n_kept(&segments), 0);
 }
 
 #[test]
-fn somebody_comes_when_something_is_idle_and_not_again() {
+fn visits_happen_while_segments_are_idle_only() {
     let segments = Segments::of_pool(wake());
     let start = clock::now();
     assert_eq!(visit(&segments, start), None);
     drop(segments.put(&[0; SEGMENT_BYTES]));
-    assert!(is_woken(&segments), "nobody would come");
+    assert!(is_woken(&segments), "no visit was due");
     let at = visit(&segments, clock::now()).unwrap();
     assert!(at >= start + SEGMENT_IDLE);
     drop(segments.put(&[0; SEGMENT_BYTES]));
-    assert!(!is_woken(&segments), "somebody comes");
+    assert!(!is_woken(&segments), "a visit is due");
     let later = visit(&segments, at).unwrap();
     assert!(later > at, "it was used again");
     assert_eq!(visit(&segments, later), None);
@@ -165,7 +164,7 @@ fn somebody_comes_when_something_is_idle_and_not_again() {
 }
 
 #[test]
-fn too_many_are_taken_away_at_once() {
+fn excess_segments_are_freed_at_once() {
     let segments = Segments::of_pool(wake());
     let put = || segments.put(&[0; SEGMENT_BYTES]).unwrap();
     let n = KEPT_SEGMENTS + 3;
@@ -180,9 +179,8 @@ fn too_many_are_taken_away_at_once() {
     assert_eq!(n_kept(&segments), KEPT_SEGMENTS);
 }
 
-/// No memory is touched but what the test writes: it says how much there would be.
 #[test]
-fn large_ones_are_not_kept() {
+fn kept_memory_is_limited() {
     let segments = Segments::of_pool(wake());
     let large = vec![0; KEPT_SEGMENT_BYTES / 2 + 1];
     let [first, second] = [0; 2].map(|_| segments.put(&large).unwrap());
@@ -196,22 +194,22 @@ fn large_ones_are_not_kept() {
 }
 
 #[test]
-fn one_that_is_read_for_long_is_looked_at_seldom() {
+fn long_held_segment_is_checked_less_often() {
     let segments = Segments::of_worker(wake());
     segments.allow(1);
     let lease = segments.put(&[0; SEGMENT_BYTES]).unwrap();
     lease.set_out(CALL);
-    let theirs = ReceivedFd::new(lease.fd().try_clone().unwrap());
+    let received = ReceivedFd::new(lease.fd().try_clone().unwrap());
     drop(lease);
     let late = clock::now() + LATER;
     let next = visit(&segments, late).unwrap();
     assert!(next > late + LATER / 2);
-    drop(theirs);
+    drop(received);
     assert_eq!(visit(&segments, late), None);
 }
 
 #[test]
-fn of_a_pool_that_ends_none_are_to_be_had() {
+fn ended_pool_lends_and_keeps_nothing() {
     let segments = Segments::of_pool(wake());
     let [first, second] = [0; 2].map(|_| segments.put(&[0; SEGMENT_BYTES]).unwrap());
     segments.close();
