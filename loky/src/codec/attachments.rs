@@ -1,16 +1,15 @@
-//! What travels beside the bytes of a value: collected while serde writes it, and handed out while serde reads it.
+//! Attachments: descriptors that travel beside the bytes of a value.
 //!
-//! A value of serde is bytes and nothing else, whatever the codec. A type that has something to send which is no bytes (a
-//! descriptor) therefore leaves it here while it is encoded, by [`attach`], and writes the number that it gets for it; while
-//! it is decoded it reads the number, and finds what came with the bytes by [`attached`].
+//! Serde carries bytes only. A type with a descriptor registers it by [`attach`] while it is encoded, and writes the number that it
+//! gets. While it is decoded, it reads the number and gets the received descriptor by [`attached`].
 //!
-//! Which value that is, is a *scope* of the thread: opened by [`Attachments::collect`] around the encoding of the arguments of
-//! one call, or of one result, and by [`Attachments::offer`] around the decoding of the same. A scope that is opened inside
-//! another (by a `Serialize` that submits a call, or asks for a result) hides that until it is closed, so the two have nothing
-//! of each other's; it is closed however its code ends. Outside of any scope both are errors.
+//! A thread-local *scope* says which value is meant. [`Attachments::collect`] opens one around the encoding of one call's
+//! arguments or one result, [`Attachments::offer`] around the decoding. A scope inside another hides the outer one until it is
+//! closed, so that the two never mix: a `Serialize` may submit a call or wait for a result. A scope is closed also by a panic.
+//! Outside of a scope, [`attach`] and [`attached`] are errors.
 //!
-//! What an attachment is, is known here alone: always a descriptor, be it a value's own, one that has come, or that of a segment in
-//! which a long value lies ([`out_of_line`](super::out_of_line)).
+//! Only this file knows the kinds of attachments: the descriptor of a value, a received descriptor, or the segment of a large
+//! value ([`out_of_line`](super::out_of_line)). Tested beside the code, and in calls by the package `tests`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,19 +21,19 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::segments::{ReceivedFd, SegmentLease};
 
-/// One thing that travels beside the bytes. Not a copy of the descriptor, which would count against the limit: a share in it.
+/// A descriptor that travels beside the bytes. It is shared, not duplicated, since a duplicate would count against the limit.
 #[derive(Clone, Debug)]
 pub(crate) enum Attachment {
     /// The descriptor of a value.
     Own(Arc<OwnedFd>),
-    /// The segment of a long value.
+    /// The segment of a large value.
     Lent(Arc<SegmentLease>),
-    /// From another process.
+    /// A descriptor from another process.
     ReceivedFd(Arc<ReceivedFd>),
 }
 
 impl Attachment {
-    /// What it is to the system.
+    /// Returns the descriptor for a system call.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.share().as_fd()
     }
@@ -43,7 +42,7 @@ impl Attachment {
         match self {
             Self::Own(fd) => fd,
             Self::Lent(lease) => lease.fd(),
-            Self::ReceivedFd(arrived) => arrived.fd(),
+            Self::ReceivedFd(received) => received.fd(),
         }
     }
 
@@ -52,7 +51,7 @@ impl Attachment {
     }
 }
 
-/// All that travels beside the bytes of one value. Cheap to clone, and nothing to have where there are none.
+/// The attachments of one value. Cheap to clone, and without an allocation where there are none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attachments {
     list: Option<Arc<Vec<Attachment>>>,
@@ -67,7 +66,7 @@ impl Attachments {
         self.list.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// How many there are: what the header of a frame says.
+    /// Returns their number, for the header of a frame.
     pub(crate) fn count(&self) -> u16 {
         u16::try_from(self.as_slice().len()).expect("`attach` holds the limit")
     }
@@ -76,7 +75,7 @@ impl Attachments {
         self.list.is_none()
     }
 
-    /// Runs `encode`, and adds what is attached by it.
+    /// Runs `encode`, and adds the descriptors that it attaches.
     pub(crate) fn collect<T>(&mut self, encode: impl FnOnce() -> T) -> T {
         let inside = Inside::enter(Scope::Encoding(mem::take(self)));
         let encoded = encode();
@@ -86,14 +85,13 @@ impl Attachments {
         encoded
     }
 
-    /// Runs `decode`, which finds these.
+    /// Runs `decode`, which finds these attachments.
     pub(crate) fn offer<T>(&self, decode: impl FnOnce() -> T) -> T {
         let _inside = Inside::enter(Scope::Decoding(self.clone()));
         decode()
     }
 
-    /// They are about to go to another process with the result of this call, which says of those that are lent when it is through
-    /// with them.
+    /// Marks the segments among them as sent with the result of `call`. The receiver marks them as free when it is done.
     pub(crate) fn set_out(&self, call: Ticket) {
         for attachment in self.as_slice() {
             if let Attachment::Lent(lease) = attachment {
@@ -102,16 +100,16 @@ impl Attachments {
         }
     }
 
-    /// The number of a descriptor, which is added if it is not there.
+    /// Returns the number of a descriptor, which is added if it is new.
     fn number_of(&mut self, fd: &Arc<OwnedFd>) -> Result<u32, Misplaced> {
-        // They are few: beside the call that sends so many, to look through them takes no time.
+        // A linear search: compared with sending the descriptors it takes no time.
         match self.as_slice().iter().position(|known| known.is(fd)) {
             Some(known) => u32::try_from(known).map_err(|_| Misplaced::TooMany),
             None => self.add(Attachment::Own(Arc::clone(fd))),
         }
     }
 
-    /// Adds one that is not there: its number.
+    /// Adds a new attachment. Returns its number.
     fn add(&mut self, attachment: Attachment) -> Result<u32, Misplaced> {
         let list = Arc::make_mut(self.list.get_or_insert_default());
         if list.len() == limits::MAX_ATTACHMENTS {
@@ -121,12 +119,12 @@ impl Attachments {
         u32::try_from(list.len() - 1).map_err(|_| Misplaced::TooMany)
     }
 
-    /// Adds the segment of a long value.
+    /// Adds the segment of a large value. Returns its number.
     pub(super) fn add_lease(&mut self, lease: SegmentLease) -> Result<u32, Misplaced> {
         self.add(Attachment::Lent(Arc::new(lease)))
     }
 
-    /// The one of this number.
+    /// Returns the attachment with this number.
     pub(super) fn get(&self, number: u32) -> Result<&Attachment, Misplaced> {
         let list = self.as_slice();
         let found = usize::try_from(number).ok().and_then(|number| list.get(number));
@@ -134,16 +132,16 @@ impl Attachments {
     }
 }
 
-/// Those that have come from another process.
+/// Descriptors from another process.
 impl FromIterator<OwnedFd> for Attachments {
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(fds: I) -> Self {
-        let arrived = |fd| Attachment::ReceivedFd(Arc::new(ReceivedFd::new(fd)));
-        let list: Vec<_> = fds.into_iter().map(arrived).collect();
+        let received = |fd| Attachment::ReceivedFd(Arc::new(ReceivedFd::new(fd)));
+        let list: Vec<_> = fds.into_iter().map(received).collect();
         Self { list: (!list.is_empty()).then(|| Arc::new(list)) }
     }
 }
 
-/// The same things in the same order.
+/// Equal if they share their descriptors, in one order.
 impl PartialEq for Attachments {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.as_slice(), other.as_slice());
@@ -154,7 +152,7 @@ impl PartialEq for Attachments {
 
 impl Eq for Attachments {}
 
-/// Encoded values, and what travels beside them.
+/// Encoded values with their attachments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EncodedValue {
     pub(crate) bytes: Vec<u8>,
@@ -162,7 +160,7 @@ pub(crate) struct EncodedValue {
 }
 
 impl EncodedValue {
-    /// Whether there are bytes enough that the attachments can go with. They mostly are many times as many: each has a number.
+    /// Whether the bytes suffice to send the attachments with. They nearly always do, since each attachment has a number there.
     pub(super) fn has_room(&self) -> bool {
         self.attachments.as_slice().len() <= self.bytes.len().saturating_mul(limits::BATCH)
     }
@@ -174,13 +172,13 @@ impl From<Vec<u8>> for EncodedValue {
     }
 }
 
-/// Why something cannot be attached, or is not to be found.
+/// The reason why a descriptor cannot be attached or found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misplaced {
     NotEncoding,
     NotDecoding,
     TooMany,
-    /// So many came.
+    /// The number, and how many attachments there are.
     Unknown(u32, usize),
 }
 
@@ -207,7 +205,7 @@ impl fmt::Display for Misplaced {
     }
 }
 
-/// Sends a descriptor along with the value that is being encoded: its number there.
+/// Attaches a descriptor to the value that is being encoded. Returns its number.
 ///
 /// # Errors
 /// No call's value is being encoded, or it has too many.
@@ -218,7 +216,7 @@ pub(crate) fn attach(fd: &Arc<OwnedFd>) -> Result<u32, Misplaced> {
     })
 }
 
-/// The descriptor of this number that came with the value that is being decoded.
+/// Returns the descriptor with this number of the value that is being decoded.
 ///
 /// # Errors
 /// No call's value is being decoded, or there is none of this number.
@@ -231,7 +229,7 @@ pub(crate) fn attached(number: u32) -> Result<Arc<OwnedFd>, Misplaced> {
     })
 }
 
-/// What this thread is doing.
+/// The innermost scope of a thread.
 #[derive(Debug)]
 enum Scope {
     None,
@@ -240,7 +238,7 @@ enum Scope {
 }
 
 thread_local! {
-    /// Never dropped, since what is left when a thread ends is `None`: so it can be used to the thread's very end.
+    /// Needs no drop, since it is `None` when a thread ends. So it can be used until the very end of the thread.
     static SCOPE: Cell<ManuallyDrop<Scope>> = const { Cell::new(ManuallyDrop::new(Scope::None)) };
 }
 
@@ -248,16 +246,16 @@ fn replace(scope: Scope) -> Scope {
     ManuallyDrop::into_inner(SCOPE.replace(ManuallyDrop::new(scope)))
 }
 
-fn with_scope<T>(look: impl FnOnce(&mut Scope) -> T) -> T {
+fn with_scope<T>(use_scope: impl FnOnce(&mut Scope) -> T) -> T {
     let mut scope = replace(Scope::None);
-    let seen = look(&mut scope);
+    let result = use_scope(&mut scope);
     let _none = replace(scope);
-    seen
+    result
 }
 
-/// As long as it is there, a scope is open.
+/// A guard, during whose life a scope is open.
 struct Inside {
-    /// The scope around it, until it is left.
+    /// The outer scope, until this one is closed.
     outer: Option<Scope>,
 }
 
@@ -287,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_attached_once_is_found_by_its_number() {
+    fn attached_descriptor_is_found_by_its_number() {
         let (a, b) = (fd(), fd());
         let mut attachments = Attachments::new();
         let numbers = attachments.collect(|| [&a, &b, &a].map(|fd| attach(fd).unwrap()));
@@ -303,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_scope_there_is_nothing() {
+    fn attach_outside_of_a_scope_is_an_error() {
         assert_eq!(attach(&fd()), Err(Misplaced::NotEncoding));
         assert_eq!(attached(0).unwrap_err(), Misplaced::NotDecoding);
     }
 
     #[test]
-    fn a_scope_within_a_scope_has_its_own() {
+    fn inner_scope_hides_outer() {
         let (a, b, c) = (fd(), fd(), fd());
         let (mut outer, mut inner) = (Attachments::new(), Attachments::new());
         outer.collect(|| {
@@ -326,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_closes_its_scope() {
+    fn panic_closes_scope() {
         let a = fd();
         let mut attachments = Attachments::new();
         let thrown = catch_unwind(AssertUnwindSafe(|| {
@@ -336,11 +334,11 @@ mod tests {
             });
         }));
         assert!(thrown.is_err() && attach(&a).is_err());
-        assert_eq!(Arc::strong_count(&a), 1, "what was collected is gone");
+        assert_eq!(Arc::strong_count(&a), 1, "the collected attachments are dropped");
     }
 
     #[test]
-    fn too_many_are_an_error() {
+    fn too_many_attachments_are_an_error() {
         let fds: Vec<_> = std::iter::repeat_with(fd).take(3).collect();
         let mut full = Attachments::new();
         full.list = Some(Arc::new(vec![Attachment::Own(fd()); limits::MAX_ATTACHMENTS - 2]));

@@ -1,21 +1,21 @@
-//! Vectors of numbers as they lie in memory: copied, instead of number by number through serde.
+//! Vectors of numbers, copied from memory as a whole instead of number by number through serde.
 //!
 //! ```text
 //!        0      1        2      3       4               8               16
-//!  value │ mark │ letter │ bytes │ place │ element bytes │ element count │ elements …         where `place` is `HERE`
-//!                └─ of a number ─┘                                        │ attachment │       where it is `ASIDE`
+//!  value │ mark │ letter │ bytes │ place │ element bytes │ element count │ elements …         where `place` is `INLINE`
+//!                └─ of a number ─┘                                        │ attachment │       where it is `SEGMENT`
 //!                                         head: little-endian; elements: in this machine's order
 //! ```
 //!
-//! Many elements lie in a segment, if there is one to be had: copied there once, and from there into the vector that arrives
-//! ([`out_of_line`]).
+//! Many elements go into a segment, if one is available ([`out_of_line`]): copied there once, and from there into the receiver's
+//! vector.
 //!
-//! Whether a type travels so is seen where its witness is made: it is a `Vec` of what is [`Numeric`], itself and not as a
-//! part of another. [`BulkProbe`] knows. Two programs that do not agree get an error, as the head says what the numbers are, and
-//! no CBOR begins with the mark.
+//! The [`ValueCodec`] of a type decides: a `Vec` of [`Numeric`] elements travels in bulk, if it is a whole argument or result.
+//! [`BulkProbe`] tells such types from others. Two programs that disagree on a type get an error, since the head names the type of
+//! the numbers, and no CBOR begins with the mark.
 //!
-//! What it must never do: change a bit, or allocate for more elements than there are bytes, here or there. Tested beside the
-//! code, and in calls by the package `tests`.
+//! It must never change a bit, or allocate for more elements than there are bytes. Tested beside the code, and in calls by the
+//! package `tests`.
 
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -25,40 +25,40 @@ use crate::segments::Segments;
 use crate::sys::huge_pages;
 use crate::sys::pod::{self, Number, Numeric};
 
-/// Asked by the macro how values of `T` travel, through a constant of that name in either of two places: the type's own
-/// goes before the trait's, and there is one only for vectors of numbers.
+/// Tells the macro whether values of `T` travel in bulk, by the constant `__LOKY_BULK`. There are two constants of that name: rustc
+/// takes the inherent one, which only vectors of numbers have, before that of the trait [`BySerde`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct BulkProbe<T>(PhantomData<T>);
 
 impl<T: Numeric> BulkProbe<Vec<T>> {
-    /// As they lie in memory.
+    /// In bulk.
     pub const __LOKY_BULK: Option<ValueCodec<Vec<T>>> =
         Some(ValueCodec::of(|values, out, segments| encode(values, out, segments), decode));
 }
 
-/// All that does not travel in bulk. It asks nothing of the type: what serde asks of it is said elsewhere, once.
+/// All types that do not travel in bulk. It has no bound, so that a type without serde's traits gives one error, elsewhere.
 #[doc(hidden)]
 pub trait BySerde<T> {
-    /// Not as they lie in memory.
+    /// Not in bulk.
     const __LOKY_BULK: Option<ValueCodec<T>> = None;
 }
 
 impl<T> BySerde<T> for BulkProbe<T> {}
 
-/// No CBOR begins so.
+/// No CBOR begins with this byte.
 const MARK: u8 = 0xfe;
 
 /// The elements follow.
-const HERE: u8 = 0;
+const INLINE: u8 = 0;
 
-/// The number of the attachment that they lie in follows.
-const ASIDE: u8 = 1;
+/// The number of the attachment with the elements follows.
+const SEGMENT: u8 = 1;
 
-/// The first half of the head: what the elements are, and where.
+/// The first half of the head: the type of the elements, and their place.
 fn kind<T: Numeric>(place: u8) -> [u8; 8] {
     let Number { letter, bytes } = T::NUMBER;
-    // Of larger elements the lower half is enough to tell them apart.
+    // The lower half of a larger size suffices to tell types apart.
     let [a, b, c, d] = (size_of::<T>() as u32).to_le_bytes();
     [MARK, letter, bytes, place, a, b, c, d]
 }
@@ -74,12 +74,12 @@ fn encode<T: Numeric>(
 ) -> Result<(), CodecError> {
     let elements = pod::bytes_of(values);
     if let Some(attachment) = out_of_line::put(elements, &mut out.attachments, segments) {
-        out.bytes.extend_from_slice(head::<T>(ASIDE, values.len()).as_flattened());
+        out.bytes.extend_from_slice(head::<T>(SEGMENT, values.len()).as_flattened());
         out.bytes.extend_from_slice(&attachment.to_le_bytes());
         return Ok(());
     }
-    let (head, out) = (head::<T>(HERE, values.len()), &mut out.bytes);
-    // At once: to grow twice would copy what is there, which is long if there were such arguments before.
+    let (head, out) = (head::<T>(INLINE, values.len()), &mut out.bytes);
+    // Reserved at once: growing twice would copy the earlier arguments twice, which may be large.
     out.reserve(size_of_val(&head) + elements.len());
     huge_pages::prefer(out);
     out.extend_from_slice(head.as_flattened());
@@ -89,13 +89,13 @@ fn encode<T: Numeric>(
 
 fn decode<T: Numeric>(input: &mut &[u8], attachments: &Attachments) -> Result<Vec<T>, CodecError> {
     let (found, rest) = input.split_first_chunk().ok_or_else(too_early)?;
-    let is_aside = *found == kind::<T>(ASIDE);
-    if !is_aside && *found != kind::<T>(HERE) {
+    let is_in_segment = *found == kind::<T>(SEGMENT);
+    if !is_in_segment && *found != kind::<T>(INLINE) {
         return Err(CodecError(format!("no vector of `{}`", type_name::<T>())));
     }
     let (count, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
     let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| too_early())?;
-    if is_aside {
+    if is_in_segment {
         let (attachment, rest) = rest.split_first_chunk().ok_or_else(too_early)?;
         *input = rest;
         let mut values = Vec::new();
@@ -108,7 +108,7 @@ fn decode<T: Numeric>(input: &mut &[u8], attachments: &Attachments) -> Result<Ve
     Ok(pod::from_bytes(elements, count))
 }
 
-/// Serde's words for it.
+/// Worded like the error of serde.
 fn too_early() -> CodecError {
     CodecError("the bytes end too early".to_owned())
 }
@@ -120,17 +120,17 @@ mod tests {
 
     use crate::codec::argument;
 
-    /// How values of the type that is named travel, as the macro asks for it.
-    macro_rules! witness {
+    /// The codec of a type, as the macro chooses it.
+    macro_rules! codec {
         ($of:ty) => {
             argument::<$of>().or_rather(BulkProbe::<$of>::__LOKY_BULK)
         };
     }
 
     fn encoded<T: Numeric>(values: &[T]) -> Vec<u8> {
-        let mut parcel = EncodedValue::default();
-        encode(values, &mut parcel, None).expect("is encoded");
-        parcel.bytes
+        let mut out = EncodedValue::default();
+        encode(values, &mut out, None).expect("is encoded");
+        out.bytes
     }
 
     /// With nothing beside the bytes.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn all_numbers_go_there_and_back() {
+    fn all_numbers_make_a_round_trip() {
         macro_rules! whole {
             ($($number:ty)*) => { $(check::<$number>([0, <$number>::MIN, <$number>::MAX]);)* };
         }
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_any_number_of_times() {
+    fn empty_vectors_make_a_round_trip() {
         let bytes = encoded(&[[0_u64; 0]; 5]);
         assert_eq!(bytes.len(), 16);
         assert_eq!(decode::<[u64; 0]>(&mut &bytes[..]), Ok(vec![[]; 5]));
     }
 
     #[test]
-    fn a_number_of_elements_that_is_only_claimed() {
+    fn claimed_element_count_is_an_error() {
         for count in [2, 3, 1 << 32, u64::MAX / 8, u64::MAX / 8 + 2, 1 << 61 | 1, u64::MAX] {
             let mut bytes = encoded(&[7_u64]);
             bytes[8..16].copy_from_slice(&count.to_le_bytes());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn other_elements_are_refused() {
+    fn vector_of_another_type_is_an_error() {
         let refused = |of: &str| CodecError(format!("no vector of `{of}`"));
         let bytes = encoded(&[1_u32, 2, 3, 4]);
         assert_eq!(decode::<i32>(&mut &bytes[..]), Err(refused("i32")));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_do_no_harm() {
+    fn random_bytes_never_panic() {
         let mut random = fastrand::Rng::with_seed(7);
         let bytes = encoded(&[[1_u16, 2, 3]; 9]);
         for _ in 0..10_000 {
@@ -216,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn the_type_alone_decides() {
+    fn only_vectors_of_numbers_are_bulk() {
         type Samples = Vec<f64>;
         #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         struct Own(u8);
 
-        const fn is_bulk<T>(form: Option<ValueCodec<T>>) -> bool {
-            form.is_some()
+        const fn is_bulk<T>(codec: Option<ValueCodec<T>>) -> bool {
+            codec.is_some()
         }
         assert!(is_bulk(BulkProbe::<Vec<u8>>::__LOKY_BULK));
         assert!(is_bulk(BulkProbe::<Samples>::__LOKY_BULK));
@@ -233,12 +233,12 @@ mod tests {
         assert!(!is_bulk(BulkProbe::<Vec<Vec<u8>>>::__LOKY_BULK));
         assert!(!is_bulk(BulkProbe::<Vec<std::rc::Rc<u8>>>::__LOKY_BULK), "it asks for nothing");
 
-        let mut parcel = EncodedValue::default();
-        witness!(Samples).encode(&vec![1.5], &mut parcel, None).expect("is encoded");
-        witness!(Vec<Own>).encode(&vec![Own(1)], &mut parcel, None).expect("is encoded");
-        assert_eq!(parcel.bytes, [&encoded(&[1.5])[..], &[0x81, 1]].concat());
-        let (mut rest, attachments) = (&parcel.bytes[..], &parcel.attachments);
-        assert_eq!(witness!(Samples).decode(&mut rest, attachments), Ok(vec![1.5]));
-        assert_eq!(witness!(Vec<Own>).decode_all(rest, attachments), Ok(vec![Own(1)]));
+        let mut out = EncodedValue::default();
+        codec!(Samples).encode(&vec![1.5], &mut out, None).expect("is encoded");
+        codec!(Vec<Own>).encode(&vec![Own(1)], &mut out, None).expect("is encoded");
+        assert_eq!(out.bytes, [&encoded(&[1.5])[..], &[0x81, 1]].concat());
+        let (mut rest, attachments) = (&out.bytes[..], &out.attachments);
+        assert_eq!(codec!(Samples).decode(&mut rest, attachments), Ok(vec![1.5]));
+        assert_eq!(codec!(Vec<Own>).decode_all(rest, attachments), Ok(vec![Own(1)]));
     }
 }

@@ -1,18 +1,18 @@
-//! Long values beside the bytes, in a [segment](crate::segments) that travels as an attachment.
+//! Large values beside the bytes, in a [segment](crate::segments) that travels as an attachment.
 //!
 //! ```text
 //!        0      1   4            8                16
-//!  value │ mark │ 0 │ attachment │ length in bytes │        instead of CBOR, of which so much lies there
+//!  value │ mark │ 0 │ attachment │ length in bytes │        instead of the value's CBOR, which is in the segment
 //! ```
 //!
-//! A whole argument or result lies aside, or none of it does. What serde writes is moved there when it is known to be long; a
-//! vector of numbers ([`bulk`](super::bulk)) goes there at once, and has a head of its own. No CBOR begins with the mark.
+//! A whole argument or result is out of line, or no part of it is. Serde's output is moved to a segment once it proves to be long.
+//! A vector of numbers ([`bulk`](super::bulk)) goes there directly, with a head of its own. No CBOR begins with the mark.
 //!
-//! Whoever decodes copies first, since the other side may go on writing: numbers into the vector that they are to be in, CBOR into
-//! a buffer of the thread's own. How much that is, is looked up and not believed. A descriptor that is no segment, or one that is
-//! too short, is an error of this value.
+//! The receiver copies before it decodes, since the sender may go on writing: numbers into their vector, CBOR into a buffer of the
+//! thread. It takes the length from the system, never from the sender. A descriptor that is not a segment, or too short, is an
+//! error of this value.
 //!
-//! Tested here, and in calls by the package `tests`.
+//! Tested beside the code, and in calls by the package `tests`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -28,10 +28,10 @@ use crate::sys::hint;
 use crate::sys::pod::Pod;
 use crate::sys::segment_memory;
 
-/// No CBOR begins so, and no vector of numbers either.
+/// No CBOR and no vector of numbers begins with these bytes.
 const MARK: [u8; 4] = [0xfd, 0, 0, 0];
 
-/// Copies `bytes` into a segment, if they are long and there is one to be had: the number of the attachment that it is.
+/// Copies `bytes` into a segment, if they are long and a segment is available. Returns the number of its attachment.
 pub(super) fn put(
     bytes: &[u8],
     attachments: &mut Attachments,
@@ -41,7 +41,7 @@ pub(super) fn put(
     attachments.add_lease(lease).ok()
 }
 
-/// Copies so many values out of the attachment of this number, into `values`, which have no others then.
+/// Replaces `values` by `count` values from the attachment with this number.
 pub(super) fn take<T: Pod>(
     attachment: u32,
     count: usize,
@@ -54,10 +54,10 @@ pub(super) fn take<T: Pod>(
 }
 
 fn failed(why: impl fmt::Display) -> CodecError {
-    CodecError(format!("a long value beside the others: {why}"))
+    CodecError(format!("a large value in a segment: {why}"))
 }
 
-/// Appends `value`, or what says where it lies.
+/// Appends `value`, or the record of its segment.
 pub(super) fn encode<T: Serialize>(
     value: &T,
     out: &mut EncodedValue,
@@ -67,13 +67,13 @@ pub(super) fn encode<T: Serialize>(
     let start = bytes.len();
     attachments.collect(|| super::encode(value, bytes))?;
     if bytes.len() - start >= limits::SEGMENT_BYTES {
-        move_aside(out, start, segments);
+        move_to_segment(out, start, segments);
     }
     Ok(())
 }
 
-/// Moves what was appended from `start` on into a segment, if there is one to be had.
-fn move_aside(out: &mut EncodedValue, start: usize, segments: Option<&Segments>) {
+/// Moves the bytes from `start` on into a segment, if one is available.
+fn move_to_segment(out: &mut EncodedValue, start: usize, segments: Option<&Segments>) {
     let EncodedValue { bytes, attachments } = out;
     let length = (bytes.len() - start) as u64;
     if let Some(attachment) = put(&bytes[start..], attachments, segments) {
@@ -84,16 +84,16 @@ fn move_aside(out: &mut EncodedValue, start: usize, segments: Option<&Segments>)
     }
 }
 
-/// Takes a value from the front of `input`, or from where that says that it lies.
+/// Takes a value from the front of `input`, or from the segment that is named there.
 pub(super) fn decode<T: DeserializeOwned>(
     input: &mut &[u8],
     attachments: &Attachments,
 ) -> Result<T, CodecError> {
-    // Most are short: so it is one byte that is looked at.
+    // Most values are short, so the check is for one byte only.
     if input.first() != Some(&MARK[0]) {
         return attachments.offer(|| super::decode(input));
     }
-    let (attachment, length) = take_place(input)?;
+    let (attachment, length) = take_record(input)?;
     with_room(|room| {
         take(attachment, length, attachments, room)?;
         let mut bytes = &room[..];
@@ -102,8 +102,8 @@ pub(super) fn decode<T: DeserializeOwned>(
     })
 }
 
-/// The attachment that a value lies in, and its length.
-fn take_place(input: &mut &[u8]) -> Result<(u32, usize), CodecError> {
+/// Reads the attachment that holds a value, and its length.
+fn take_record(input: &mut &[u8]) -> Result<(u32, usize), CodecError> {
     let too_early = || failed("the bytes end too early");
     let (mark, rest) = input.split_first_chunk().ok_or_else(too_early)?;
     if *mark != MARK {
@@ -116,12 +116,12 @@ fn take_place(input: &mut &[u8]) -> Result<(u32, usize), CodecError> {
     Ok((u32::from_le_bytes(*attachment), length))
 }
 
-/// Runs `decode` with room for bytes, which is kept for the next value if it is not large.
+/// Runs `decode` with a buffer of this thread, which is kept for the next value unless it is large.
 fn with_room<T>(decode: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     thread_local! {
         static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
-    // While the user's code runs, which may decode as well, it is not there.
+    // The user's code may decode too: it gets a new buffer meanwhile.
     let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
     let decoded = decode(&mut room);
     room.clear();
@@ -146,32 +146,32 @@ mod tests {
 
     const LONG: usize = limits::SEGMENT_BYTES;
 
-    /// There and back, with another value behind it, and whether it lies aside.
+    /// A round trip, with another value after it. `is_out_of_line` is whether the values go into segments.
     #[track_caller]
-    fn check<T: PartialEq + Debug>(witness: ValueCodec<T>, value: &T, is_aside: bool) {
+    fn check<T: PartialEq + Debug>(codec: ValueCodec<T>, value: &T, is_out_of_line: bool) {
         let segments = segments();
-        let mut parcel = EncodedValue::default();
+        let mut encoded = EncodedValue::default();
         for _ in 0..2 {
-            witness.encode(value, &mut parcel, Some(&segments)).expect("is encoded");
+            codec.encode(value, &mut encoded, Some(&segments)).expect("is encoded");
         }
-        let EncodedValue { bytes, attachments } = &parcel;
-        assert_eq!(usize::from(attachments.count()), if is_aside { 2 } else { 0 });
-        assert_eq!(bytes.len() < 50, is_aside);
+        let EncodedValue { bytes, attachments } = &encoded;
+        assert_eq!(usize::from(attachments.count()), if is_out_of_line { 2 } else { 0 });
+        assert_eq!(bytes.len() < 50, is_out_of_line);
         let mut rest = &bytes[..];
-        assert!(&witness.decode(&mut rest, attachments).expect("is decoded") == value);
-        assert!(&witness.decode_all(rest, attachments).expect("is decoded") == value);
+        assert!(&codec.decode(&mut rest, attachments).expect("is decoded") == value);
+        assert!(&codec.decode_all(rest, attachments).expect("is decoded") == value);
         for end in 0..(bytes.len() / 2).min(50) {
-            assert!(witness.decode(&mut &bytes[..end], attachments).is_err(), "cut at {end}");
+            assert!(codec.decode(&mut &bytes[..end], attachments).is_err(), "cut at {end}");
         }
-        if is_aside {
-            let error = witness.decode(&mut &bytes[..], &Attachments::new()).unwrap_err();
+        if is_out_of_line {
+            let error = codec.decode(&mut &bytes[..], &Attachments::new()).unwrap_err();
             assert!(error.0.contains("number 0, where 0 came"), "{error}");
         }
     }
 
     #[test]
-    fn what_is_long_lies_aside() {
-        // In front of the letters stands how many there are.
+    fn large_value_goes_into_a_segment() {
+        // The length takes 3 bytes before the text.
         let text = |bytes: usize| "x".repeat(bytes - 3);
         check(output(), &text(LONG - 1), false);
         check(output(), &text(LONG), true);
@@ -188,37 +188,37 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_lie_there_is_not_read() {
-        let mut parcel = EncodedValue::default();
-        let witness = output::<String>();
-        witness.encode(&"x".repeat(LONG), &mut parcel, Some(&segments())).unwrap();
+    fn forged_record_is_an_error() {
+        let mut encoded = EncodedValue::default();
+        let codec = output::<String>();
+        codec.encode(&"x".repeat(LONG), &mut encoded, Some(&segments())).unwrap();
         let length = LONG as u64 + 5;
-        assert_eq!(parcel.bytes, forged(0, length));
+        assert_eq!(encoded.bytes, forged(0, length));
         let zeros = std::fs::File::open("/dev/zero").unwrap().into();
         let zeros: Attachments = [zeros].into_iter().collect();
         for (bytes, attachments, text) in [
-            (forged(1, length), &parcel.attachments, "number 1, where 1 came"),
-            (forged(u32::MAX, length), &parcel.attachments, "number 4294967295"),
-            (forged(0, length - 1), &parcel.attachments, "too early"),
-            (forged(0, length + 1), &parcel.attachments, "1 bytes are left over"),
-            (forged(0, 0), &parcel.attachments, "too early"),
-            (forged(0, 1 << 40), &parcel.attachments, "shorter than its value"),
-            (forged(0, u64::MAX), &parcel.attachments, "shorter than its value"),
+            (forged(1, length), &encoded.attachments, "number 1, where 1 came"),
+            (forged(u32::MAX, length), &encoded.attachments, "number 4294967295"),
+            (forged(0, length - 1), &encoded.attachments, "too early"),
+            (forged(0, length + 1), &encoded.attachments, "1 bytes are left over"),
+            (forged(0, 0), &encoded.attachments, "too early"),
+            (forged(0, 1 << 40), &encoded.attachments, "shorter than its value"),
+            (forged(0, u64::MAX), &encoded.attachments, "shorter than its value"),
             (forged(0, length), &zeros, "something else than a segment"),
         ] {
-            let error = witness.decode_all(&bytes, attachments).unwrap_err();
+            let error = codec.decode_all(&bytes, attachments).unwrap_err();
             assert!(error.0.contains(text), "{error}");
         }
-        assert!(witness.decode_all(&parcel.bytes, &parcel.attachments).is_ok());
+        assert!(codec.decode_all(&encoded.bytes, &encoded.attachments).is_ok());
     }
 
     #[test]
-    fn without_segments_all_of_it_lies_here() {
-        let mut parcel = EncodedValue::default();
-        let witness = output::<String>();
+    fn large_value_without_segments_stays_inline() {
+        let mut encoded = EncodedValue::default();
+        let codec = output::<String>();
         let long = "x".repeat(LONG);
-        witness.encode(&long, &mut parcel, None).unwrap();
-        assert!(parcel.attachments.is_empty());
-        assert_eq!(witness.decode_all(&parcel.bytes, &parcel.attachments), Ok(long));
+        codec.encode(&long, &mut encoded, None).unwrap();
+        assert!(encoded.attachments.is_empty());
+        assert_eq!(codec.decode_all(&encoded.bytes, &encoded.attachments), Ok(long));
     }
 }

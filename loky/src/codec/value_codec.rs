@@ -1,7 +1,7 @@
-//! Proof that a type can travel, made once and passed on as a value.
+//! [`ValueCodec`]: the functions that encode and decode values of one type, as a value.
 //!
-//! The macro asks for it at one place, spanned at the type that the user wrote: so a type that cannot travel gives one
-//! error there and no others. Everything else takes the [`ValueCodec`], which holds for any type.
+//! The macro creates it in one place, spanned at the type that the user wrote. So a type without serde's traits gives one error
+//! there and no others. All other code takes the [`ValueCodec`], without bounds on the type.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Attachments, CodecError, EncodedValue, out_of_line};
 use crate::segments::Segments;
 
-/// What can be an argument of a task.
+/// A type that can be an argument of a task.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a task",
     label = "cannot travel to a worker process",
@@ -21,7 +21,7 @@ pub trait Argument: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Argument for T {}
 
-/// What can be the result of a task.
+/// A type that can be the result of a task.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task",
     label = "cannot travel back from a worker process",
@@ -33,7 +33,7 @@ pub trait Output: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Output for T {}
 
-/// What can be the result of a task that is written as a `Result`.
+/// A `Result` type that can be the result of a task.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task",
     label = "cannot travel back from a worker process",
@@ -45,7 +45,7 @@ pub trait FallibleOutput: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> FallibleOutput for T {}
 
-/// How values of `T` travel.
+/// The way in which values of `T` travel.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct ValueCodec<T> {
@@ -53,10 +53,10 @@ pub struct ValueCodec<T> {
     decode: Decode<T>,
 }
 
-/// Appends a value. What is long of it may go into one of these segments.
+/// Appends a value. A large one may go into one of these segments.
 pub(super) type Encode<T> = fn(&T, &mut EncodedValue, Option<&Segments>) -> Result<(), CodecError>;
 
-/// Takes a value from the front of the bytes, and what belongs to it from what came beside them.
+/// Takes a value from the front of the bytes, and its attachments from these.
 pub(super) type Decode<T> = fn(&mut &[u8], &Attachments) -> Result<T, CodecError>;
 
 impl<T> ValueCodec<T> {
@@ -67,12 +67,12 @@ impl<T> ValueCodec<T> {
         Self { encode: out_of_line::encode::<T>, decode: out_of_line::decode::<T> }
     }
 
-    /// In a way that needs no help from serde.
+    /// Creates a codec that does not use serde.
     pub(super) const fn of(encode: Encode<T>, decode: Decode<T>) -> Self {
         Self { encode, decode }
     }
 
-    /// The better way, if there is one for values of this type.
+    /// Returns the bulk codec, if there is one for this type.
     #[must_use]
     pub const fn or_rather(self, bulk: Option<Self>) -> Self {
         match bulk {
@@ -81,7 +81,7 @@ impl<T> ValueCodec<T> {
         }
     }
 
-    /// Appends `value` to `out`. If it is long it lies in one of these segments, if there is one to be had.
+    /// Appends `value` to `out`. A large one goes into one of these segments, if one is available.
     pub(crate) fn encode(
         self,
         value: &T,
@@ -105,7 +105,7 @@ impl<T> ValueCodec<T> {
         (self.decode)(input, attachments)
     }
 
-    /// The one value that `input` holds.
+    /// Decodes the one value in `input`.
     pub(crate) fn decode_all(
         self,
         mut input: &[u8],
@@ -124,28 +124,28 @@ impl<T> Clone for ValueCodec<T> {
 
 impl<T> Copy for ValueCodec<T> {}
 
-/// The witness of an argument.
+/// The codec of an argument.
 #[doc(hidden)]
 #[must_use]
 pub const fn argument<T: Argument>() -> ValueCodec<T> {
     ValueCodec::new()
 }
 
-/// The witness of a result.
+/// The codec of a result.
 #[doc(hidden)]
 #[must_use]
 pub const fn output<T: Output>() -> ValueCodec<T> {
     ValueCodec::new()
 }
 
-/// The witness of a result that is written as a `Result`.
+/// The codec of a result that is a `Result` type.
 #[doc(hidden)]
 #[must_use]
 pub const fn fallible_output<T: FallibleOutput>() -> ValueCodec<T> {
     ValueCodec::new()
 }
 
-/// The witness that stands where a task was refused: it asks nothing of the type, and nothing ever uses it.
+/// The codec in place of a task that is not registered. It needs nothing of the type, and is never used for a value.
 pub(crate) const fn refused<T>() -> ValueCodec<T> {
     ValueCodec { encode: |_, _, _| Err(not_a_task()), decode: |_, _| Err(not_a_task()) }
 }
@@ -154,7 +154,7 @@ fn not_a_task() -> CodecError {
     CodecError("this function is not a task".to_owned())
 }
 
-/// Nothing may be left when all was taken.
+/// Returns an error unless `rest` is empty, as it must be after the last value.
 pub(crate) fn at_end(rest: &[u8]) -> Result<(), CodecError> {
     if rest.is_empty() {
         Ok(())
