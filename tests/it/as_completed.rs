@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use loky::{Shutdown, as_completed};
+use loky_tests::held::Held;
+use loky_tests::pools::executor;
+use loky_tests::tasks::{exit, fail, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Event, isolated};
-
-use crate::submit::{Held, LONG, executor, exit, fail, pid, square};
 
 /// Blocks until it may go on.
 #[loky::task]

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use loky::{ErrorKind, Execution, Shutdown};
+use loky_tests::held::Held;
+use loky_tests::pools::{executor, until_childless};
+use loky_tests::tasks::{fail, hold, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Census, Event, isolated, until};
-
-use crate::submit::{Held, LONG, executor, fail, hold, pid, square, until_childless};
 
 /// Waits until the executors of this process have left nothing behind. For where nobody is left to wait for that.
 #[track_caller]

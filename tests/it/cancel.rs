@@ -6,11 +6,10 @@ use std::iter::once;
 use std::thread;
 
 use loky::{Execution, Future, ProcessPoolExecutor, Shutdown};
-use loky_tests::{Event, Random, Record, isolated};
-
-use crate::step::{
+use loky_tests::step::{
     Step, burst, check_returned, passes, starts_of, step, until_running, warm, warm_up,
 };
+use loky_tests::{Event, Random, Record, isolated};
 
 /// Insists that the calls for which `cancel` returned true never ran and say so, and that all others ran once. Ends the
 /// executor before it looks, so that what is left in a queue can no longer run behind its back.

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use loky::shared::SharedBytes;
 use loky::{CrashPolicy, Error, Execution, ProcessPoolExecutor, Shutdown};
+use loky_tests::deed::Deed;
+use loky_tests::signal::{Stopped, kill};
+use loky_tests::step::{Step, passes, step, warm};
+use loky_tests::time::LONG;
 use loky_tests::{Event, Random, Record, isolated, until};
-
-use crate::crash_matrix::{Deed, kill};
-use crate::readers::Stopped;
-use crate::step::{Step, passes, step, warm};
-use crate::submit::LONG;
 
 type Outcome = loky::Result<u64>;
 

@@ -12,10 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{Future, ProcessPoolExecutor, ReturnWhen, Shutdown, as_completed, wait};
+use loky_tests::step::{Step, step, warm};
+use loky_tests::time::LONG;
 use loky_tests::{Event, Random, Record, isolated};
-
-use crate::step::{Step, step, warm};
-use crate::submit::LONG;
 
 const THREADS: usize = 64;
 

@@ -6,19 +6,16 @@
 //! queued, and what becomes of these, and of the executor afterwards, is looked at as well. Python loky's `test_crashes`
 //! and `test_in_callback_submit_with_crash`; the numbers are those of its 16 cases.
 
-use std::fs;
-use std::io::Write;
-use std::net::Shutdown as Direction;
-use std::os::fd::{BorrowedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::panic::{panic_any, resume_unwind};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
-use std::{hint, process, thread};
 
 use loky::{CrashPolicy, Error, ErrorKind, Execution, Future, ProcessPoolExecutor, Stdio, Task};
+use loky_tests::deed::{Bomb, Deed, FAILURE, PANIC, perform};
+use loky_tests::held::busy;
+use loky_tests::signal::kill;
+use loky_tests::tasks::{double, hold};
+use loky_tests::time::LONG;
 use loky_tests::{Event, is_alive, isolated, isolated_with_stderr, until};
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -28,175 +25,6 @@ use Deed::{Abort, Exit, Fail, Panic, Segfault};
 use ErrorKind::{DecodeArgs, DecodeResult, EncodeArgs, EncodeResult, Panicked};
 use Moment::{Decoded, Dropped, Encoded};
 use Place::{InParent, InWorker};
-
-/// How long something may take that happens at once. Generous, for a machine with other work.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
-
-/// Holds a worker until it may go on, and says when it began.
-#[loky::task]
-pub(crate) fn hold(began: Event, go_on: Event) -> u32 {
-    began.set();
-    go_on.wait();
-    process::id()
-}
-
-/// A call that is running, and will until its event is set.
-#[track_caller]
-pub(crate) fn busy(executor: &ProcessPoolExecutor) -> (Future<u32>, Event) {
-    let (began, go_on) = (Event::new(), Event::new());
-    let call = executor.submit(hold, (began.clone(), go_on.clone()));
-    began.wait();
-    until("it is known to run", SOON, || call.is_running());
-    (call, go_on)
-}
-
-#[loky::task]
-pub(crate) fn double(x: u64) -> u64 {
-    2 * x
-}
-
-/// What to do wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Deed {
-    Fail,
-    Panic,
-    PanicWithNumber,
-    /// With a payload whose drop panics.
-    PanicWithBomb,
-    /// While a panic is unwinding.
-    PanicTwice,
-    PanicWhereNothingUnwinds,
-    Segfault,
-    Abort,
-    OverflowStack,
-    ExhaustMemory,
-    Exit(i32),
-    ExitAtOnce(i32),
-    Raise(i32),
-    /// Has another process send this signal.
-    BeKilled(i32),
-    /// Writes to the channel what is no message.
-    SpoilChannel,
-    /// Writes the beginning of a message to the channel, and exits.
-    StopInsideMessage,
-    /// Closes the channel for writing, and stays.
-    CloseChannel,
-}
-
-const FAILURE: &str = "refused on purpose";
-const PANIC: &str = "a panic on purpose";
-
-impl Deed {
-    pub(crate) fn perform(self) -> Result<(), String> {
-        match self {
-            Self::Fail => return Err(FAILURE.to_owned()),
-            Self::Panic => panic!("{PANIC}"),
-            Self::PanicWithNumber => panic_any(42_u64),
-            Self::PanicWithBomb => panic_any(Bomb),
-            Self::PanicTwice => {
-                let _bomb = Bomb;
-                panic!("{PANIC}");
-            }
-            Self::PanicWhereNothingUnwinds => panic_where_nothing_unwinds(),
-            Self::Segfault => write_to_null(),
-            Self::Abort => process::abort(),
-            Self::OverflowStack => drop(hint::black_box(descend(0))),
-            Self::ExhaustMemory => drop(hint::black_box(Vec::<u8>::with_capacity(1 << 46))),
-            Self::Exit(code) => process::exit(code),
-            Self::ExitAtOnce(code) => exit_at_once(code),
-            Self::Raise(signal) => {
-                kill(process::id(), signal);
-                stay();
-            }
-            Self::BeKilled(signal) => {
-                let mut command = Command::new("kill");
-                command.arg(format!("-{signal}")).arg(process::id().to_string());
-                command.status().expect("kill(1)");
-                stay();
-            }
-            Self::SpoilChannel => {
-                channel().write_all(b"this was to go to stdout, not here\n").expect("a channel");
-                stay();
-            }
-            Self::StopInsideMessage => {
-                channel().write_all(b"\xf5lky\x14\0\0\0").expect("a channel");
-                process::exit(3);
-            }
-            Self::CloseChannel => {
-                channel().shutdown(Direction::Write).expect("a channel");
-                stay();
-            }
-        }
-        Ok(())
-    }
-}
-
-fn stay() -> ! {
-    loop {
-        thread::park();
-    }
-}
-
-fn descend(depth: u64) -> [u64; 64] {
-    let mut frame = [depth; 64];
-    if hint::black_box(depth) < u64::MAX {
-        frame = descend(depth + 1);
-        frame[0] += 1;
-    }
-    hint::black_box(frame)
-}
-
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic!("a panic in a drop, on purpose");
-    }
-}
-
-extern "C" fn panic_where_nothing_unwinds() {
-    panic!("{PANIC}");
-}
-
-fn write_to_null() {
-    let null = hint::black_box(std::ptr::null_mut::<u8>());
-    #[expect(unsafe_code, reason = "a crash is wanted")]
-    // SAFETY: none; the kernel ends the process here.
-    unsafe {
-        null.write_volatile(0);
-    }
-}
-
-fn exit_at_once(code: i32) -> ! {
-    #[expect(unsafe_code, reason = "std always runs the exit handlers")]
-    // SAFETY: it takes a number, and ends the process.
-    unsafe {
-        libc::_exit(code)
-    }
-}
-
-/// Sends a signal to a process that is ours, or below us. False if it is there no more.
-pub(crate) fn kill(pid: u32, signal: i32) -> bool {
-    #[expect(unsafe_code, reason = "std sends no signals")]
-    // SAFETY: it takes two numbers.
-    let sent = unsafe { libc::kill(pid.cast_signed(), signal) };
-    sent == 0
-}
-
-/// In a worker: a duplicate of its end of the channel, the only socket that it has.
-pub(crate) fn channel() -> UnixStream {
-    let is_socket = |fd: &RawFd| {
-        let target = fs::read_link(format!("/proc/self/fd/{fd}"));
-        target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-    };
-    let entries = fs::read_dir("/proc/self/fd").expect("/proc");
-    let mut fds = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let fd: RawFd = fds.find(is_socket).expect("a channel");
-    #[expect(unsafe_code, reason = "the descriptor is known by its number alone")]
-    // SAFETY: it is open, and stays so as long as the process serves.
-    let channel = unsafe { BorrowedFd::borrow_raw(fd) };
-    channel.try_clone_to_owned().expect("a duplicate").into()
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Moment {
@@ -268,11 +96,6 @@ fn fail_with(fuse: Fuse) -> Result<(), Trap> {
     Err(Trap(fuse))
 }
 
-#[loky::task]
-pub(crate) fn perform(deed: Deed) {
-    deed.perform().expect("this deed is no failure");
-}
-
 /// A call that was submitted and is bound to fail, whatever its type is.
 struct Bad {
     task: &'static str,
@@ -331,7 +154,7 @@ impl Expected {
         if let Some(panic) = error.panic() {
             assert!(message.contains(panic.message()), "{message}");
             assert!(pids.contains(&panic.worker_pid()));
-            assert!(panic.location().is_some_and(|at| at.contains(file!())), "{panic:?}");
+            assert!(panic.location().is_some_and(|at| at.contains("deed.rs")), "{panic:?}");
         }
     }
 }
@@ -413,7 +236,7 @@ fn is_broken(
         assert!(other.to_string().contains(&ours.to_string()), "{other}");
         assert_eq!(ours.cause(), theirs.cause());
     }
-    until("the workers are gone", SOON, || !pids.iter().any(|pid| is_alive(*pid)));
+    until("the workers are gone", LONG, || !pids.iter().any(|pid| is_alive(*pid)));
 }
 
 fn submit_in_callback(

@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use loky::{CrashPolicy, Error, Execution, ProcessPoolExecutor};
+use loky_tests::deed::{Deed, perform};
 use loky_tests::isolated;
-
-use crate::crash_matrix::{Deed, double, perform};
-use crate::faults::{POLICIES, answers, temporary};
+use loky_tests::pools::{POLICIES, assert_serves};
+use loky_tests::scratch::temporary;
+use loky_tests::tasks::double;
 
 #[track_caller]
 fn never_comes_up(exe: &str, policy: CrashPolicy, is_expected: fn(&Error) -> bool, text: &str) {
@@ -79,7 +80,7 @@ fn deaths_before_the_handshake_are_healed() {
     isolated(|| {
         for (max_workers, deaths) in [(1, 1), (1, 5), (2, 2), (3, 8)] {
             let program = DiesAtFirst::new(deaths);
-            answers(&program.executor(max_workers, CrashPolicy::Heal));
+            assert_serves(&program.executor(max_workers, CrashPolicy::Heal));
         }
     });
 }
@@ -97,7 +98,7 @@ fn deaths_at_work_are_no_deaths_at_the_start() {
             }
             program.die_again(9);
             executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
-            answers(&executor);
+            assert_serves(&executor);
         }
     });
 }

@@ -5,10 +5,12 @@ use std::process::{self, Command};
 use std::time::Instant;
 
 use loky::{CrashPolicy, ProcessPoolExecutor, Shutdown};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::limits::Scarcity;
+use loky_tests::pools::{assert_serves, ready};
+use loky_tests::signal::kill;
+use loky_tests::time::{LONG, NOTICED};
 use loky_tests::{children_of, is_alive, isolated, process as look, processes_in_session, until};
-
-use crate::crash_matrix::{Deed, SOON, kill, perform};
-use crate::faults::{NOTICED, Scarcity, answers, executor};
 
 /// Forks a process that keeps everything open that the worker has, and does nothing.
 #[loky::task]
@@ -50,7 +52,7 @@ impl Holder {
         let pid = executor.submit(fork_holder, in_own_session).result().unwrap();
         let session = if in_own_session { pid } else { executor.worker_pids()[0] };
         let is_there = || look(pid).is_some_and(|it| it.session == session);
-        until("it is where it belongs", SOON, is_there);
+        until("it is where it belongs", LONG, is_there);
         Self { pid, session }
     }
 }
@@ -69,7 +71,7 @@ impl Drop for Holder {
 fn death_of_a_worker_whose_child_keeps_the_channel() {
     isolated(|| {
         for in_own_session in [false, true] {
-            let executor = executor(1);
+            let executor = ready(1);
             for (deed, text) in [(Deed::Exit(7), "EXIT(7)"), (Deed::Abort, "SIGABRT(-6)")] {
                 let holder = Holder::fork(&executor, in_own_session);
                 let start = Instant::now();
@@ -78,15 +80,15 @@ fn death_of_a_worker_whose_child_keeps_the_channel() {
                 assert_eq!(error.worker_exit().unwrap().to_string(), text);
                 // One that has left the session can be found no more once its worker is gone.
                 assert!(in_own_session || !is_alive(holder.pid), "before the call is resolved");
-                answers(&executor);
+                assert_serves(&executor);
             }
             let _holder = Holder::fork(&executor, in_own_session);
             let pid = executor.worker_pids()[0];
             kill(pid, libc::SIGKILL);
-            until("it is replaced", SOON, || {
+            until("it is replaced", LONG, || {
                 executor.worker_pids().first().is_some_and(|now| *now != pid)
             });
-            answers(&executor);
+            assert_serves(&executor);
         }
     });
 }
@@ -112,7 +114,7 @@ fn started(executor: &ProcessPoolExecutor) -> Vec<u32> {
         let all = processes_in_session(worker);
         all.into_iter().filter(|it| it.name == "sleep").map(|it| it.pid).collect::<Vec<_>>()
     };
-    until("all four sleep", SOON, || sleepers().len() == 4);
+    until("all four sleep", LONG, || sleepers().len() == 4);
     sleepers()
 }
 
@@ -121,7 +123,7 @@ fn check_started(what: &str, policy: CrashPolicy, end: fn(&ProcessPoolExecutor))
     let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
     let executor = builder.build().unwrap();
     let started = started(&executor);
-    answers(&executor);
+    assert_serves(&executor);
     assert!(started.iter().all(|pid| is_alive(*pid)), "{what}: they outlive their call");
     end(&executor);
     until(what, NOTICED, || !started.iter().any(|pid| is_alive(*pid)));
@@ -147,12 +149,12 @@ fn processes_that_a_task_started_go_with_its_worker() {
             executor.submit(perform, Deed::SpoilChannel).error().unwrap();
         });
         for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
-            let executor = executor(1);
+            let executor = ready(1);
             let started = started(&executor);
             executor.shutdown(how);
             assert!(!started.iter().any(|pid| is_alive(*pid)), "{how:?}");
         }
-        let executor = executor(1);
+        let executor = ready(1);
         let started = started(&executor);
         drop(executor);
         assert!(!started.iter().any(|pid| is_alive(*pid)), "drop");
@@ -172,10 +174,10 @@ fn start_apart() -> u32 {
 #[test]
 fn kill_reaches_processes_in_sessions_of_their_own() {
     isolated(|| {
-        let executor = executor(2);
+        let executor = ready(2);
         let started = [(); 3].map(|()| executor.submit(start_apart, ()).result().unwrap());
         let sleeps = |pid: &u32| look(*pid).is_some_and(|it| it.name == "sleep");
-        until("they have left", SOON, || started.iter().all(sleeps));
+        until("they have left", LONG, || started.iter().all(sleeps));
         assert!(started.iter().all(|pid| look(*pid).is_some_and(|it| it.session == *pid)));
         executor.shutdown(Shutdown::Kill);
         assert!(!started.iter().any(|pid| is_alive(*pid)));
@@ -187,7 +189,7 @@ fn kill_reaches_processes_in_sessions_of_their_own() {
 #[test]
 fn processes_go_with_their_worker_while_no_descriptors_are_left() {
     isolated(|| {
-        let executor = executor(1);
+        let executor = ready(1);
         let started = started(&executor);
         let scarcity = Scarcity::with_free(0);
         let error = executor.submit(perform, Deed::Exit(5)).error().unwrap();

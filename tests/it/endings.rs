@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use loky::{Execution, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::pools::until_childless;
+use loky_tests::step::{Step, burst, check_returned, passes, starts_of, until_running, warm};
+use loky_tests::time::LONG;
 use loky_tests::{Census, Event, Record, isolated, until};
-
-use crate::step::{Step, burst, check_returned, passes, starts_of, until_running, warm};
-use crate::submit::{LONG, until_childless};
 
 /// How many calls are submitted behind the one that blocks.
 const BEHIND: usize = 60;

@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio as StdStdio};
 use std::time::{Duration, Instant};
 
 use loky::{Error, Stdio};
+use loky_tests::marked::Marked;
+use loky_tests::pools::builder;
+use loky_tests::scratch::Scratch;
 use loky_tests::{Finished, isolated, program, program_path, run, tasks};
-
-use crate::parent_death::Marked;
-use crate::spawn::{Scratch, builder};
 
 /// What a program without an entry is told.
 const ADVICE: [&str; 3] = ["loky::main!", "loky::init()", "loky::enable_test_support!()"];

@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use loky::{Builder, ProcessPoolExecutor, Shutdown};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::ledger::Log;
+use loky_tests::pools::until_asleep;
 use loky_tests::tasks::{nested, variable};
+use loky_tests::time::millis;
 use loky_tests::{Event as Gate, isolated, program, run};
-
-use crate::crash_matrix::{Deed, perform};
-use crate::idle::{millis, until_asleep};
-use crate::ledger::Log;
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)

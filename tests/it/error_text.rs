@@ -6,7 +6,7 @@ use loky::{ProcessPoolExecutor, RemoteError, ResultExt as _, Shutdown, Stdio, Ta
 use loky_tests::{isolated, tasks};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::spawn::builder;
+use loky_tests::pools::builder;
 
 #[inline(never)]
 fn percent_of(part: u64, whole: u64) -> u64 {
@@ -110,7 +110,7 @@ fn last_stderr_line_of_initializer_is_part_of_message() {
 #[test]
 fn last_stderr_line_of_foreign_program_is_part_of_message() {
     isolated(|| {
-        let scratch = crate::spawn::Scratch::new();
+        let scratch = loky_tests::scratch::Scratch::new();
         let exe = scratch.script("echo 'usage: script FILE' >&2; exit 0");
         let executor = builder(1).worker_exe(exe).stderr(Stdio::Capture).build().unwrap();
         let error = error_of(executor.prewarm());

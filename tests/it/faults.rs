@@ -5,40 +5,22 @@
 //! What is held in each: calls get their outcome, other calls get theirs, the executor works again as soon as it can, and
 //! nothing stays behind.
 
-use std::fs::{self, File};
+use std::fs::{self};
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use std::{process, ptr, thread};
+use std::{ptr, thread};
 
-use loky::{CrashPolicy, Error, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio};
-use loky_tests::{Event, is_alive, isolated, process as look, until};
-
-use crate::crash_matrix::{Deed, SOON, busy, channel, double, kill, perform};
-
-/// Within which a death is noticed.
-pub(crate) const NOTICED: Duration = Duration::from_secs(2);
-
-pub(crate) fn executor(max_workers: usize) -> ProcessPoolExecutor {
-    let executor = ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap();
-    executor.prewarm().unwrap();
-    executor
-}
-
-#[track_caller]
-pub(crate) fn answers(executor: &ProcessPoolExecutor) {
-    assert!(!executor.is_broken());
-    let calls: Vec<_> = (0..20).map(|i| executor.submit(double, i)).collect();
-    for (call, i) in calls.iter().zip(0..) {
-        assert_eq!(call.result().unwrap(), 2 * i);
-    }
-}
-
-/// The file of this name that only this process has.
-pub(crate) fn temporary(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("loky-tests-{}-{name}", process::id()))
-}
+use loky::{CrashPolicy, Execution, Future, ProcessPoolExecutor, Shutdown, Stdio};
+use loky_tests::deed::{Deed, channel, perform};
+use loky_tests::held::busy;
+use loky_tests::limits::{Scarcity, limit_descriptors, names_the_limit};
+use loky_tests::pools::{POLICIES, assert_serves, ready};
+use loky_tests::scratch::temporary;
+use loky_tests::signal::{kill, stop};
+use loky_tests::tasks::double;
+use loky_tests::time::LONG;
+use loky_tests::{Event, is_alive, isolated, until};
 
 // ---- channels ----
 
@@ -100,7 +82,7 @@ fn forged_messages() {
             frame(result, 2, 1 << 60, &[]),
             frame(result, 2, u64::MAX, &[]),
         ] {
-            let executor = executor(2);
+            let executor = ready(2);
             let (neighbour, go_on) = busy(&executor);
             let error = executor.submit(say, bytes.clone()).error().unwrap();
             assert!(error.is_terminated_worker(), "{bytes:?}: {error:?}");
@@ -110,7 +92,7 @@ fn forged_messages() {
             assert!(!neighbour.is_done(), "{bytes:?}");
             go_on.set();
             assert!(neighbour.result().is_ok(), "{bytes:?}");
-            answers(&executor);
+            assert_serves(&executor);
         }
     });
 }
@@ -118,13 +100,13 @@ fn forged_messages() {
 #[test]
 fn rubbish_from_an_idle_worker() {
     isolated(|| {
-        let executor = executor(1);
+        let executor = ready(1);
         let go_on = Event::new();
         executor.submit(say_later, (vec![b'x'; 100], go_on.clone())).result().unwrap();
         let pid = executor.worker_pids()[0];
         go_on.set();
-        until("it is ended", SOON, || !is_alive(pid));
-        answers(&executor);
+        until("it is ended", LONG, || !is_alive(pid));
+        assert_serves(&executor);
     });
 }
 
@@ -160,14 +142,6 @@ fn stopped_worker() {
     });
 }
 
-#[track_caller]
-pub(crate) fn stop(pid: u32) {
-    assert!(kill(pid, libc::SIGSTOP));
-    until("it is stopped", SOON, || look(pid).is_some_and(|it| it.state == 'T'));
-}
-
-pub(crate) const POLICIES: [CrashPolicy; 2] = [CrashPolicy::Heal, CrashPolicy::BreakPool];
-
 #[loky::task]
 fn repeat(text: String, times: usize) -> String {
     text.repeat(times)
@@ -176,10 +150,10 @@ fn repeat(text: String, times: usize) -> String {
 #[test]
 fn huge_argument_and_result() {
     isolated(|| {
-        let executor = executor(2);
+        let executor = ready(2);
         let large = "0123456789abcdef".repeat(1 << 20);
         let call = executor.submit(repeat, (large.clone(), 4));
-        answers(&executor);
+        assert_serves(&executor);
         let result = call.result().unwrap();
         assert_eq!(result.len(), 64 << 20);
         assert!(result.starts_with(&large) && result.ends_with(&large));
@@ -208,7 +182,7 @@ fn threads_that_outlive_their_call() {
         let never = Event::new();
         executor.submit(start_threads, never.clone()).result().unwrap();
         let pid = executor.worker_pids()[0];
-        answers(&executor);
+        assert_serves(&executor);
         assert_eq!(executor.worker_pids(), [pid], "a panic of such a thread is its own");
         let start = Instant::now();
         executor.shutdown(Shutdown::Wait);
@@ -231,7 +205,7 @@ fn output_to_stdout_is_output() {
         for _ in 0..3 {
             executor.submit(print, "\u{f5}lky and so on\n".to_owned()).result().unwrap();
         }
-        answers(&executor);
+        assert_serves(&executor);
         assert_eq!(fs::read_to_string(&path).unwrap(), "\u{f5}lky and so on\n".repeat(3));
         fs::remove_file(path).unwrap();
     });
@@ -259,7 +233,7 @@ fn test_numpy_dot_parent_and_child_no_freeze() {
         thread::scope(|scope| {
             let _over = SetOnDrop(&is_over);
             (0..3).for_each(|_| drop(scope.spawn(until_over)));
-            let executor = executor(2);
+            let executor = ready(2);
             let sums: Vec<_> =
                 executor.map(sum_in_threads, [1000; 20]).collect::<Result<_, _>>().unwrap();
             assert_eq!(sums, [499_500; 20]);
@@ -276,55 +250,6 @@ impl Drop for SetOnDrop<'_> {
 }
 
 // ---- descriptors ----
-
-/// Sets how many descriptors this process may have. Returns what it was.
-pub(crate) fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
-    limit(libc::RLIMIT_NOFILE, soft)
-}
-
-/// Sets how much of something this process may have. Returns what it was.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: libc::rlim_t) -> libc::rlim_t {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    #[expect(unsafe_code, reason = "std has no resource limits")]
-    // SAFETY: `limit` has room for what is written.
-    let got = unsafe { libc::getrlimit(resource, &raw mut limit) };
-    let before = limit.rlim_cur;
-    limit.rlim_cur = soft;
-    #[expect(unsafe_code, reason = "std has no resource limits")]
-    // SAFETY: `limit` is filled in.
-    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
-    assert_eq!((got, set), (0, 0));
-    before
-}
-
-/// As long as it is there, this process has no more descriptors than it was left.
-pub(crate) struct Scarcity {
-    limit: libc::rlim_t,
-    files: Vec<File>,
-}
-
-impl Scarcity {
-    pub(crate) fn with_free(n_free: usize) -> Self {
-        let limit = limit_descriptors(200);
-        let mut files: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        files.truncate(files.len() - n_free);
-        Self { limit, files }
-    }
-}
-
-impl Drop for Scarcity {
-    fn drop(&mut self) {
-        self.files.clear();
-        limit_descriptors(self.limit);
-    }
-}
-
-#[track_caller]
-pub(crate) fn names_the_limit(error: &Error) {
-    assert!(error.is_io() || error.is_spawn(), "{error:?}");
-    assert!(error.to_string().contains("`RLIMIT_NOFILE`"), "{error}");
-    assert_eq!(error.execution(), Execution::NotStarted, "{error:?}");
-}
 
 /// The same for each number of free ones: what cannot be had fails with the reason, and can be had later.
 #[test]
@@ -348,7 +273,7 @@ fn no_descriptors_left() {
                 }
                 assert!(!executor.is_broken());
                 drop(scarcity);
-                answers(&executor);
+                assert_serves(&executor);
                 executor.prewarm().unwrap();
                 (true, calls.iter().all(Result::is_ok))
             })
@@ -362,7 +287,7 @@ fn no_descriptors_left() {
 #[test]
 fn a_death_while_no_descriptors_are_left() {
     isolated(|| {
-        let executor = executor(2);
+        let executor = ready(2);
         let (held, _go_on) = busy(&executor);
         let [other] = idle_workers(&executor, &held)[..] else { panic!("one is idle") };
         let scarcity = Scarcity::with_free(0);
@@ -376,7 +301,7 @@ fn a_death_while_no_descriptors_are_left() {
             executor.submit(double, 1).error().iter().for_each(names_the_limit);
         }
         drop(scarcity);
-        answers(&executor);
+        assert_serves(&executor);
     });
 }
 
@@ -390,12 +315,12 @@ fn idle_workers(executor: &ProcessPoolExecutor, busy: &Future<u32>) -> Vec<u32> 
 #[test]
 fn calls_go_on_when_no_more_descriptors_are_allowed() {
     isolated(|| {
-        let executor = executor(2);
+        let executor = ready(2);
         let limit = limit_descriptors(0);
-        let call = executor.submit(double, 21).result_timeout(SOON);
+        let call = executor.submit(double, 21).result_timeout(LONG);
         limit_descriptors(limit);
         assert_eq!(call.unwrap(), 42);
-        answers(&executor);
+        assert_serves(&executor);
     });
 }
 
@@ -410,12 +335,12 @@ fn lives_with_unknown_deaths(executor: &ProcessPoolExecutor) {
         let exit = error.worker_exit().unwrap().to_string();
         let known = ["UNKNOWN", "EXIT(0)", "EXIT(3)", "SIGABRT(-6)", "SIGSEGV(-11)"];
         assert!(known.contains(&&*exit), "{error:?}");
-        answers(executor);
+        assert_serves(executor);
     }
     let (held, _go_on) = busy(executor);
     kill(held.worker_pid().unwrap(), libc::SIGKILL);
     assert!(held.error().unwrap().is_terminated_worker());
-    answers(executor);
+    assert_serves(executor);
     let (held, _go_on) = busy(executor);
     let pids = executor.worker_pids();
     executor.shutdown(Shutdown::Kill);
@@ -431,12 +356,12 @@ fn host_that_ignores_sigchld() {
         unsafe {
             libc::signal(libc::SIGCHLD, libc::SIG_IGN);
         }
-        lives_with_unknown_deaths(&executor(2));
+        lives_with_unknown_deaths(&ready(2));
         let broken = ProcessPoolExecutor::builder().max_workers(2);
         let broken = broken.on_worker_crash(CrashPolicy::BreakPool).build().unwrap();
         assert!(broken.submit(perform, Deed::Exit(1)).error().unwrap().is_terminated_worker());
         assert!(broken.submit(double, 1).error().unwrap().is_broken_process_pool());
-        answers(&executor(2));
+        assert_serves(&ready(2));
     });
 }
 
@@ -463,9 +388,9 @@ fn host_that_waits_for_all_children() {
             let _over = SetOnDrop(&is_over);
             scope.spawn(wait);
             for _ in 0..5 {
-                lives_with_unknown_deaths(&executor(2));
+                lives_with_unknown_deaths(&ready(2));
             }
-            answers(&executor(2));
+            assert_serves(&ready(2));
         });
     });
 }

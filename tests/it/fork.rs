@@ -6,17 +6,13 @@
 
 use std::os::unix::process::parent_id;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loky::{Error, Future, ReturnWhen, Shutdown};
+use loky_tests::forked::{Forked, check_fork_during, in_forked_child};
+use loky_tests::pools::builder;
+use loky_tests::time::LONG;
 use loky_tests::{Event, children_of, isolated, tasks};
-
-use crate::parent_death::signal;
-use crate::spawn::builder;
-
-/// How long a forked child may take. Generous, for a machine with other work; what hangs never ends.
-const LIMIT: Duration = Duration::from_secs(60);
 
 #[loky::task]
 fn wait_for(event: Event) -> u32 {
@@ -28,54 +24,6 @@ fn wait_for(event: Event) -> u32 {
 #[loky::task]
 fn r#loop(x: u64) -> u64 {
     x
-}
-
-/// A forked child that is running its body.
-pub(crate) struct Forked {
-    pid: i32,
-}
-
-impl Forked {
-    /// Forks. The child runs `body` and exits, with 0 if that did not panic.
-    pub(crate) fn start(body: impl FnOnce()) -> Self {
-        #[expect(unsafe_code, reason = "this is what is tested")]
-        // SAFETY: the child runs only what does not depend on other threads; that loky is so is what is tested.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "fork");
-        if pid == 0 {
-            let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
-            #[expect(unsafe_code, reason = "the rest of the test is the parent's")]
-            // SAFETY: ends the process at once, as is its right.
-            unsafe {
-                libc::_exit(code)
-            };
-        }
-        Self { pid }
-    }
-
-    /// Waits for its end, which must be a good one.
-    #[track_caller]
-    pub(crate) fn finish(self) {
-        let mut status = 0;
-        let mut has_ended = || {
-            #[expect(unsafe_code, reason = "std waits only for what it has started")]
-            // SAFETY: `status` is there to be written.
-            let waited = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
-            waited == self.pid
-        };
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            loky_tests::until("the forked child", LIMIT, &mut has_ended);
-        }));
-        if ended.is_err() {
-            signal(self.pid.cast_unsigned(), libc::SIGKILL);
-            panic!("the forked child hung");
-        }
-        assert_eq!(status, 0, "the forked child's end");
-    }
-}
-
-pub(crate) fn in_forked_child(body: impl FnOnce()) {
-    Forked::start(body).finish();
 }
 
 #[track_caller]
@@ -92,7 +40,7 @@ fn every_handle_is_dead_in_a_forked_child() {
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
         let queued = executor.submit(tasks::add, (1, 2));
-        loky_tests::until("a call that runs", LIMIT, || running.is_running());
+        loky_tests::until("a call that runs", LONG, || running.is_running());
         in_forked_child(|| {
             assert_refused(&executor.submit(tasks::add, (1, 2)).error().unwrap(), owner);
             assert_refused(&executor.spawn(tasks::add::call(1, 2)).error().unwrap(), owner);
@@ -127,7 +75,7 @@ fn waiting_in_a_forked_child_comes_to_an_end() {
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
         let futures = vec![running.clone(), executor.submit(wait_for, event.clone())];
-        loky_tests::until("a call that runs", LIMIT, || running.is_running());
+        loky_tests::until("a call that runs", LONG, || running.is_running());
         in_forked_child(|| {
             let waited = loky::wait(&futures, ReturnWhen::AllCompleted, None);
             assert_eq!((waited.done.len(), waited.not_done.len()), (0, 2));
@@ -144,7 +92,7 @@ fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
         let running = executor.submit(wait_for, event.clone());
-        loky_tests::until("a call that runs", LIMIT, || running.is_running());
+        loky_tests::until("a call that runs", LONG, || running.is_running());
         in_forked_child(|| {
             // This one was made here: it is done, since it was refused.
             let refused = executor.submit(wait_for, event.clone());
@@ -298,28 +246,6 @@ fn hammer(executor: &loky::ProcessPoolExecutor) {
     }
 }
 
-/// Forks again and again while two threads do `work` in a loop; each child does `body`.
-#[track_caller]
-pub(crate) fn check_fork_during(work: impl Fn() + Sync, body: impl Fn()) {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    work();
-                }
-            });
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            for _ in 0..200 {
-                in_forked_child(&body);
-            }
-        }));
-        stop.store(true, Ordering::Relaxed);
-        outcome.unwrap();
-    });
-}
-
 #[test]
 fn a_fork_while_others_ask_for_names_does_not_hang_the_child() {
     isolated(|| {
@@ -339,7 +265,7 @@ fn a_fork_while_others_look_at_a_future_does_not_hang_the_child() {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
         let future = executor.submit(wait_for, event.clone());
-        loky_tests::until("a call that runs", LIMIT, || future.is_running());
+        loky_tests::until("a call that runs", LONG, || future.is_running());
         let ask = || {
             assert!(!future.is_done() && !future.is_cancelled());
             let _ = (future.worker_pid(), format!("{future:?}"));

@@ -5,43 +5,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use loky::{Builder, CrashPolicy, Event, Future, ProcessPoolExecutor, Retirement, Shutdown};
+use loky::{CrashPolicy, Event, Future, ProcessPoolExecutor, Retirement, Shutdown};
+use loky_tests::held::Held;
+use loky_tests::ledger::Log;
+use loky_tests::pools::{builder_with_timeout, until_asleep, until_childless};
+use loky_tests::step::warm_up;
+use loky_tests::tasks::{pid, square};
+use loky_tests::time::{LONG, millis, rest};
 use loky_tests::{Random, children_of, isolated, until};
 use serde::{Deserialize, Serialize, Serializer};
-
-use crate::ledger::Log;
-use crate::step::warm_up;
-use crate::submit::{Held, LONG, pid, square, until_childless};
-
-pub(crate) fn millis(count: u64) -> Duration {
-    Duration::from_millis(count)
-}
-
-pub(crate) fn builder(max_workers: usize, timeout: Duration) -> Builder {
-    ProcessPoolExecutor::builder().max_workers(max_workers).idle_timeout(timeout)
-}
-
-/// Does nothing for so long. For tests of what happens when nothing does.
-pub(crate) fn rest(time: Duration) {
-    let start = Instant::now();
-    while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
-        thread::park_timeout(left);
-    }
-}
-
-/// Waits until all workers have left, and are reaped.
-#[track_caller]
-pub(crate) fn until_asleep(executor: &ProcessPoolExecutor) {
-    until("all workers have left", LONG, || executor.stats().workers == 0);
-}
 
 #[test]
 fn test_worker_timeout() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(4, millis(10)));
+        let (executor, log) = Log::of(builder_with_timeout(4, millis(10)));
         let mut started = 0;
         for _ in 0..5 {
             let squares: Vec<_> = executor.map(square, 0..8).map(Result::unwrap).collect();
@@ -83,7 +62,7 @@ fn pass_on(slow: Slow) -> Slow {
 fn test_worker_timeout_with_slowly_pickling_objects() {
     isolated(|| {
         for (timeout, delay) in [(10, 20), (10, 100), (100, 100), (1, 100)] {
-            let (executor, log) = Log::of(builder(2, millis(timeout)));
+            let (executor, log) = Log::of(builder_with_timeout(2, millis(timeout)));
             let delay = millis(delay);
             let calls = [(); 5].map(|()| executor.submit(take, Slow(delay)));
             assert!(calls.iter().all(|call| call.result().unwrap() == delay));
@@ -98,7 +77,7 @@ fn test_worker_timeout_with_slowly_pickling_objects() {
 #[test]
 fn test_worker_timeout_shutdown_no_deadlock() {
     isolated(|| {
-        let executor = builder(2, millis(1)).build().unwrap();
+        let executor = builder_with_timeout(2, millis(1)).build().unwrap();
         executor.prewarm().unwrap();
         let second = Duration::from_secs(1);
         let call = executor.submit(take, Slow(second));
@@ -113,7 +92,7 @@ fn check_end(end: fn(ProcessPoolExecutor) -> Option<ProcessPoolExecutor>) {
     let mut random = Random::new(3);
     for round in 0..60 {
         let timeout = millis(round % 3);
-        let executor = builder(2, timeout).build().unwrap();
+        let executor = builder_with_timeout(2, timeout).build().unwrap();
         assert_eq!(executor.submit(square, 2).result().unwrap(), 4);
         rest(timeout + Duration::from_micros(random.below(2000) as u64));
         let calls: Vec<_> =
@@ -153,7 +132,7 @@ fn regression_workers_leave_while_the_executor_is_dropped() {
 fn workers_leave_beside_one_that_is_busy() {
     isolated(|| {
         for how in [Shutdown::NoWait, Shutdown::Wait] {
-            let (executor, log) = Log::of(builder(2, millis(1)));
+            let (executor, log) = Log::of(builder_with_timeout(2, millis(1)));
             executor.prewarm().unwrap();
             let held = Held::new(&executor, 1);
             log.until(1, "retired");
@@ -170,11 +149,14 @@ fn workers_leave_beside_one_that_is_busy() {
 #[test]
 fn without_a_timeout_nobody_leaves() {
     isolated(|| {
-        for builder in [builder(2, Duration::MAX), builder(2, millis(1)).idle_timeout(None)] {
+        for builder in [
+            builder_with_timeout(2, Duration::MAX),
+            builder_with_timeout(2, millis(1)).idle_timeout(None),
+        ] {
             let (executor, log) = Log::of(builder);
             executor.prewarm().unwrap();
             let pids = executor.worker_pids();
-            let restless = self::builder(1, millis(1)).build().unwrap();
+            let restless = builder_with_timeout(1, millis(1)).build().unwrap();
             for _ in 0..20 {
                 restless.submit(square, 2).result().unwrap();
                 until_asleep(&restless);
@@ -210,7 +192,7 @@ fn most_ready(events: &[Event]) -> usize {
 fn prewarm_has_all_workers_up_at_one_time() {
     isolated(|| {
         for timeout in [1, 0] {
-            let (executor, log) = Log::of(builder(4, millis(timeout)));
+            let (executor, log) = Log::of(builder_with_timeout(4, millis(timeout)));
             for round in 1..=5 {
                 let before = log.events().len();
                 executor.prewarm().unwrap();
@@ -231,7 +213,7 @@ fn descriptors() -> usize {
 #[test]
 fn a_pool_that_sleeps_has_no_processes_and_no_descriptors_but_its_own() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(4, millis(10)));
+        let (executor, log) = Log::of(builder_with_timeout(4, millis(10)));
         let fresh = descriptors();
         for _ in 0..5 {
             let held = Held::new(&executor, 4);
@@ -253,7 +235,7 @@ fn a_pool_that_sleeps_has_no_processes_and_no_descriptors_but_its_own() {
 #[test]
 fn one_that_leaves_is_told() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(1, millis(10)));
+        let (executor, log) = Log::of(builder_with_timeout(1, millis(10)));
         let first = executor.submit(pid, ()).result().unwrap();
         until_asleep(&executor);
         let stats = executor.stats();
@@ -287,7 +269,7 @@ fn one_that_leaves_is_told() {
 #[test]
 fn as_many_come_back_as_calls_need() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(4, millis(100)));
+        let (executor, log) = Log::of(builder_with_timeout(4, millis(100)));
         // Longer than calls may lie behind another: so nobody leaves for want of what another has.
         executor.prewarm().unwrap();
         let mut started = 4;
@@ -316,7 +298,7 @@ fn as_many_come_back_as_calls_need() {
 fn a_busy_one_does_not_leave() {
     isolated(|| {
         for timeout in [10, 0] {
-            let (executor, log) = Log::of(builder(2, millis(timeout)));
+            let (executor, log) = Log::of(builder_with_timeout(2, millis(timeout)));
             executor.prewarm().unwrap();
             let held = Held::new(&executor, 1);
             log.until(1, "retired");
@@ -334,7 +316,7 @@ fn a_busy_one_does_not_leave() {
 #[test]
 fn resizing_while_it_sleeps() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(2, millis(10)));
+        let (executor, log) = Log::of(builder_with_timeout(2, millis(10)));
         executor.submit(square, 2).result().unwrap();
         until_asleep(&executor);
         executor.resize(4).unwrap();
@@ -360,7 +342,7 @@ fn resizing_while_it_sleeps() {
 #[test]
 fn it_is_no_crash() {
     isolated(|| {
-        let builder = builder(2, millis(1)).on_worker_crash(CrashPolicy::BreakPool);
+        let builder = builder_with_timeout(2, millis(1)).on_worker_crash(CrashPolicy::BreakPool);
         let (executor, log) = Log::of(builder);
         for x in 0..20 {
             assert_eq!(executor.submit(square, x).result().unwrap(), x * x);

@@ -7,13 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use loky::{CrashPolicy, Event, Execution, ProcessPoolExecutor, Shutdown};
+use loky_tests::ledger::Log;
+use loky_tests::pools::{builder_with_timeout, until_asleep};
+use loky_tests::signal::kill;
+use loky_tests::step::{Step, step};
+use loky_tests::time::{LONG, millis, rest};
 use loky_tests::{Random, Record, isolated};
-
-use crate::crash_matrix::kill;
-use crate::idle::{builder, millis, rest, until_asleep};
-use crate::ledger::Log;
-use crate::step::{Step, step};
-use crate::submit::LONG;
 
 /// Calls in bursts, with pauses in which workers leave. How many calls, and how many died with their workers.
 #[track_caller]
@@ -68,7 +67,8 @@ fn test_worker_timeout_mock() {
     isolated(|| {
         for timeout in [millis(1), Duration::ZERO] {
             for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
-                let (executor, log) = Log::of(builder(2, timeout).on_worker_crash(policy));
+                let (executor, log) =
+                    Log::of(builder_with_timeout(2, timeout).on_worker_crash(policy));
                 assert_eq!(churn(&executor), 0);
                 until_asleep(&executor);
                 executor.shutdown(Shutdown::Wait);
@@ -85,7 +85,7 @@ fn test_worker_timeout_mock() {
 #[test]
 fn workers_leave_while_their_number_changes() {
     isolated(|| {
-        let (executor, log) = Log::of(builder(2, millis(1)));
+        let (executor, log) = Log::of(builder_with_timeout(2, millis(1)));
         thread::scope(|scope| {
             let churning = scope.spawn(|| churn(&executor));
             let mut random = Random::new(7);
@@ -146,7 +146,8 @@ fn with_a_killer(policy: CrashPolicy, once_in: Option<usize>) -> (ProcessPoolExe
     let log = Arc::new(Log::default());
     let kept = Arc::clone(&log);
     let killer = Killer { random: Mutex::new(Random::new(11)), once_in };
-    let builder = builder(2, millis(1)).on_worker_crash(policy).initializer(linger, ());
+    let builder =
+        builder_with_timeout(2, millis(1)).on_worker_crash(policy).initializer(linger, ());
     let builder = builder.observer(move |event| {
         killer.see(event);
         kept.push(event);

@@ -8,13 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{Builder, Event, ProcessPoolExecutor, RemoteError, Shutdown, TaskResult};
+use loky_tests::deed::Deed;
+use loky_tests::held::Held;
+use loky_tests::ledger::Log;
+use loky_tests::pools::{until_asleep, until_childless};
+use loky_tests::step::{Step, step};
+use loky_tests::tasks::square;
+use loky_tests::time::{LONG, millis, rest};
 use loky_tests::{Event as Gate, Random, Record, isolated, until};
-
-use crate::crash_matrix::Deed;
-use crate::idle::{millis, rest, until_asleep};
-use crate::ledger::Log;
-use crate::step::{Step, step};
-use crate::submit::{Held, LONG, square, until_childless};
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)

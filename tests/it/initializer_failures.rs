@@ -9,13 +9,14 @@ use std::time::Duration;
 use loky::{
     Builder, Error, Execution, Future, ProcessPoolExecutor, RemoteError, Shutdown, TaskResult,
 };
+use loky_tests::deed::Deed;
+use loky_tests::held::Held;
+use loky_tests::ledger::Log;
+use loky_tests::pools::until_childless;
+use loky_tests::tasks::{pid, square};
+use loky_tests::time::{LONG, millis};
 use loky_tests::{Event as Gate, isolated, until};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::crash_matrix::{Deed, SOON};
-use crate::idle::millis;
-use crate::ledger::Log;
-use crate::submit::{Held, LONG, pid, square, until_childless};
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)
@@ -55,7 +56,7 @@ fn check_fails(make: impl Fn(Builder) -> Builder, texts: &[&str]) -> Error {
     let prewarm = executor.prewarm().unwrap_err();
     is_broken_by(&prewarm, texts, Execution::NotStarted);
     assert!(executor.resize(3).unwrap_err().is_broken_process_pool());
-    until("its workers are gone", SOON, || executor.worker_pids().is_empty());
+    until("its workers are gone", LONG, || executor.worker_pids().is_empty());
     executor.shutdown(Shutdown::Wait);
     log.check_end(&executor);
     let broken = log.words().iter().filter(|word| *word == "broken: BrokenProcessPool").count();
@@ -128,7 +129,7 @@ fn one_that_returns_a_deep_error() {
 /// Closes its worker's channel, and stays.
 #[loky::task]
 fn close_channel() {
-    let channel = crate::crash_matrix::channel();
+    let channel = loky_tests::deed::channel();
     channel.shutdown(std::net::Shutdown::Write).expect("a channel");
     loop {
         thread::park();

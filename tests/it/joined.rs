@@ -12,10 +12,11 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use loky::{Execution, Future, ProcessPoolExecutor, ReturnWhen, Shutdown, as_completed, wait};
+use loky_tests::step::{
+    Step, burst, check_returned, passes, starts_of, until_running, warm, warm_up,
+};
+use loky_tests::time::LONG;
 use loky_tests::{Event, Random, Record, isolated, until};
-
-use crate::step::{Step, burst, check_returned, passes, starts_of, until_running, warm, warm_up};
-use crate::submit::LONG;
 
 /// A pool with a burst of calls of which one blocks, in the midst of others: more than a worker is given one by one.
 #[track_caller]

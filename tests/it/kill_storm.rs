@@ -8,9 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use loky::{Execution, Future, ProcessPoolExecutor};
+use loky_tests::signal::kill;
 use loky_tests::{Random, Record, isolated};
-
-use crate::crash_matrix::kill;
 
 /// Notes that it began, and answers. Every now and then the answer is longer than any socket's buffer.
 #[loky::task]

@@ -3,9 +3,8 @@
 use std::fs;
 
 use loky::{Future, ProcessPoolExecutor};
+use loky_tests::time::LONG;
 use loky_tests::{isolated, until};
-
-use crate::submit::LONG;
 
 /// So many letters as long as can be, in either direction.
 const LETTERS: usize = 32;

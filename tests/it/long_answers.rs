@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{Future, ProcessPoolExecutor};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::limits::limit_descriptors;
+use loky_tests::signal::kill;
+use loky_tests::step::{warm, warm_up};
+use loky_tests::time::LONG;
 use loky_tests::{Random, isolated, process as look, until};
-
-use crate::crash_matrix::{Deed, kill, perform};
-use crate::faults::limit_descriptors;
-use crate::step::{warm, warm_up};
-use crate::submit::LONG;
 
 /// Longer than a letter of the lane.
 const OVER: usize = 66_000;

@@ -3,10 +3,11 @@
 use std::fs;
 
 use loky::{Error, ProcessPoolExecutor, Shutdown};
+use loky_tests::held::Held;
 use loky_tests::isolated;
-
-use crate::faults::limit;
-use crate::submit::{Held, LONG, pid, square};
+use loky_tests::limits::limit;
+use loky_tests::tasks::{pid, square};
+use loky_tests::time::LONG;
 
 /// How much this process has of what a pool might leave behind.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::Shutdown;
+use loky_tests::held::Held;
+use loky_tests::pools::{executor, until_childless};
+use loky_tests::tasks::{count, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Event, children_of, isolated};
-
-use crate::submit::{Held, LONG, count, executor, pid, square, until_childless};
 
 #[loky::task]
 fn add(a: u64, b: u64) -> u64 {

@@ -5,34 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use loky::{Error, Map};
+use loky_tests::map_orders::{CHUNKS, chunked, in_each_way, increase};
+use loky_tests::pools::executor;
+use loky_tests::tasks::square;
+use loky_tests::time::LONG;
 use loky_tests::{Event, isolated, until};
 use serde::{Deserialize, Serialize, Serializer, ser};
-
-use crate::submit::{LONG, executor, square};
-
-/// Chunk sizes; `None` leaves it to the map.
-const CHUNKS: [Option<usize>; 5] = [None, Some(1), Some(3), Some(4), Some(1000)];
-
-fn chunked<R>(map: Map<'_, R>, chunksize: Option<usize>) -> Map<'_, R> {
-    match chunksize {
-        Some(chunksize) => map.chunksize(chunksize),
-        None => map,
-    }
-}
-
-/// Results with the indices of their items, in whatever order.
-pub(crate) type Results<'a, R> = Box<dyn Iterator<Item = (usize, loky::Result<R>)> + 'a>;
-
-/// Has `check` see a map with each chunk size in each order.
-pub(crate) fn in_each_way<'a, R: 'static>(
-    map: impl Fn() -> Map<'a, R>,
-    check: impl Fn(Results<'a, R>),
-) {
-    for chunksize in CHUNKS {
-        check(Box::new(chunked(map(), chunksize).enumerate()));
-        check(Box::new(chunked(map(), chunksize).unordered()));
-    }
-}
 
 /// Has `check` see each result in each way, and insists that so many come, each once.
 fn check_results<'a, R: 'static>(
@@ -49,10 +27,6 @@ fn check_results<'a, R: 'static>(
         indices.sort_unstable();
         assert_eq!(indices, Vec::from_iter(0..count));
     });
-}
-
-pub(crate) fn increase(number: &AtomicUsize) -> usize {
-    number.fetch_add(1, Ordering::SeqCst) + 1
 }
 
 #[test]

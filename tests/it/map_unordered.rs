@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use loky_tests::held::Held;
+use loky_tests::map_orders::{in_each_way, increase};
+use loky_tests::pools::executor;
+use loky_tests::tasks::{count, square};
 use loky_tests::{Event, children_of, isolated};
 use serde::{Deserialize, Serialize};
-
-use crate::map_adapters::{in_each_way, increase};
-use crate::submit::{Held, count, executor, square};
 
 /// Blocks at the one number.
 #[loky::task]

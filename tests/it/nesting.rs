@@ -1,9 +1,10 @@
 //! Executors in tasks: what becomes of their errors, of what nobody has waited for, and of their processes.
 
 use loky::{ProcessPoolExecutor, Shutdown, TaskResult};
+use loky_tests::pools::until_childless;
+use loky_tests::tasks::hold;
+use loky_tests::time::LONG;
 use loky_tests::{Event, Record, is_alive, isolated, tasks, until};
-
-use crate::submit::{LONG, hold, until_childless};
 
 #[loky::task]
 fn divide(a: i64, b: i64) -> TaskResult<i64> {

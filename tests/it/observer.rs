@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
 use loky::{Builder, CrashPolicy, Error, Event, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::forked::in_forked_child;
+use loky_tests::held::Held;
+use loky_tests::ledger::{Log, agree};
+use loky_tests::limits::limit;
+use loky_tests::signal::send_signal;
+use loky_tests::step::{Step, burst, passes, until_running, warm_up};
+use loky_tests::tasks::{double, fail, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Random, isolated};
-
-use crate::crash_matrix::{Deed, double, perform};
-use crate::faults::limit;
-use crate::fork::in_forked_child;
-use crate::ledger::{Log, agree};
-use crate::step::{Step, burst, passes, until_running, warm_up};
-use crate::submit::{Held, LONG, fail, pid, send_signal, square};
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)
@@ -399,7 +401,7 @@ fn a_storm() {
                 call.cancel();
             }
             if let Some(pid) = executor.worker_pids().first() {
-                crate::crash_matrix::kill(*pid, libc::SIGKILL);
+                loky_tests::signal::kill(*pid, libc::SIGKILL);
             }
             for call in &calls {
                 let error = call.result_timeout(LONG).err();

@@ -6,71 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
+use loky_tests::marked::Marked;
+use loky_tests::scratch::Scratch;
+use loky_tests::signal::kill;
 use loky_tests::{isolated, process, program, run, until};
-
-use crate::spawn::Scratch;
 
 /// How long the remains of a program may live.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// A variable that a program and all below it inherit, by which they are found.
-const MARK: &str = "LOKY_TESTS_MARK";
-
-/// Everything that runs below one program. Killed when this goes, so that a failed test leaves nothing either.
-pub(crate) struct Marked {
-    mark: String,
-}
-
-impl Marked {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { mark: format!("{name}-{}", std::process::id()) }
-    }
-
-    /// The variable to be set.
-    pub(crate) fn variable(&self) -> (&str, &str) {
-        (MARK, &self.mark)
-    }
-
-    /// The live processes that have it.
-    pub(crate) fn pids(&self) -> BTreeSet<u32> {
-        let line = format!("{MARK}={}", self.mark);
-        let entries = fs::read_dir("/proc").unwrap();
-        let numbers = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        let is_marked = |pid: &u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == line.as_bytes())
-        };
-        numbers.filter(is_marked).collect()
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_gone_within(&self, limit: Duration) {
-        let start = Instant::now();
-        // Twice, since a process in the middle of exec has no environment to be seen for a moment.
-        while !(self.pids().is_empty() && self.pids().is_empty()) {
-            let left = || self.pids().into_iter().filter_map(process).collect::<Vec<_>>();
-            assert!(start.elapsed() < limit, "left after {limit:?}: {:#?}", left());
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Marked {
-    fn drop(&mut self) {
-        for pid in self.pids() {
-            signal(pid, libc::SIGKILL);
-        }
-    }
-}
-
-/// Sends a signal to a process.
-pub(crate) fn signal(pid: u32, signal: i32) {
-    #[expect(unsafe_code, reason = "std signals only what it has started")]
-    // SAFETY: plain numbers.
-    unsafe {
-        libc::kill(pid.cast_signed(), signal)
-    };
-}
 
 /// The program `orphans` in one of its modes, with a temporary folder of its own.
 struct Orphans {
@@ -217,7 +159,7 @@ fn a_worker_of_a_worker_goes_with_it_when_that_is_killed() {
         let mut orphans = Orphans::start("below");
         expect_blocked_and_ready(&mut orphans);
         for worker in loky_tests::children_of(orphans.child.id()) {
-            signal(worker.pid, libc::SIGKILL);
+            kill(worker.pid, libc::SIGKILL);
         }
         // What is left is the program with two workers that came instead of those.
         let below = |pid: u32| process(pid).map(|process| process.parent);

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::mpsc;
 
 use loky::{CrashPolicy, Error, Execution, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::held::busy;
+use loky_tests::signal::kill;
+use loky_tests::tasks::{double, hold};
+use loky_tests::time::LONG;
 use loky_tests::{children_of, is_alive, isolated, process, until};
-
-use crate::crash_matrix::{Deed, SOON, busy, double, hold, kill, perform};
 
 fn executor(max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
     let builder = ProcessPoolExecutor::builder().max_workers(max_workers).on_worker_crash(policy);
@@ -21,7 +24,7 @@ fn executor(max_workers: usize, policy: CrashPolicy) -> ProcessPoolExecutor {
 #[track_caller]
 fn kill_and_wait(pid: u32) {
     assert!(kill(pid, libc::SIGKILL));
-    until("it is dead", SOON, || !is_alive(pid));
+    until("it is dead", LONG, || !is_alive(pid));
 }
 
 #[track_caller]
@@ -49,7 +52,7 @@ fn heal_replaces_an_idle_worker_and_keeps_the_others() {
         let executor = executor(3, CrashPolicy::Heal);
         let before = executor.worker_pids();
         kill_and_wait(before[1]);
-        until("it is replaced", SOON, || {
+        until("it is replaced", LONG, || {
             let pids = executor.worker_pids();
             pids.len() == 3 && !pids.contains(&before[1])
         });
@@ -74,7 +77,7 @@ fn heal_gives_the_replacement_the_name_of_the_dead() {
         let names = [name(before[0]), name(before[1])];
         kill_and_wait(before[0]);
         executor.submit(double, 1).result().unwrap();
-        until("it is replaced", SOON, || {
+        until("it is replaced", LONG, || {
             let pids = executor.worker_pids();
             pids.len() == 2 && pids[0] != before[0] && name(pids[0]) == names[0]
         });
@@ -93,7 +96,7 @@ fn heal_loses_no_call_to_a_worker_that_dies_idle() {
             if let Some(pid) = pid.filter(|pid| is_alive(*pid)) {
                 assert!(kill(pid, libc::SIGKILL));
                 if i % 2 == 0 {
-                    until("it is dead", SOON, || !is_alive(pid));
+                    until("it is dead", LONG, || !is_alive(pid));
                 }
             }
             assert_eq!(executor.submit(double, i).result().unwrap(), 2 * i);
@@ -174,15 +177,15 @@ fn break_pool_by_the_death_of_an_idle_worker() {
         let executor = executor(3, CrashPolicy::BreakPool);
         let pids = executor.worker_pids();
         kill_and_wait(pids[1]);
-        until("it is noticed", SOON, || executor.is_broken());
+        until("it is noticed", LONG, || executor.is_broken());
         assert!(!executor.is_shutdown());
         let call = executor.submit(double, 1);
         assert!(call.is_done(), "it fails at once");
         is_broken_by(&call.error().unwrap(), "SIGKILL(-9)", pids[1], Execution::NotStarted);
         let prewarm = executor.prewarm().unwrap_err();
         is_broken_by(&prewarm, "SIGKILL(-9)", pids[1], Execution::NotStarted);
-        until("the others are killed", SOON, || !pids.iter().any(|pid| is_alive(*pid)));
-        until("and gone", SOON, || executor.worker_pids().is_empty());
+        until("the others are killed", LONG, || !pids.iter().any(|pid| is_alive(*pid)));
+        until("and gone", LONG, || executor.worker_pids().is_empty());
         assert!(children_of(std::process::id()).is_empty());
     });
 }

@@ -6,13 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use loky::{Future, ProcessPoolExecutor, ReturnWhen, wait};
-use loky_tests::{Event, Random, Record, isolated, until};
-
-use crate::crash_matrix::Deed;
-use crate::step::{
+use loky_tests::deed::Deed;
+use loky_tests::step::{
     Step, burst, check_died, check_returned, passes, starts_of, until_running, warm, warm_up,
 };
-use crate::submit::LONG;
+use loky_tests::time::LONG;
+use loky_tests::{Event, Random, Record, isolated, until};
 
 /// Ways to end a worker between two instructions.
 const DEATHS: [Deed; 4] =

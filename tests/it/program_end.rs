@@ -6,11 +6,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
 
+use loky_tests::marked::Marked;
+use loky_tests::scratch::Scratch;
+use loky_tests::time::LONG;
 use loky_tests::{isolated, program, until};
-
-use crate::parent_death::Marked;
-use crate::spawn::Scratch;
-use crate::submit::LONG;
 
 /// How long the remains of a program may live.
 const LIMIT: Duration = Duration::from_secs(2);

@@ -4,9 +4,8 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use loky_tests::marked::Marked;
 use loky_tests::{isolated, program, run};
-
-use crate::parent_death::Marked;
 
 #[track_caller]
 fn check(workers: &str, settings: &str) {

@@ -12,14 +12,10 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use loky::{Future, ProcessPoolExecutor, ReturnWhen, as_completed, wait};
+use loky_tests::signal::{Stopped, kill};
+use loky_tests::step::{Step, burst, passes, starts_of, step, until_running, warm, warm_up};
+use loky_tests::time::{LONG, NOTICED};
 use loky_tests::{Event, Random, Record, is_alive, isolated, process as look, until};
-
-use crate::crash_matrix::kill;
-use crate::step::{Step, burst, passes, starts_of, step, until_running, warm, warm_up};
-use crate::submit::LONG;
-
-/// Within which a death is noticed.
-const NOTICED: Duration = Duration::from_secs(2);
 
 // ---- ways to get a result ----
 
@@ -201,24 +197,6 @@ fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
 }
 
 // ---- a stopped worker ----
-
-/// Stops a worker for as long as this is there.
-pub(crate) struct Stopped(u32);
-
-impl Stopped {
-    #[track_caller]
-    pub(crate) fn new(pid: u32) -> Self {
-        assert!(kill(pid, libc::SIGSTOP));
-        until("it is stopped", LONG, || look(pid).is_some_and(|it| it.state == 'T'));
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        kill(self.0, libc::SIGCONT);
-    }
-}
 
 /// Uses the pool from two threads, one of which has one call under way at a time.
 #[track_caller]

@@ -9,12 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{Builder, Event, Future, ProcessPoolExecutor, Retirement, Shutdown};
+use loky_tests::deed::Deed;
+use loky_tests::ledger::Log;
+use loky_tests::tasks::pid;
+use loky_tests::time::{LONG, millis, rest};
 use loky_tests::{Random, Record, isolated};
-
-use crate::crash_matrix::Deed;
-use crate::idle::{millis, rest};
-use crate::ledger::Log;
-use crate::submit::{LONG, pid};
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)

@@ -13,10 +13,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{CrashPolicy, Execution, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::held::busy;
+use loky_tests::signal::kill;
+use loky_tests::tasks::{double, hold};
+use loky_tests::time::LONG;
 use loky_tests::{Event, is_alive, isolated, until};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::crash_matrix::{SOON, busy, double, hold, kill};
 
 /// An executor of two workers, both busy, and one call behind them, which is cancelled.
 fn with_a_cancelled_call(
@@ -67,7 +69,7 @@ fn regression_crash_after_a_cancelled_call_breaks_the_pool() {
         kinds.sort_unstable();
         assert_eq!(kinds, [(false, true), (true, false)]);
         assert!(pending.error().unwrap().is_cancelled());
-        until("nobody survives", SOON, || !pids.iter().any(|pid| is_alive(*pid)));
+        until("nobody survives", LONG, || !pids.iter().any(|pid| is_alive(*pid)));
     });
 }
 
@@ -171,7 +173,7 @@ fn regression_sigint_to_an_idle_worker() {
         executor.prewarm().unwrap();
         let pids = executor.worker_pids();
         assert!(kill(pids[0], libc::SIGINT));
-        until("it is gone", SOON, || !is_alive(pids[0]));
+        until("it is gone", LONG, || !is_alive(pids[0]));
         let results: Vec<_> = (0..20).map(|i| executor.submit(double, i)).collect();
         for (result, i) in results.iter().zip(0..) {
             assert_eq!(result.result().unwrap(), 2 * i);
@@ -306,11 +308,11 @@ fn regression_last_handle_dropped_by_the_last_callback() {
         call_may_go_on.set();
         executor.shutdown(Shutdown::NoWait);
         drop(executor);
-        until("the worker has left", SOON, || !is_alive(pid));
-        until("the pool's thread waits for the callback", SOON, pool_thread_waits_for_a_thread);
+        until("the worker has left", LONG, || !is_alive(pid));
+        until("the pool's thread waits for the callback", LONG, pool_thread_waits_for_a_thread);
         drop(go_on);
-        has_ended.recv_timeout(SOON).expect("the callback comes to its end");
-        until("the pool's threads have ended", SOON, || pool_threads().is_empty());
+        has_ended.recv_timeout(LONG).expect("the callback comes to its end");
+        until("the pool's threads have ended", LONG, || pool_threads().is_empty());
     });
 }
 
@@ -370,6 +372,6 @@ fn regression_last_handle_dropped_by_a_waker() {
         drop(waker);
         go_on.set();
         assert_eq!(behind.result().unwrap(), 2);
-        until("the pool's threads have ended", SOON, || pool_threads().is_empty());
+        until("the pool's threads have ended", LONG, || pool_threads().is_empty());
     });
 }

@@ -11,12 +11,13 @@ use loky::{
     CrashPolicy, ErrorKind, Event as Happening, Execution, ProcessPoolExecutor, ReusableBuilder,
     Reuse, Shutdown,
 };
+use loky_tests::deed::{Deed, perform};
+use loky_tests::held::Held;
+use loky_tests::limits::limit;
+use loky_tests::pools::{assert_serves, reusable};
+use loky_tests::tasks::{pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Census, children_of, is_alive, isolated, tasks, until};
-
-use crate::crash_matrix::{Deed, perform};
-use crate::faults::limit;
-use crate::reusable::{assert_serves, reusable};
-use crate::submit::{Held, LONG, pid, square};
 
 const WORD: &str = "LOKY_TESTS_WORD";
 

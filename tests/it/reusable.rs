@@ -6,34 +6,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use loky::{
-    CrashPolicy, ErrorKind, Execution, ProcessPoolExecutor, ReusableBuilder, Reuse, Shutdown,
-};
+use loky::{CrashPolicy, ErrorKind, Execution, ProcessPoolExecutor, Reuse, Shutdown};
+use loky_tests::forked::{check_fork_during, in_forked_child};
+use loky_tests::held::Held;
+use loky_tests::pools::{assert_serves, reusable, until_childless};
+use loky_tests::signal::send_signal;
+use loky_tests::tasks::{hold, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Event, children_of, is_alive, isolated, process, until};
-
-use crate::fork::{check_fork_during, in_forked_child};
-use crate::submit::{Held, LONG, hold, pid, send_signal, square, until_childless};
-
-/// The reusable executor with so many workers, which do not leave of themselves.
-pub(crate) fn reusable(max_workers: usize) -> ReusableBuilder {
-    loky::reusable_executor().max_workers(max_workers).idle_timeout(None)
-}
 
 /// The workers, all of which are up.
 #[track_caller]
 fn pids(executor: &ProcessPoolExecutor) -> BTreeSet<u32> {
     executor.prewarm().unwrap();
     executor.worker_pids().into_iter().collect()
-}
-
-/// It serves, with as many workers as it says.
-#[track_caller]
-pub(crate) fn assert_serves(executor: &ProcessPoolExecutor) {
-    let futures: Vec<_> = (0..20).map(|x| executor.submit(square, x)).collect();
-    for (x, future) in (0..).zip(futures) {
-        assert_eq!(future.result().unwrap(), square(x));
-    }
-    assert!(executor.worker_pids().len() <= executor.max_workers());
 }
 
 #[test]
@@ -143,7 +129,7 @@ fn workers_that_are_killed_while_the_size_changes_lose_no_call() {
             let resized = reusable(to).get().unwrap();
             for pid in executor.worker_pids() {
                 // It may have left, or be about to.
-                crate::parent_death::signal(pid, libc::SIGKILL);
+                loky_tests::signal::kill(pid, libc::SIGKILL);
             }
             assert_serves(&resized);
             assert!(!executor.is_broken());

@@ -9,11 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{CrashPolicy, Future, ProcessPoolExecutor, ReusableBuilder, Reuse, Shutdown};
+use loky_tests::deed::{Deed, perform};
+use loky_tests::held::Held;
+use loky_tests::pools::{reusable, until_childless};
+use loky_tests::tasks::square;
+use loky_tests::time::LONG;
 use loky_tests::{Random, children_of, isolated, tasks, until};
-
-use crate::crash_matrix::{Deed, perform};
-use crate::reusable::reusable;
-use crate::submit::{Held, LONG, square, until_childless};
 
 const THREADS: usize = 10;
 

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 
 use loky::shared::SharedBytes;
 use loky::{Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::forked::Forked;
+use loky_tests::held::busy;
+use loky_tests::limits::limit_descriptors;
+use loky_tests::signal::{kill, stop};
+use loky_tests::tasks::double;
+use loky_tests::time::LONG;
 use loky_tests::{Random, isolated, until};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::crash_matrix::{SOON, busy, double, kill};
-use crate::faults::{limit_descriptors, stop};
-use crate::fork::Forked;
-
 /// From here on values are long.
-const LONG: usize = 64 << 10;
+const LONG_BYTES: usize = 64 << 10;
 
 fn executor(max_workers: usize) -> ProcessPoolExecutor {
     ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap()
@@ -78,8 +80,8 @@ fn holdings() -> (usize, usize) {
 /// Idle ones go, here and in the workers.
 #[track_caller]
 fn all_is_given_back(executor: &ProcessPoolExecutor) {
-    until("nothing is left here", SOON, || own_holdings() == (0, 0));
-    until("nothing is left in a worker", SOON, || {
+    until("nothing is left here", LONG, || own_holdings() == (0, 0));
+    until("nothing is left in a worker", LONG, || {
         let all: Vec<_> = executor.map(holdings, [(); 8]).map(Result::unwrap).collect();
         all.iter().all(|holdings| *holdings == (0, 0))
     });
@@ -89,7 +91,7 @@ fn all_is_given_back(executor: &ProcessPoolExecutor) {
 fn values_of_every_length() {
     isolated(|| {
         let executor = executor(1);
-        for around in [LONG, 2 * LONG, 4 * LONG, 1 << 20, 5 << 20] {
+        for around in [LONG_BYTES, 2 * LONG_BYTES, 4 * LONG_BYTES, 1 << 20, 5 << 20] {
             for length in around - 8..=around + 8 {
                 let sent = bytes(length, length);
                 assert!(executor.submit(echo, sent.clone()).result().unwrap() == sent, "{length}");
@@ -124,7 +126,11 @@ fn several_in_one_call() {
     isolated(|| {
         let executor = executor(2);
         let shared = SharedBytes::from_slice(b"shared").unwrap();
-        for lengths in [[1, LONG, 1], [LONG, 1, LONG], [LONG, 3 * LONG, LONG + 1]] {
+        for lengths in [
+            [1, LONG_BYTES, 1],
+            [LONG_BYTES, 1, LONG_BYTES],
+            [LONG_BYTES, 3 * LONG_BYTES, LONG_BYTES + 1],
+        ] {
             let [a, b, c] = lengths.map(|length| bytes(length, length));
             let text = text(lengths[1], lengths[1]);
             for maybe in [None, Some(c)] {
@@ -144,7 +150,7 @@ fn many_that_wait_for_their_turn() {
             let before = limit_descriptors(limit);
             let executor = executor(1);
             let (held, go_on) = busy(&executor);
-            let sent = |i: usize| bytes(i, 2 * LONG);
+            let sent = |i: usize| bytes(i, 2 * LONG_BYTES);
             let calls: Vec<_> = (0..300).map(|i| executor.submit(echo, sent(i))).collect();
             let (n_descriptors, _) = own_holdings();
             assert!((1..=usize::try_from(limit).unwrap() / 16).contains(&n_descriptors));
@@ -166,18 +172,18 @@ fn many_that_wait_for_their_turn() {
 fn many_results_that_nobody_reads() {
     isolated(|| {
         let executor = executor(2);
-        let sent = |i: usize| bytes(i, LONG);
+        let sent = |i: usize| bytes(i, LONG_BYTES);
         for round in 0..5 {
             let calls: Vec<_> = (0..100).map(|i| executor.submit(echo, sent(i + round))).collect();
             calls.iter().for_each(|call| assert!(call.error().is_none()));
             // Of the arguments' there may be more, until the pool's thread has come.
-            until("there are not too many", SOON, || own_holdings().0 <= 2 * 8 + 8);
+            until("there are not too many", LONG, || own_holdings().0 <= 2 * 8 + 8);
             for (i, call) in calls.into_iter().enumerate().filter(|(i, _)| i % 3 == 0) {
                 assert!(call.result().unwrap() == sent(i + round));
             }
         }
         let unread: Vec<Future<_>> = (0..20).map(|i| executor.submit(echo, sent(i))).collect();
-        until("they are there", SOON, || unread.iter().all(Future::is_done));
+        until("they are there", LONG, || unread.iter().all(Future::is_done));
         drop(unread);
         all_is_given_back(&executor);
     });
@@ -188,7 +194,7 @@ fn many_results_that_nobody_reads() {
 fn results_for_which_there_are_no_descriptors() {
     isolated(|| {
         let executor = executor(1);
-        let sent = |i: usize| bytes(i, 3 * LONG);
+        let sent = |i: usize| bytes(i, 3 * LONG_BYTES);
         assert!(executor.submit(echo, sent(0)).result().unwrap() == sent(0));
         let before = limit_descriptors(3);
         let outcomes: Vec<_> = (0..20).map(|i| executor.submit(echo, sent(i)).result()).collect();
@@ -247,10 +253,10 @@ fn what_is_idle_goes_by_itself() {
             maps.lines().filter(|line| line.contains("memfd:loky-segment")).count()
         };
         assert_eq!(theirs(), 1, "its result is not dropped yet");
-        until("the argument's is gone", SOON, || own_holdings() == (1, 0));
+        until("the argument's is gone", LONG, || own_holdings() == (1, 0));
         drop(call);
         assert_eq!(own_holdings(), (0, 0));
-        until("the result's is gone", SOON, || theirs() == 0);
+        until("the result's is gone", LONG, || theirs() == 0);
     });
 }
 
@@ -310,9 +316,9 @@ fn a_pool_that_is_killed_keeps_nothing() {
                 Err(error) => assert!(error.is_shutdown_executor(), "{error:?}"),
             }
         }
-        let refused = executor.submit(echo, bytes(0, LONG)).error().unwrap();
+        let refused = executor.submit(echo, bytes(0, LONG_BYTES)).error().unwrap();
         assert!(refused.is_shutdown_executor());
-        until("all is gone, with the handle still there", SOON, || own_holdings() == (0, 0));
+        until("all is gone, with the handle still there", LONG, || own_holdings() == (0, 0));
     });
 }
 
@@ -366,7 +372,7 @@ fn tampered(before: Vec<u8>, tampers: Tampers, after: Vec<u8>) -> (usize, usize,
 fn nobody_else_writes_to_what_a_pool_lends() {
     isolated(|| {
         let executor = executor(1);
-        let (before, after) = (bytes(1, LONG), bytes(2, LONG));
+        let (before, after) = (bytes(1, LONG_BYTES), bytes(2, LONG_BYTES));
         let args = (before.clone(), Tampers::default(), after.clone());
         let (n_tampered, n_found, first, second) =
             executor.submit(tampered, args).result().unwrap();
@@ -391,7 +397,7 @@ fn fork_and_return(bytes: Vec<u8>) -> Vec<u8> {
 fn a_forked_child_leaves_the_segments_of_its_parent_alone() {
     isolated(|| {
         let executor = executor(1);
-        let sent = bytes(4, LONG);
+        let sent = bytes(4, LONG_BYTES);
         for _ in 0..20 {
             assert!(executor.submit(fork_and_return, sent.clone()).result().unwrap() == sent);
         }
@@ -401,14 +407,16 @@ fn a_forked_child_leaves_the_segments_of_its_parent_alone() {
         let (held, go_on) = busy(&executor);
         let queued = executor.submit(echo, sent.clone());
         let child = Forked::start(|| {
-            assert!(executor.submit(echo, vec![0; LONG]).error().unwrap().is_invalid_config());
+            assert!(
+                executor.submit(echo, vec![0; LONG_BYTES]).error().unwrap().is_invalid_config()
+            );
             drop(kept.clone());
         });
         child.finish();
         go_on.set();
         held.result().unwrap();
         for _ in 0..20 {
-            executor.submit(echo, vec![0; LONG]).result().unwrap();
+            executor.submit(echo, vec![0; LONG_BYTES]).result().unwrap();
         }
         assert!(queued.result().unwrap() == sent && kept.result().unwrap() == sent);
     });

@@ -10,12 +10,15 @@ use std::{process, ptr, thread};
 
 use loky::shared::{SharedBytes, SharedSlice, SharedSliceMut};
 use loky::{Execution, ProcessPoolExecutor};
+use loky_tests::deed::Deed;
+use loky_tests::held::busy;
+use loky_tests::limits::{limit_descriptors, names_the_limit};
+use loky_tests::signal::{kill, stop};
+use loky_tests::tasks::double;
+use loky_tests::time::LONG;
 use loky_tests::{isolated, until};
 use serde::ser::{Error as _, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::crash_matrix::{Deed, SOON, busy, double, kill};
-use crate::faults::{limit_descriptors, names_the_limit, stop};
 
 fn executor(max_workers: usize) -> ProcessPoolExecutor {
     ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap()
@@ -414,7 +417,7 @@ fn memory_that_a_worker_could_change_or_cut_off_is_refused() {
 /// Sends a message with this header and so many descriptors, and waits to be ended for it.
 #[loky::task]
 fn send_descriptors(header: Vec<u8>, n_descriptors: usize) {
-    let channel = crate::crash_matrix::channel();
+    let channel = loky_tests::deed::channel();
     let fds = vec![channel.as_raw_fd(); n_descriptors];
     let mut control = [0_u64; 200];
     #[expect(unsafe_code, clippy::multiple_unsafe_ops_per_block, reason = "std sends none")]
@@ -489,7 +492,7 @@ fn more_than_this_process_may_have() {
         }
         let all = many(10);
         // The thread that has handed a result out may have it a moment longer than its future.
-        until("the results are gone", SOON, || own_descriptors().len() == all.len());
+        until("the results are gone", LONG, || own_descriptors().len() == all.len());
         let mut kept = Vec::new();
         let error = loop {
             match SharedBytes::from_slice(b"one more") {
@@ -562,7 +565,7 @@ fn more_under_way_than_the_system_allows() {
         let calls = [(); 3].map(|()| executor.submit(count, all.clone()));
         pids.iter().for_each(|pid| assert!(kill(*pid, libc::SIGCONT)));
         for call in calls {
-            assert_eq!(call.result_timeout(SOON).unwrap(), 200);
+            assert_eq!(call.result_timeout(LONG).unwrap(), 200);
         }
         assert_eq!(executor.worker_pids(), pids);
         limit_descriptors(before);
@@ -688,7 +691,7 @@ fn an_initializer_can_have_it() {
             assert_eq!((kept.len(), &*kept[0]), (1, &b"table"[..]));
             let pid = executor.worker_pids()[0];
             kill(pid, libc::SIGKILL);
-            until("it is replaced", SOON, || executor.worker_pids() != [pid]);
+            until("it is replaced", LONG, || executor.worker_pids() != [pid]);
         }
     });
 }

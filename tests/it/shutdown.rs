@@ -5,10 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use loky::{ErrorKind, Execution, Future, ProcessPoolExecutor, Shutdown};
+use loky_tests::held::Held;
+use loky_tests::pools::{executor, until_childless};
+use loky_tests::signal::send_signal;
+use loky_tests::tasks::{count, hold, pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Event, children_of, is_alive, isolated, until};
 use serde::{Deserialize, Serialize, Serializer};
-
-use crate::submit::{Held, LONG, count, executor, hold, pid, send_signal, square, until_childless};
 
 const WAYS: [Shutdown; 4] =
     [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill];
@@ -567,7 +570,7 @@ fn futures_outlive_the_executor() {
     isolated(|| {
         let executor = executor(2);
         let futures: Vec<_> = (0..10).map(|x| executor.submit(square, x)).collect();
-        let failed = executor.submit(crate::submit::fail, "boom".into());
+        let failed = executor.submit(loky_tests::tasks::fail, "boom".into());
         drop(executor);
         for (x, future) in (0..).zip(&futures) {
             assert!(future.is_done() && !future.cancel() && future.worker_pid().is_some());

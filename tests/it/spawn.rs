@@ -2,59 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use loky::{Builder, ErrorKind, ProcessPoolExecutor, Shutdown, Stdio};
+use loky::{Builder, ErrorKind, Shutdown, Stdio};
+use loky_tests::marked::Marked;
+use loky_tests::pools::builder;
+use loky_tests::scratch::Scratch;
 use loky_tests::{children_of, is_alive, isolated, tasks};
-
-use crate::parent_death::Marked;
-
-/// A folder for the files of one test, which goes with it.
-pub(crate) struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
-        let name = format!("loky-tests-scratch-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // Of a process of the same number that was killed.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Self { path: path.canonicalize().unwrap() }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// A file that can be executed.
-    pub(crate) fn executable(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    /// A script for sh, as a program.
-    pub(crate) fn script(&self, text: &str) -> PathBuf {
-        self.executable("script", &format!("#!/bin/sh\n{text}\n"))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-pub(crate) fn builder(max_workers: usize) -> Builder {
-    ProcessPoolExecutor::builder().max_workers(max_workers)
-}
 
 /// A pool that cannot start workers: every way to use it says why, at once.
 #[track_caller]

@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use loky::{Builder, CrashPolicy, Event, Execution, ProcessPoolExecutor, Shutdown, Stdio};
+use loky_tests::ledger::Log;
+use loky_tests::signal::send_signal;
+use loky_tests::tasks::{pid, square};
+use loky_tests::time::LONG;
 use loky_tests::{Event as Gate, isolated, until};
-
-use crate::ledger::Log;
-use crate::submit::{LONG, pid, send_signal, square};
 
 /// What the loader reads of a library before it looks at that: the head of an ELF file.
 const HEAD_BYTES: usize = 64;
@@ -295,5 +296,5 @@ fn what_lies_there_for_long_comes_before_what_is_queued() {
 
 #[loky::task]
 fn rest(time: Duration) {
-    crate::idle::rest(time);
+    loky_tests::time::rest(time);
 }

@@ -11,94 +11,13 @@ use std::thread;
 use std::time::Duration;
 
 use loky::{CrashPolicy, ErrorKind, Execution, Future, ProcessPoolExecutor, TaskResult};
-use loky_tests::{Event, children_of, is_alive, isolated, until};
+use loky_tests::held::Held;
+use loky_tests::pools::{POLICIES, executor, until_childless};
+use loky_tests::signal::send_signal;
+use loky_tests::tasks::{count, exit, pid, square};
+use loky_tests::time::LONG;
+use loky_tests::{children_of, is_alive, isolated, until};
 use serde::{Deserialize, Serialize};
-
-/// Long enough for anything that does happen, on a machine with other work.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
-
-const POLICIES: [CrashPolicy; 2] = [CrashPolicy::Heal, CrashPolicy::BreakPool];
-
-pub(crate) fn executor(max_workers: usize) -> ProcessPoolExecutor {
-    ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap()
-}
-
-pub(crate) fn send_signal(pid: u32, signal: i32) {
-    let pid = pid.try_into().expect("a pid");
-    #[expect(unsafe_code, reason = "kill has no wrapper in std")]
-    // SAFETY: plain numbers.
-    let sent = unsafe { libc::kill(pid, signal) };
-    assert_eq!(sent, 0, "kill {pid}");
-}
-
-/// Waits until no child of this process is left: neither alive nor unreaped.
-#[track_caller]
-pub(crate) fn until_childless() {
-    until("no worker is left", LONG, || children_of(std::process::id()).is_empty());
-}
-
-#[loky::task]
-pub(crate) fn square(x: u64) -> u64 {
-    x * x
-}
-
-#[loky::task]
-pub(crate) fn pid() -> u32 {
-    std::process::id()
-}
-
-/// Says that it began, blocks until it may go on, and returns its process.
-#[loky::task]
-pub(crate) fn hold(began: Event, gate: Event) -> u32 {
-    began.set();
-    gate.wait();
-    std::process::id()
-}
-
-#[loky::task]
-pub(crate) fn fail(message: String) -> u64 {
-    panic!("{message}")
-}
-
-#[loky::task]
-pub(crate) fn exit(code: i32) {
-    std::process::exit(code)
-}
-
-/// How often it was called in this worker, so far.
-#[loky::task]
-pub(crate) fn count() -> usize {
-    static CALLS: AtomicUsize = AtomicUsize::new(0);
-    CALLS.fetch_add(1, Ordering::Relaxed) + 1
-}
-
-/// So many calls that block in workers of their own, until the gate opens for each.
-pub(crate) struct Held {
-    pub(crate) futures: Vec<Future<u32>>,
-    began: Event,
-    pub(crate) gate: Event,
-}
-
-impl Held {
-    /// Returns when they have begun, and this process knows it.
-    pub(crate) fn new(executor: &ProcessPoolExecutor, calls: usize) -> Self {
-        let (began, gate) = (Event::new(), Event::new());
-        let call = || executor.submit(hold, (began.clone(), gate.clone()));
-        let futures: Vec<_> = (0..calls).map(|_| call()).collect();
-        (0..calls).for_each(|_| began.wait());
-        until("the news is here", LONG, || futures.iter().all(Future::is_running));
-        Self { futures, began, gate }
-    }
-
-    /// One more at the same gate, which may begin when it likes.
-    pub(crate) fn another(&self, executor: &ProcessPoolExecutor) -> Future<u32> {
-        executor.submit(hold, (self.began.clone(), self.gate.clone()))
-    }
-
-    pub(crate) fn release(&self) {
-        self.gate.set_for(self.futures.len());
-    }
-}
 
 #[loky::task]
 fn pow(base: u64, exponent: u32) -> u64 {

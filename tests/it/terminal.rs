@@ -8,9 +8,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command};
 use std::time::Duration;
 
+use loky_tests::marked::Marked;
 use loky_tests::{isolated, program};
-
-use crate::parent_death::Marked;
 
 /// How long the remains of a program may live.
 const LIMIT: Duration = Duration::from_secs(2);

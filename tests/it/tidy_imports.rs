@@ -78,3 +78,13 @@ fn files_of_loky_import_in_one_direction() {
 fn files_of_macros_import_in_one_direction() {
     check("loky-macros/src", &[]);
 }
+
+#[test]
+fn test_files_import_nothing_from_each_other() {
+    for (file, others) in Imports::of(&rust_files("tests/it")).by_file() {
+        assert!(
+            others.is_empty(),
+            "tests/it/{file} imports from {others:?}: move that to tests/src"
+        );
+    }
+}

@@ -5,9 +5,11 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use loky::{Future, ProcessPoolExecutor, ReturnWhen, Waited, wait};
+use loky_tests::held::Held;
+use loky_tests::pools::executor;
+use loky_tests::tasks::{exit, fail, pid};
+use loky_tests::time::LONG;
 use loky_tests::{Event, isolated};
-
-use crate::submit::{Held, LONG, executor, exit, fail, pid};
 
 /// Blocks until it may go on, then divides: by zero it panics.
 #[loky::task]

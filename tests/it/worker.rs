@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use loky::{Shutdown, Stdio};
+use loky_tests::pools::builder;
+use loky_tests::scratch::Scratch;
+use loky_tests::signal::kill;
 use loky_tests::{Census, isolated, process, program, program_path, run, tasks};
-
-use crate::parent_death::signal;
-use crate::spawn::{Scratch, builder};
 
 fn texts(out: &str, err: &str) -> (String, String) {
     (out.to_owned(), err.to_owned())
@@ -339,7 +339,7 @@ fn a_worker_can_be_terminated_where_the_program_ignores_that() {
         loky_tests::until("a call that runs", std::time::Duration::from_secs(60), || {
             call.is_running()
         });
-        signal(pid, libc::SIGTERM);
+        kill(pid, libc::SIGTERM);
         assert_eq!(call.error().unwrap().worker_exit().unwrap().signal(), Some(libc::SIGTERM));
     });
 }

@@ -1,11 +1,11 @@
 //! Tasks of a crate that others depend on: of `it`, and of the helper programs.
-#![expect(clippy::missing_panics_doc, reason = "a panic in a task is an error to its caller")]
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,45 @@ use crate::Event;
 #[loky::task]
 pub fn add(a: u64, b: u64) -> u64 {
     a + b
+}
+
+/// Returns the square of a number.
+#[loky::task]
+pub fn square(x: u64) -> u64 {
+    x * x
+}
+
+/// Returns twice a number.
+#[loky::task]
+pub fn double(x: u64) -> u64 {
+    2 * x
+}
+
+/// Returns how many calls of this task ran in this worker, with this one.
+#[loky::task]
+pub fn count() -> usize {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    CALLS.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Panics with a message.
+#[loky::task]
+pub fn fail(message: String) -> u64 {
+    panic!("{message}")
+}
+
+/// Exits with a code in the middle of the call.
+#[loky::task]
+pub fn exit(code: i32) {
+    std::process::exit(code)
+}
+
+/// Sets an event when it begins, blocks until it may go on, and returns the pid of its worker.
+#[loky::task]
+pub fn hold(began: Event, gate: Event) -> u32 {
+    began.set();
+    gate.wait();
+    std::process::id()
 }
 
 /// The worker's number.

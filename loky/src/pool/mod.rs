@@ -476,9 +476,11 @@ impl Pool {
 fn rules(settings: &Settings, uses_lane: bool) -> Rules {
     Rules {
         policy: settings.crash_policy,
-// Without a page nothing that was given can be taken back: so no call waits behind another, or for a worker to come up.
+        // Without a page nothing that was given can be taken back: so no call waits behind another, or for a worker to come up.
         depth: if uses_lane { limits::FORCED_DEPTH } else { Some(1) },
-        early_dispatch: uses_lane && settings.worker_exe.is_none() && settings.initializer.is_none(),
+        early_dispatch: uses_lane
+            && settings.worker_exe.is_none()
+            && settings.initializer.is_none(),
         idle_timeout: settings.idle_timeout,
         max_tasks: settings.max_tasks_per_worker,
         initializer: settings.initializer.as_ref().map(|initializer| initializer.task),

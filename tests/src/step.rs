@@ -7,16 +7,16 @@
 use std::time::{Duration, Instant};
 
 use loky::{Execution, Future, ProcessPoolExecutor};
-use loky_tests::{Event, Record, until};
 use serde::{Deserialize, Serialize};
 
-use crate::crash_matrix::Deed;
-use crate::slot_page::Scribble;
-use crate::submit::LONG;
+use crate::deed::Deed;
+use crate::scribble::Scribble;
+use crate::time::LONG;
+use crate::{Event, Record, until};
 
 /// What a call does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Step {
+pub enum Step {
     /// Nothing.
     Pass,
     /// Blocks until it may go on.
@@ -33,7 +33,7 @@ pub(crate) enum Step {
 
 /// Notes that it runs, does what it is told, and returns its number.
 #[loky::task]
-pub(crate) fn step(number: u64, record: Option<Record>, step: Step) -> u64 {
+pub fn step(number: u64, record: Option<Record>, step: Step) -> u64 {
     if let Some(record) = record {
         record.note(number);
     }
@@ -55,7 +55,7 @@ pub(crate) fn step(number: u64, record: Option<Record>, step: Step) -> u64 {
 
 /// An executor that has seen nothing but quick calls.
 #[track_caller]
-pub(crate) fn warm(max_workers: usize) -> ProcessPoolExecutor {
+pub fn warm(max_workers: usize) -> ProcessPoolExecutor {
     let executor = ProcessPoolExecutor::builder().max_workers(max_workers).build().unwrap();
     executor.prewarm().unwrap();
     warm_up(&executor, 1000 * max_workers);
@@ -64,7 +64,7 @@ pub(crate) fn warm(max_workers: usize) -> ProcessPoolExecutor {
 
 /// Has so many quick calls run.
 #[track_caller]
-pub(crate) fn warm_up(executor: &ProcessPoolExecutor, n_calls: usize) {
+pub fn warm_up(executor: &ProcessPoolExecutor, n_calls: usize) {
     let call = |number| (number, executor.submit(step, (number, None, Step::Pass)));
     let calls: Vec<_> = (0..n_calls as u64).map(call).collect();
     for (number, call) in calls {
@@ -73,7 +73,7 @@ pub(crate) fn warm_up(executor: &ProcessPoolExecutor, n_calls: usize) {
 }
 
 /// Submits a call for each step, all before any is waited for. Their numbers count from 0.
-pub(crate) fn burst(
+pub fn burst(
     executor: &ProcessPoolExecutor,
     record: &Record,
     steps: impl IntoIterator<Item = Step>,
@@ -84,19 +84,19 @@ pub(crate) fn burst(
 }
 
 /// As many steps that do nothing.
-pub(crate) fn passes(n_calls: usize) -> impl Iterator<Item = Step> {
+pub fn passes(n_calls: usize) -> impl Iterator<Item = Step> {
     std::iter::repeat_n(Step::Pass, n_calls)
 }
 
 /// Waits until a worker has begun the call, and the pool knows it.
 #[track_caller]
-pub(crate) fn until_running(call: &Future<u64>) {
+pub fn until_running(call: &Future<u64>) {
     until("the call runs", LONG, || call.is_running());
 }
 
 /// Waits for all calls of a burst. How often each ran.
 #[track_caller]
-pub(crate) fn starts_of<R: 'static>(calls: &[Future<R>], record: &Record) -> Vec<usize> {
+pub fn starts_of<R: 'static>(calls: &[Future<R>], record: &Record) -> Vec<usize> {
     for (number, call) in calls.iter().enumerate() {
         let error = call.result_timeout(LONG).err();
         assert!(!error.is_some_and(|error| error.is_timeout()), "call {number} has no outcome");
@@ -106,7 +106,7 @@ pub(crate) fn starts_of<R: 'static>(calls: &[Future<R>], record: &Record) -> Vec
 
 /// Insists that this call of a burst ran once, and returned its own number.
 #[track_caller]
-pub(crate) fn check_returned(number: usize, call: &Future<u64>, starts: &[usize]) {
+pub fn check_returned(number: usize, call: &Future<u64>, starts: &[usize]) {
     let result = call.result_timeout(LONG);
     assert_eq!(result.as_ref().ok(), Some(&(number as u64)), "call {number}: {result:?}");
     assert_eq!(starts[number], 1, "how often call {number} ran");
@@ -114,7 +114,7 @@ pub(crate) fn check_returned(number: usize, call: &Future<u64>, starts: &[usize]
 
 /// Insists that this call of a burst ran once, and died with its worker.
 #[track_caller]
-pub(crate) fn check_died(number: usize, call: &Future<u64>, starts: &[usize]) {
+pub fn check_died(number: usize, call: &Future<u64>, starts: &[usize]) {
     let error = call.result_timeout(LONG).expect_err("a death");
     assert!(error.is_terminated_worker(), "call {number}: {error:?}");
     assert_eq!(error.execution(), Execution::Started, "call {number}: {error:?}");

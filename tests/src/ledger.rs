@@ -6,41 +6,43 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use loky::{Builder, ErrorKind, Event, ProcessPoolExecutor, Stats};
 
-use crate::submit::LONG;
+use crate::time::LONG;
 
 /// All events of one executor.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub struct Log {
     events: Mutex<Vec<Event>>,
     grown: Condvar,
 }
 
 impl Log {
     /// Builds an executor whose events are kept.
-    pub(crate) fn of(builder: Builder) -> (ProcessPoolExecutor, Arc<Self>) {
+    pub fn of(builder: Builder) -> (ProcessPoolExecutor, Arc<Self>) {
         let log = Arc::new(Self::default());
         let kept = Arc::clone(&log);
         let builder = builder.observer(move |event| kept.push(event));
         (builder.build().unwrap(), log)
     }
 
-    pub(crate) fn push(&self, event: &Event) {
+    /// Adds an event.
+    pub fn push(&self, event: &Event) {
         self.events.lock().unwrap().push(event.clone());
         self.grown.notify_all();
     }
 
-    pub(crate) fn events(&self) -> Vec<Event> {
+    /// Returns all events.
+    pub fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
     }
 
     /// The events in short. Workers go by their index.
-    pub(crate) fn words(&self) -> Vec<String> {
+    pub fn words(&self) -> Vec<String> {
         self.events().iter().map(word).collect()
     }
 
     /// The events, as they are where workers come up at once: from one that is slow to do so its first call is taken back, and given
     /// to it again.
-    pub(crate) fn events_of_quick_starts(&self) -> Vec<Event> {
+    pub fn events_of_quick_starts(&self) -> Vec<Event> {
         let mut taken_back = BTreeSet::new();
         let mut events = self.events();
         events.retain(|event| match event {
@@ -55,12 +57,12 @@ impl Log {
     }
 
     /// The same in short.
-    pub(crate) fn words_of_quick_starts(&self) -> Vec<String> {
+    pub fn words_of_quick_starts(&self) -> Vec<String> {
         self.events_of_quick_starts().iter().map(word).collect()
     }
 
     /// The events of one call in short.
-    pub(crate) fn words_of(&self, call: u64) -> Vec<String> {
+    pub fn words_of(&self, call: u64) -> Vec<String> {
         let number = format!(" {call}");
         let is_of = |event: &&Event| match event {
             Event::CallSubmitted { call: of, .. }
@@ -74,7 +76,7 @@ impl Log {
 
     /// Waits until so many of the words begin so.
     #[track_caller]
-    pub(crate) fn until(&self, times: usize, beginning: &str) {
+    pub fn until(&self, times: usize, beginning: &str) {
         let are_missing = |events: &mut Vec<Event>| {
             events.iter().filter(|event| word(event).starts_with(beginning)).count() < times
         };
@@ -85,7 +87,7 @@ impl Log {
 
     /// Insists that the events are a possible history, and returns what they come to.
     #[track_caller]
-    pub(crate) fn check(&self) -> Ledger {
+    pub fn check(&self) -> Ledger {
         let mut ledger = Ledger::default();
         self.events().iter().for_each(|event| ledger.enter(event));
         ledger
@@ -93,7 +95,7 @@ impl Log {
 
     /// As [`check`](Self::check), of an executor that is gone.
     #[track_caller]
-    pub(crate) fn check_end(&self, executor: &ProcessPoolExecutor) -> Ledger {
+    pub fn check_end(&self, executor: &ProcessPoolExecutor) -> Ledger {
         let ledger = self.check();
         assert!(ledger.calls.is_empty(), "calls without an end: {:?}", ledger.calls);
         assert!(ledger.workers.is_empty(), "workers without an end: {:?}", ledger.workers);
@@ -134,7 +136,7 @@ struct Worker {
 
 /// The state that events lead to.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     /// Calls that are not over, with the worker that has them.
     calls: BTreeMap<u64, Option<u32>>,
     known: BTreeSet<u64>,
@@ -254,7 +256,7 @@ impl Ledger {
 
 /// Insists that each call is counted once.
 #[track_caller]
-pub(crate) fn agree(stats: &Stats) {
+pub fn agree(stats: &Stats) {
     let unfinished = (stats.queued + stats.given) as u64;
     let finished = stats.succeeded + stats.failed + stats.cancelled;
     assert_eq!(stats.submitted, unfinished + finished, "{stats:?}");
