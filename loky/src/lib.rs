@@ -108,6 +108,11 @@ mod worker;
 #[doc(hidden)]
 pub mod __private;
 
+/// Runs the examples of the README with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Wraps the program's `main`, and makes a copy of the program that was started as a worker one.
 ///
 /// Takes one function `main` without parameters, of any return type that a `main` may have. Attributes stay on it, so

@@ -39,6 +39,7 @@ mod program_end;
 mod queued;
 mod quiet_get;
 mod readers;
+mod readme;
 mod recycle;
 mod registry;
 mod regressions;

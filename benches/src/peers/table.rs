@@ -30,7 +30,8 @@ pub fn table(results: &Results) -> String {
     let _ = writeln!(
         text,
         "\nMedians of {} blocks, measured by turns on {}, {}.\n\
-         Load (of the last five minutes) {}. [benches](benches/README.md) says what was measured and how.",
+         Load (of the last five minutes) {}. \
+         [benches/README.md](https://github.com/loky-rs/loky/blob/HEAD/benches/README.md) describes the measurement.",
         about.n_blocks, about.machine, about.date, about.load
     );
     text
