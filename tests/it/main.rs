@@ -18,6 +18,7 @@ mod environment;
 mod error_text;
 mod faults;
 mod fork;
+mod from_python;
 mod idle;
 mod idle_churn;
 mod initializer;
