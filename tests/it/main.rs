@@ -2,6 +2,7 @@
 
 loky::enable_test_support!();
 
+mod architecture;
 mod as_completed;
 mod bulk;
 mod callbacks;
