@@ -1,7 +1,7 @@
-//! What a visitor reads the elements, entries and variants from: ciborium's, with our layer around each value.
+//! The access to elements, entries and variants for a visitor: ciborium's, with our layer around each value.
 //!
-//! A visitor that leaves elements or values unread would leave ciborium in the middle of the input, and what follows would be read
-//! as something else; that is an error here. A length from the input must never become a capacity as it is. Tested with
+//! A visitor that leaves elements or values unread would leave ciborium in the middle of the input, and the next value would be
+//! misread: that is an error here. A length from the input must never become a capacity as it is. Tested with
 //! visitors that stop early, and with lengths far beyond the input.
 
 use serde::de::{
@@ -12,7 +12,7 @@ use crate::codec::deserialize::Deserializer;
 use crate::codec::levels::Levels;
 use crate::codec::visitor::Wrapped;
 
-/// Serde's own types reserve 1 MiB at most, whatever the hint says. Others may take it at its word.
+/// The limit of a length hint. Serde's own types reserve 1 MiB at most for any hint, but others may trust it.
 const MOST_HINTED: usize = 1 << 20;
 
 /// The user's seed, which will get our deserializer.
@@ -46,13 +46,13 @@ impl<'de, A: SeqAccess<'de>> Elements<A> {
         Self { inner, levels, ended: false }
     }
 
-    /// The visitor must have taken all.
+    /// Returns an error unless the visitor has taken all.
     #[inline]
     pub(super) fn finish(self) -> Result<(), A::Error> {
         if self.ended || self.inner.size_hint() == Some(0) { Ok(()) } else { self.take_end() }
     }
 
-    /// Apart, so that the compiler keeps the usual path in one piece.
+    /// A function of its own, so that the compiler keeps the usual path compact.
     #[cold]
     fn take_end(mut self) -> Result<(), A::Error> {
         match self.inner.next_element::<IgnoredAny>()? {
@@ -89,7 +89,7 @@ pub(super) struct Entries<A> {
     inner: A,
     levels: Levels,
     ended: bool,
-    /// A key has been taken, and its value has not.
+    /// Whether a key was taken, and its value was not.
     owes_value: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'de, A: MapAccess<'de>> Entries<A> {
         Self { inner, levels, ended: false, owes_value: false }
     }
 
-    /// The visitor must have taken all.
+    /// Returns an error unless the visitor has taken all.
     #[inline]
     pub(super) fn finish(self) -> Result<(), A::Error> {
         self.owes_no_value()?;
@@ -115,7 +115,7 @@ impl<'de, A: MapAccess<'de>> Entries<A> {
         }
     }
 
-    /// Apart, so that the compiler keeps the usual path in one piece.
+    /// A function of its own, so that the compiler keeps the usual path compact.
     #[cold]
     fn take_end(mut self) -> Result<(), A::Error> {
         match self.inner.next_key::<IgnoredAny>()? {

@@ -290,7 +290,7 @@ mod tests {
         let mut attachments = Attachments::new();
         let numbers = attachments.collect(|| [&a, &b, &a].map(|fd| attach(fd).unwrap()));
         assert_eq!(numbers, [0, 1, 0]);
-        assert_eq!(attachments.collect(|| attach(&b)), Ok(1), "the next argument of the same call");
+        assert_eq!(attachments.collect(|| attach(&b)), Ok(1), "the next argument of the call");
         assert_eq!(attachments.count(), 2);
         attachments.offer(|| {
             assert!(Arc::ptr_eq(&attached(1).unwrap(), &b));

@@ -1,10 +1,10 @@
-//! The decoder's layer: forwards to ciborium's deserializer, and reads the `Some`s that were written out.
+//! The decoder's layer: forwards to ciborium's deserializer, and reads the explicit `Some`s.
 //!
 //! An option is null, or [our tag](crate::codec::explicit) and a value, or any other value. Ciborium looks past tags for
-//! all requests but two; so when a `Some` is given out, the tag in front of its value, if there is one, is left where it
-//! is until one of the two comes: for an option inside, and for whatever lies there.
+//! all requests but two: that for an option, and that for any value. So when a `Some` is returned, the tag in front of its value is
+//! left in the input until one of these two requests comes.
 //!
-//! It must never give out a `Some` without counting it as a level: there may be no bytes to it. Tested with the whole
+//! Each returned `Some` must count as a level, since it may take no bytes. Tested with the whole
 //! module.
 
 use serde::de::{self, Deserialize, DeserializeSeed, Error, Visitor};
@@ -23,7 +23,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lossless<T> {
     }
 }
 
-/// Ciborium's deserializer, and where in the value it is.
+/// Ciborium's deserializer, with its position in the value.
 pub(super) struct Deserializer<D> {
     inner: D,
     levels: Levels,
@@ -82,7 +82,7 @@ impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Deserializer<D> {
         deserialize_u128 to deserialize_u128(),
         deserialize_f64 to deserialize_f64(),
         deserialize_char to deserialize_char(),
-        // To ciborium a `str` is one that fits into the scratch buffer.
+        // Ciborium's `str` must fit into the scratch buffer.
         deserialize_str to deserialize_string(),
         deserialize_string to deserialize_string(),
         deserialize_identifier to deserialize_identifier(),
@@ -91,7 +91,7 @@ impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Deserializer<D> {
     }
 
     wrap! {
-        // The same with `bytes`.
+        // So must its `bytes`.
         deserialize_bytes to deserialize_byte_buf(),
         deserialize_byte_buf to deserialize_byte_buf(),
         deserialize_seq to deserialize_seq(),

@@ -1,11 +1,11 @@
-//! The `Some` that is written: a CBOR tag in front of the value.
+//! The explicit `Some`: a CBOR tag in front of the value.
 //!
-//! It is written only where the value behind it begins with null, which alone would read as `None`, or with another CBOR
-//! tag (an integer beyond 64 bits), which could not be put back after a look for ours. `Some(Some(()))` is the tag twice
+//! It is written only where the value begins with null, which alone would read as `None`, or with another CBOR tag (that of an
+//! integer beyond 64 bits), which could not be put back after a look for ours. `Some(Some(()))` is the tag twice
 //! and null.
 //!
-//! Ciborium takes and gives tags by way of an enum with a reserved name, whose variants say whether there is one. It must
-//! never be written by anybody else, which [`Serializer`](crate::codec::serialize::Serializer) sees to. Tested with the
+//! Ciborium takes and gives tags by way of an enum with a reserved name, whose variants say whether there is one. No
+//! other code may write that enum: [`Serializer`](crate::codec::serialize::Serializer) prevents it. Tested with the
 //! whole module.
 
 use std::fmt;
@@ -21,7 +21,7 @@ pub(super) const TAG_ENUM: &str = "@@TAG@@";
 const TAGGED: &str = "@@TAGGED@@";
 const UNTAGGED: &str = "@@UNTAGGED@@";
 
-/// The tag. It is unassigned and takes one byte; these bytes are for other processes of the same program only.
+/// The tag. It is unassigned and takes one byte. Only processes of this program read these bytes.
 const SOME: u64 = 15;
 
 /// `value` behind as many tags as there are `somes`.
@@ -42,7 +42,7 @@ impl<T: Serialize> Serialize for Explicit<'_, T> {
     }
 }
 
-/// Takes the tag, if there is one, and gives what is behind it to `seed`.
+/// Takes the tag, if there is one, and passes the value after it to `seed`.
 #[inline]
 pub(super) fn skip_tag<'de, D, T>(deserializer: D, seed: T) -> Result<T::Value, D::Error>
 where
@@ -52,7 +52,7 @@ where
     deserializer.deserialize_enum(TAG_ENUM, &[UNTAGGED, TAGGED], TagVisitor(seed))
 }
 
-/// The same where ciborium has already found a tag.
+/// Like [`skip_tag`], where ciborium has already found a tag.
 pub(super) fn skip_found_tag<'de, A, T>(access: A, seed: T) -> Result<T::Value, A::Error>
 where
     A: EnumAccess<'de>,

@@ -1,7 +1,7 @@
 //! `f32` to `f64` and back with all bits of a NaN.
 //!
-//! Ciborium writes an `f32` as an `f64` and shortens that as far as it comes back bit by bit; an `f64` so keeps all its
-//! bits. But the cast from `f32` makes a signalling NaN quiet, so NaNs are converted by hand here, both ways. It must
+//! Ciborium writes an `f32` as an `f64` and shortens that as far as it is lossless, so an `f64` keeps all its bits.
+//! But the cast from `f32` makes a signalling NaN quiet, so NaNs are converted by hand here, both ways. It must
 //! never touch a number. Tested with the extremes of both types.
 
 const F32_SIGN: u32 = 1 << 31;
@@ -9,7 +9,7 @@ const F32_EXPONENT: u32 = 0xff << 23;
 const F32_QUIET: u32 = 1 << 22;
 const F32_PAYLOAD: u32 = (1 << 23) - 1;
 const F64_EXPONENT: u64 = 0x7ff << 52;
-/// The payload of an `f64` has so many more bits, at its low end.
+/// The number of additional bits, at the low end, in the payload of an `f64`.
 const MORE_PAYLOAD_BITS: u32 = 52 - 23;
 
 #[inline]
@@ -23,7 +23,7 @@ pub(super) fn widen(value: f32) -> f64 {
     f64::from_bits(sign | F64_EXPONENT | payload)
 }
 
-/// The `f32` that was widened to the NaN `value`; for another NaN one that is close.
+/// The `f32` that was widened to the NaN `value`; for another NaN a close one.
 pub(super) fn narrow_nan(value: f64) -> f32 {
     let bits = value.to_bits();
     let sign = (bits >> 32) as u32 & F32_SIGN;

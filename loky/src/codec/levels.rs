@@ -1,10 +1,10 @@
 //! How deep values may be nested.
 //!
-//! A level is a call of serde into the next value: a sequence, a map, a struct or an enum with what it holds (two for a
-//! variant with several fields), and also a `Some` and a newtype, which take no bytes but take stack. Both directions
+//! A level is a call of serde into the next value: the content of a sequence, a map, a struct or an enum (two levels for a
+//! variant with several fields), and also that of a `Some` and a newtype, which take no bytes but take stack. Both directions
 //! count alike, so a value that can be encoded can be decoded; and ciborium, which counts fewer things and stops at 256,
-//! is never the first to stop. Beside the levels the stack that they have taken is limited, for types that take much of
-//! it: a place in the stack is known by the address of a variable there.
+//! is never the first to stop. The stack that the levels take is limited too, for types that take much of it. The address of a
+//! variable is the position in the stack.
 //!
 //! It must never let an input choose the depth of the stack. Tested with lists, with bytes that nest without end, with
 //! types that recurse without taking bytes, and with one that is large, on a thread with the standard 2 MiB of stack.
@@ -16,14 +16,14 @@ use std::fmt;
 pub(super) const MOST_LEVELS: u32 = 256;
 
 /// Threads of the standard library have 2 MiB, and the main thread on Windows, where its workers run, has 1 MiB. The
-/// rest is for the caller, and for what a value does when it is not nested any deeper.
+/// rest is for the caller, and for the innermost value.
 const MOST_STACK_BYTES: usize = if cfg!(windows) { 512 << 10 } else { 1536 << 10 };
 
-/// What is left for nested values.
+/// The levels and the stack that are left for nested values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Levels {
     left: u32,
-    /// The place in the stack where the outermost value began.
+    /// The position in the stack at which the outermost value began.
     began: usize,
 }
 
@@ -33,7 +33,10 @@ impl Levels {
         Self { left: MOST_LEVELS, began: place() }
     }
 
-    /// What is left one level further down.
+    /// Goes one level down.
+    ///
+    /// # Errors
+    /// No level is left, or no stack.
     #[inline]
     pub(super) fn deeper(self) -> Result<Self, TooDeep> {
         let left = self.left.checked_sub(1).ok_or(TooDeep::Levels)?;

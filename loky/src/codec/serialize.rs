@@ -1,7 +1,7 @@
-//! The encoder's layer: forwards to ciborium's serializer, and writes out the `Some`s that null would swallow.
+//! The encoder's layer: forwards to ciborium's serializer, and writes the `Some`s that null would swallow explicitly.
 //!
-//! A `Some` is only counted when it comes; most values show that they are no `None` by themselves. When the value behind
-//! it turns out to be null, as many tags are written in front of it as there were `Some`s. Newtypes are transparent, to
+//! A `Some` is only counted at first, since the bytes of most values differ from those of `None`. If the value in it turns out to
+//! be null, a tag for each `Some` is written in front of it. Newtypes are transparent, to
 //! ciborium and to the count.
 //!
 //! It must never write other bytes than ciborium for a value that ciborium carries. Tested against ciborium byte by byte.
@@ -34,11 +34,11 @@ impl<T: ?Sized + Serialize> Serialize for Nested<'_, T> {
     }
 }
 
-/// Ciborium's serializer, and where in the value it is.
+/// Ciborium's serializer, with its position in the value.
 pub(super) struct Serializer<S> {
     inner: S,
     levels: Levels,
-    /// The `Some`s directly around the value, of which nothing has been written yet.
+    /// The number of `Some`s directly around the value, of which nothing is written yet.
     somes: u32,
 }
 
@@ -48,7 +48,7 @@ impl<S: ser::Serializer> Serializer<S> {
         self.levels.deeper().map_err(S::Error::custom)
     }
 
-    /// Writes what does not show by itself that there are `Some`s around it.
+    /// Writes a value whose bytes alone do not tell that there are `Some`s around it.
     #[inline]
     fn explicit<T: Serialize>(self, value: &T) -> Result<S::Ok, S::Error> {
         Explicit { somes: self.somes, value }.serialize(self.inner)
@@ -60,7 +60,7 @@ fn is_tagged(magnitude: u128) -> bool {
     u64::try_from(magnitude).is_err()
 }
 
-/// A CBOR tag from the value itself could be taken for ours.
+/// Refuses a CBOR tag that the value itself writes, since it could be mistaken for ours.
 fn refuse_tag<E: Error>(name: &str) -> Result<(), E> {
     if name == TAG_ENUM { Err(E::custom("CBOR tags cannot be carried")) } else { Ok(()) }
 }
@@ -255,7 +255,7 @@ impl<S: ser::Serializer> ser::Serializer for Serializer<S> {
 /// A sequence, map, struct or variant that is being written.
 pub(super) struct Compound<C> {
     inner: C,
-    /// For what is in it.
+    /// The levels for its content.
     levels: Levels,
 }
 

@@ -1,9 +1,9 @@
-//! The user's visitors, wrapped so that our layer goes on inside every value that holds others.
+//! The user's visitors, wrapped so that our layer covers all nested values.
 //!
-//! Where serde asks for whatever comes, to buffer it or to ignore it, our tag is a `Some`, and null is a unit: serde's
-//! buffer gives a unit to whoever asks for a unit or an option, but a `None` only to who asks for an option.
+//! Where serde asks for any value, to buffer or ignore it, our tag is a `Some`, and null is a unit. For serde's buffer returns a
+//! unit for requests of a unit or an option, but a `None` only for requests of an option.
 //!
-//! They must never change what the visitor sees otherwise. Tested with the whole module.
+//! They must not change any other value that the visitor gets. Tested with the whole module.
 
 use std::fmt;
 

@@ -300,7 +300,7 @@ fn cgroup_outside_of_mount_is_no_limit() {
     assert_eq!(tree("/../x", "/").quota(), None);
     assert_eq!(tree("/../../x", "/..").quota(), None);
     assert_eq!(tree("/", "/..").quota(), None);
-    assert_eq!(tree("/../x", "/..").quota(), Some(2), "both are written from the same place");
+    assert_eq!(tree("/../x", "/..").quota(), Some(2), "both paths are relative to one place");
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn old_name_of_siblings_list_is_read() {
 
 #[test]
 fn offline_cpus_do_not_count() {
-    // 1 and 3 are offline: they have no topology, and are in nobody's list.
+    // 1 and 3 are offline: they have no topology, and are in no list.
     let tree = Tree::new().machine(&["0", "2,6", "4-5"]);
     assert_eq!(tree.counts(None, None), (5, 3));
     let status =

@@ -317,8 +317,9 @@ kinds! {
     /// }
     ///
     /// loky::main! {
-    ///     fn main() {
+    ///     fn main() -> loky::Result<()> {
     ///         assert!(loky::ProcessPoolExecutor::new().unwrap_err().is_duplicate_task());
+    ///         Ok(())
     ///     }
     /// }
     /// ```

@@ -99,8 +99,8 @@ fn watch(socket: &Arc<Socket>, cookie: Cookie, end: &Arc<End>) -> io::Result<Seg
     watch.start().map(|()| segments)
 }
 
-/// Tells the parent, on the channel that is this process's stdin, why it will get no worker. Touches nothing else: this
-/// process is somebody's program, in the middle of its own affairs.
+/// Sends the parent, on the channel that is this process's stdin, the reason why this process does not become a worker. Changes
+/// nothing else, since this process runs a program of its own.
 pub(crate) fn refuse(reason: &str) {
     if let Ok(socket) = startup::stdin_as_channel() {
         let _ = socket.send_all(&FromWorker::Refuse(reason.to_owned()).to_bytes());

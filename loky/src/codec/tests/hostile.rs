@@ -1,4 +1,4 @@
-//! Bytes that no encoder wrote: they may be refused or give some value, and that is all.
+//! Bytes that no encoder wrote: the result is an error or some value, never harm.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -100,7 +100,7 @@ fn check_harmless(bytes: &[u8]) {
 }
 
 #[test]
-fn random_bytes() {
+fn random_bytes_are_harmless() {
     let mut random = Rng::with_seed(0x1071);
     for _ in 0..20_000 {
         let bytes: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(..)).collect();
@@ -109,7 +109,7 @@ fn random_bytes() {
 }
 
 #[test]
-fn valid_bytes_cut_and_mutated() {
+fn cut_and_mutated_bytes_are_harmless() {
     let valid = encoded(&all()).expect("is encoded");
     assert_eq!(decoded(&valid), Ok(all()));
     for len in 0..valid.len() {
@@ -132,9 +132,9 @@ fn valid_bytes_cut_and_mutated() {
     }
 }
 
-/// All headers of one to three bytes, with nothing, nulls and small numbers behind them.
+/// All headers of one to three bytes, followed by nothing, nulls and small numbers.
 #[test]
-fn all_short_headers() {
+fn short_headers_are_harmless() {
     for first in 0..=0xff {
         check_harmless(&[first]);
         for second in 0..=0xff {
@@ -149,7 +149,7 @@ fn all_short_headers() {
     }
 }
 
-/// Takes a length at its word.
+/// Trusts a length hint.
 #[derive(Debug)]
 struct Trusting(#[expect(dead_code, reason = "only its capacity counts")] Vec<u64>);
 
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Trusting {
 
 /// A capacity for these lengths would be a panic or an abort.
 #[test]
-fn lengths_far_beyond_the_input() {
+fn length_far_beyond_input_is_an_error() {
     let early = "the bytes end too early";
     for major in [0x5b, 0x7b, 0x9b, 0xbb] {
         for len in [1_u64 << 31, 1 << 40, 1 << 60, u64::MAX] {
@@ -219,7 +219,7 @@ fn errors_are_in_plain_words() {
 }
 
 #[test]
-fn errors_and_panics_of_users() {
+fn error_and_panic_of_user_code_are_errors() {
     #[derive(Debug)]
     struct Bad;
     impl Serialize for Bad {
@@ -250,7 +250,7 @@ fn errors_and_panics_of_users() {
     check_malformed::<(u8, Option<Worse>)>(&[0x82, 1, 1], "panicked: worse bytes");
 }
 
-/// What serde's buffer does not know is refused, never changed.
+/// Serde's buffer has no such integers: they are errors, never changed.
 #[test]
 fn integers_of_128_bits_in_buffers_are_refused() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::codec::levels::MOST_LEVELS;
 const TOO_DEEP: &str = "nested deeper than 256 levels";
 const TOO_DEEP_FOR_STACK: &str = "nested too deep for the stack";
 
-/// What a thread of the standard library has, whatever the environment of the tests says.
+/// The stack of a thread of the standard library, whatever the environment of the tests sets.
 const STACK_BYTES: usize = 2 << 20;
 
 fn on_a_usual_stack(test: impl FnOnce() + Send + 'static) {
@@ -82,7 +82,7 @@ enum Untagged {
 }
 
 #[test]
-fn what_can_be_encoded_can_be_decoded() {
+fn deepest_encodable_value_can_be_decoded() {
     let list = |next| List { value: (1, None, [0; 8]), next };
     check_deep(list(None), 2, |next| List { value: (1, None, [0; 8]), next: Some(Box::new(next)) });
     check_deep(Tree::Leaf, 1, |tree| Tree::Newtype(Box::new(tree)));
@@ -100,7 +100,7 @@ fn what_can_be_encoded_can_be_decoded() {
 }
 
 #[test]
-fn a_value_that_contains_itself_is_refused() {
+fn value_that_contains_itself_is_an_error() {
     struct Endless;
     impl Serialize for Endless {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -111,7 +111,7 @@ fn a_value_that_contains_itself_is_refused() {
 }
 
 #[test]
-fn a_type_that_takes_much_stack_stops_earlier() {
+fn type_with_large_frames_reaches_stack_limit() {
     #[derive(Debug)]
     struct Large;
     impl Serialize for Large {
@@ -134,7 +134,7 @@ fn a_type_that_takes_much_stack_stops_earlier() {
 
 /// Types that recurse without taking any bytes, and bytes that nest without end.
 #[test]
-fn no_bytes_are_too_deep() {
+fn endless_nesting_without_bytes_is_an_error() {
     #[derive(Debug, Deserialize)]
     struct Never {
         #[expect(dead_code, reason = "there is no such value")]

@@ -1,4 +1,4 @@
-//! Everything goes there and back; nothing that comes from elsewhere does harm.
+//! Every value makes a round trip; no input does harm.
 
 mod hostile;
 mod levels;
@@ -17,7 +17,7 @@ fn encoded<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     encode(value, &mut bytes).map(|()| bytes)
 }
 
-/// The one value that `bytes` hold.
+/// Decodes the one value in `bytes`.
 #[track_caller]
 fn decoded<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
     let value = decode(&mut bytes)?;
@@ -39,7 +39,7 @@ enum Place<T> {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Entry<T>(T, Option<Option<T>>);
 
-/// There and back: alone, with another value behind it, and inside of others. Gives the bytes of the value alone.
+/// A round trip: alone, with another value after it, and inside of others. Returns the bytes of the value alone.
 #[track_caller]
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) -> Vec<u8> {
     let bytes = encoded(&value).expect("is encoded");
@@ -75,7 +75,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) -> Vec<u
     bytes
 }
 
-/// The same for a value that ciborium carries by itself: the bytes are its.
+/// Like [`check`], for a value that ciborium alone carries: the bytes are equal.
 #[track_caller]
 fn check_plain<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
     let mut plain = Vec::new();
@@ -83,13 +83,13 @@ fn check_plain<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
     assert_eq!(check(value), plain);
 }
 
-/// The encoder refuses the value, and says so.
+/// The encoder refuses the value with this message.
 #[track_caller]
 fn check_refused(value: &impl Serialize, message: &str) {
     assert_eq!(encoded(value), Err(CodecError(message.to_owned())));
 }
 
-/// The decoder refuses the bytes, and says so.
+/// The decoder refuses the bytes with this message.
 #[track_caller]
 fn check_malformed<T: DeserializeOwned + Debug>(mut bytes: &[u8], message: &str) {
     assert_eq!(decode::<T>(&mut bytes).map(|_| ()), Err(CodecError(message.to_owned())));

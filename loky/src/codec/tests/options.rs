@@ -1,4 +1,4 @@
-//! `Some` in front of all that looks like `None`.
+//! `Some` around values whose bytes are those of `None`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
@@ -23,7 +23,7 @@ enum Sum {
 }
 
 #[test]
-fn every_some_around_a_null_is_kept() {
+fn each_some_around_null_is_kept() {
     check_plain(None::<Option<Option<()>>>);
     check(Some(None::<Option<()>>));
     check(Some(Some(None::<()>)));
@@ -48,7 +48,7 @@ fn every_some_around_a_null_is_kept() {
 }
 
 #[test]
-fn enums_inside_and_around_options() {
+fn enums_in_and_around_options_make_a_round_trip() {
     check_plain(Some(Some(Sum::Unit)));
     check(Some(Sum::Newtype(None)));
     check(Some(Sum::Newtype(Some(None))));
@@ -60,7 +60,7 @@ fn enums_inside_and_around_options() {
 }
 
 #[test]
-fn a_some_that_shows_takes_no_bytes() {
+fn some_around_other_values_takes_no_bytes() {
     check_plain(Some(5));
     check_plain(Some(Some(Some(-5_i64))));
     check_plain(Some(Some(String::new())));
@@ -71,7 +71,7 @@ fn a_some_that_shows_takes_no_bytes() {
 }
 
 #[test]
-fn tags_of_ciborium_and_ours_do_not_meet() {
+fn integer_tags_of_ciborium_survive_beside_ours() {
     check(Some(u128::MAX));
     check(Some(Some(u128::from(u64::MAX) + 1)));
     check(Some(Some(i128::MIN)));
@@ -122,9 +122,9 @@ struct Rest {
     absent: Option<Option<()>>,
 }
 
-/// Where serde buffers what it reads.
+/// In types for which serde buffers its input.
 #[test]
-fn options_survive_in_buffers() {
+fn options_survive_buffering() {
     check(Untagged::Options {
         options: vec![None, Some(None), Some(Some(None)), Some(Some(Some(())))],
     });
@@ -157,7 +157,7 @@ fn options_survive_in_buffers() {
     }
 }
 
-/// What a `Value` of a self-describing format looks like.
+/// Like the `Value` of a self-describing format.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Null,
@@ -234,7 +234,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 #[test]
-fn values_of_any_kind() {
+fn self_describing_values_make_a_round_trip() {
     let list = vec![Value::Null, Value::Bool(true), Value::Number(-3), Value::Text("x".to_owned())];
     let map = Value::Map(vec![(Value::Null, Value::List(list)), (Value::Map(vec![]), Value::Null)]);
     check_plain(map.clone());
@@ -254,7 +254,7 @@ fn values_of_any_kind() {
 }
 
 #[test]
-fn tags_of_others_are_refused_by_the_sender() {
+fn foreign_tag_is_an_error_of_the_sender() {
     use ciborium::tag::{Captured, Required};
     let message = "CBOR tags cannot be carried";
     check_refused(&ciborium::Value::Tag(15, Box::new(ciborium::Value::Null)), message);
@@ -262,9 +262,9 @@ fn tags_of_others_are_refused_by_the_sender() {
     check_refused(&[Captured(None, 5)], message);
 }
 
-/// A field that the receiver does not know, and a value that it asks for without the option around it.
+/// A field that the receiver ignores, and a value that it requests without the option around it.
 #[test]
-fn other_readers() {
+fn receiver_of_another_shape_reads_options() {
     #[derive(Serialize)]
     struct Sent {
         unknown: (Option<Option<()>>, Option<u128>, Sum, Value),

@@ -1,4 +1,4 @@
-//! Everything else that serde knows, with ciborium's own bytes.
+//! All other values of serde, with ciborium's own bytes.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{check, check_malformed, check_plain, decoded, encoded};
 
 #[test]
-fn integers() {
+fn integers_make_a_round_trip() {
     for bits in 0..128 {
         let value = 1_i128 << bits;
         for value in [value, value.wrapping_sub(1), !value, value >> 1] {
@@ -48,7 +48,7 @@ fn floats_keep_all_their_bits() {
 }
 
 #[test]
-fn text_and_characters() {
+fn texts_make_a_round_trip() {
     for text in ["", "x", "ä€😀", &"😀".repeat(3), &"x😀".repeat(20_000)] {
         check_plain(text.to_owned());
         check_plain(text.chars().next());
@@ -57,7 +57,7 @@ fn text_and_characters() {
     check_plain(['\0', char::MAX, '\u{d7ff}']);
 }
 
-/// Bytes as such, and a reader that asks for `str` or `bytes` of any length.
+/// Byte strings, and a reader that asks for `str` or `bytes` of any length.
 #[derive(Debug, PartialEq)]
 struct Bytes(Vec<u8>);
 
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 #[test]
-fn bytes() {
+fn bytes_make_a_round_trip() {
     for len in [0, 1, 23, 24, 511, 512, 513, 5_000, 100_000] {
         check_plain(Bytes(vec![7; len]));
         check_plain(vec![7_u8; len]);
@@ -141,7 +141,7 @@ mod unsized_seq {
 }
 
 #[test]
-fn containers() {
+fn containers_make_a_round_trip() {
     for b in [vec![], vec![1.5, -2.0]] {
         check_plain(Named { a: 0.5, d: b.clone(), b, c: 0 });
     }
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for FirstTwo {
 
 /// Ciborium alone would go on reading in the middle of the sequence.
 #[test]
-fn elements_left_unread() {
+fn unread_elements_are_an_error() {
     #[derive(Serialize)]
     struct Unsized(#[serde(with = "unsized_seq")] Vec<u8>);
 
@@ -205,7 +205,7 @@ fn elements_left_unread() {
 }
 
 #[test]
-fn values_left_unread() {
+fn unread_values_are_an_error() {
     #[derive(Debug)]
     struct Keys;
     impl<'de> Deserialize<'de> for Keys {
@@ -230,7 +230,7 @@ fn values_left_unread() {
 }
 
 #[test]
-fn is_not_for_humans() {
+fn format_is_not_human_readable() {
     struct Probe;
     impl Serialize for Probe {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
