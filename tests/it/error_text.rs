@@ -3,10 +3,9 @@
 use std::error::Error as _;
 
 use loky::{ProcessPoolExecutor, RemoteError, ResultExt as _, Shutdown, Stdio, TaskResult};
+use loky_tests::pools::builder;
 use loky_tests::{isolated, tasks};
 use serde::{Deserialize, Deserializer, Serialize};
-
-use loky_tests::pools::builder;
 
 #[inline(never)]
 fn percent_of(part: u64, whole: u64) -> u64 {
