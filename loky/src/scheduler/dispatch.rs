@@ -1,14 +1,17 @@
-//! Who gets which call: idle workers first, then ahead of time where calls are short, and back again where one turns out long.
+//! Dispatch: which worker gets which call, and which calls come back.
 //!
-//! A worker that has an answer to give is at work on the next call before anybody has read the answer, if it has one. So
-//! where calls are short, each worker is kept stocked with as many as [`RunTime`](super::run_time::RunTime) says, filled up
-//! when half of them are gone: then many frames go in one write. What there is is divided evenly; when calls turn out longer
-//! than they were, what a worker would not be given any more goes to those that are idle. What lies behind a call that runs for
-//! longer than [`limits::REVOKE_AFTER`] is taken back and goes to its place at the front of the queue; its worker gets one call at
-//! a time from there on until it has given an answer.
+//! 1. An idle worker gets the front of the queue.
+//! 2. If no worker is idle and calls are short, busy workers get calls ahead of time (*prefetch*). A worker then begins its
+//!    next call before the pool has read the previous answer. Each worker gets up to [`depth`](Scheduler::depth) calls, in equal
+//!    shares. It is filled up once half of them are done, so that many frames go in one write.
+//! 3. A starting worker may get one call before it is ready ([`first_call`](super::first_call)).
+//! 4. If calls turn out longer, the depth falls. While the queue is empty and workers are idle, calls beyond the depth are
+//!    revoked (*rebalance*).
+//! 5. If a call runs for longer than [`limits::REVOKE_AFTER`], the calls behind it are revoked and return to the front of the
+//!    queue. Its worker is *slow*: it gets one call at a time until it answers.
 //!
-//! The price: calls no longer begin strictly in the order in which they were submitted. One that was given ahead may begin up
-//! to `REVOKE_AFTER` later than one that came after it.
+//! The price: calls do not begin strictly in the order of submission. A prefetched call may begin up to `REVOKE_AFTER` later
+//! than a call that was submitted after it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,7 +22,7 @@ use crate::id::{CallId, WorkerId};
 use crate::limits;
 
 impl Scheduler {
-    /// Does what has become possible. Follows every event, or a number of them.
+    /// Decides what the events since the last call have made possible. Follows every event, or several.
     pub(crate) fn advance(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             while self.queued() > 0
@@ -34,7 +37,7 @@ impl Scheduler {
                 self.rebalance();
             }
             self.fill_vacant();
-            // What lies behind another call, or with one that is not up, may still be wanted elsewhere.
+            // A call that waits at a worker may still be revoked for an idle one.
             if self.phase == Phase::Draining
                 && self.queued() == 0
                 && !self.workers.values().any(Worker::has_waiting_calls)
@@ -52,40 +55,39 @@ impl Scheduler {
         self.check();
     }
 
-    /// How many calls a worker is to have at present, the one that it runs included.
+    /// Returns the number of calls that a worker gets at present, including the one that it runs.
     pub(crate) fn depth(&self) -> usize {
         self.run_time.depth()
     }
 
-    /// How many calls run within `time`, by how long they have run of late. 0 if that is not known.
+    /// Returns how many calls run within `time`, by the run time of recent calls; 0 if that is unknown.
     pub(crate) fn calls_within(&self, time: Duration) -> u64 {
         self.run_time.calls_within(time)
     }
 
-    /// Gives calls ahead of time. No worker is idle.
+    /// Dispatches calls to busy workers ahead of time. No worker is idle.
     fn prefetch(&mut self, now: Instant) {
         let depth = self.run_time.depth();
         let is_low = |worker: &Worker| worker.calls.len() <= depth / 2;
-        let takers = || {
+        let busy_workers = || {
             self.workers.iter().filter(|(_, worker)| worker.availability() == Availability::Busy)
         };
-        if depth == 1 || !takers().any(|(_, worker)| is_low(worker)) {
+        if depth == 1 || !busy_workers().any(|(_, worker)| is_low(worker)) {
             return;
         }
-        let with_takers: usize = takers().map(|(_, worker)| worker.calls.len()).sum();
-        let share = depth.min((self.queued() + with_takers).div_ceil(takers().count()));
-        let low = takers().filter(|(_, worker)| is_low(worker));
-        let gifts = low
+        let n_dispatched: usize = busy_workers().map(|(_, worker)| worker.calls.len()).sum();
+        let share = depth.min((self.queued() + n_dispatched).div_ceil(busy_workers().count()));
+        let low = busy_workers().filter(|(_, worker)| is_low(worker));
+        let shares = low
             .map(|(id, worker)| (*id, share.saturating_sub(worker.calls.len()).min(worker.room())));
-        for (worker, count) in gifts.collect::<Vec<_>>() {
+        for (worker, count) in shares.collect::<Vec<_>>() {
             for _ in 0..count.min(self.queued()) {
                 self.dispatch(now, worker);
             }
         }
     }
 
-    /// Takes back, for idle workers, what others have beyond what they would be given now that calls are known to be longer, and
-    /// what lies with those that are not up.
+    /// Revokes calls for idle workers: first calls of starting workers, and calls beyond the present depth.
     fn rebalance(&mut self) {
         if self.idle.is_empty() {
             return;
@@ -98,20 +100,20 @@ impl Scheduler {
         let depth = self.run_time.depth();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| !worker.killed) {
             let beyond = worker.calls.iter().skip(depth).rev();
-            let take_back = beyond.map(|call| Action::Revoke { worker: *id, call: *call });
-            self.actions.extend(take_back);
+            let revokes = beyond.map(|call| Action::Revoke { worker: *id, call: *call });
+            self.actions.extend(revokes);
         }
     }
 
-    /// Gives the next queued call to a worker.
+    /// Dispatches the front of the queue to a worker.
     pub(super) fn dispatch(&mut self, now: Instant, id: WorkerId) {
-        let call = self.calls.dispatch(id).expect("one is queued");
-        let worker = self.workers.get_mut(&id).expect("it takes calls");
+        let call = self.calls.dispatch(id).expect("the queue is not empty");
+        let worker = self.workers.get_mut(&id).expect("the worker lives");
         debug_assert!(worker.room() > 0, "a slot for each call");
         if worker.calls.is_empty() {
             worker.last_progress = now;
             worker.is_front_batch = self.calls.is_batch(call);
-            // Of those before it the last may have been taken back too, when it was cancelled.
+            // A cancelled call may have left the worker marked as slow.
             worker.is_slow = false;
         }
         worker.calls.push_back(call);
@@ -119,7 +121,7 @@ impl Scheduler {
         self.actions.push_back(Action::Dispatch { worker: id, call });
     }
 
-    /// The worker has delivered an outcome, which the pool hands out: the call is gone from here. Others may follow before
+    /// The worker delivered the outcome of a call after it ran for `ran`. The call is gone. Other events may follow before
     /// [`advance`](Self::advance).
     pub(crate) fn call_finished(
         &mut self,
@@ -137,11 +139,11 @@ impl Scheduler {
         worker.has_begun_call = true;
         worker.last_progress = now;
         worker.is_slow = false;
-        // The one at the front, but for what a task may have done to the page.
+        // Always the front, unless a task has overwritten the page.
         if worker.calls.front() == Some(&call) {
             worker.calls.pop_front();
         } else {
-            worker.calls.retain(|given| *given != call);
+            worker.calls.retain(|other| *other != call);
         }
         worker.update_front(&self.calls);
         if worker.calls.is_empty() {
@@ -150,8 +152,8 @@ impl Scheduler {
         }
     }
 
-    /// A chunk is no more: its worker runs one of its calls (or has run it, and died), what comes before that is done, and what
-    /// comes after it, in chunks of so many calls, is to run elsewhere.
+    /// The pool divided a batch. Its calls before `running` are answered, its worker runs `running` (or ran it and died), and
+    /// the `tail` behind it is queued again, in parts of the given numbers of calls.
     pub(crate) fn chunk_divided(
         &mut self,
         chunk: CallId,
@@ -169,14 +171,14 @@ impl Scheduler {
         self.chunk_ended_early(tail);
     }
 
-    /// A chunk is over before all of it has begun: what is left of it is to run elsewhere.
+    /// A batch ended before all of its calls began. The `tail` that is left is queued again.
     pub(crate) fn chunk_ended_early(
         &mut self,
         tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {
         for (tail, count) in tail.into_iter().rev() {
             self.calls.insert_part(tail, count);
-            // The pool may have come to its end since the chunk was given out.
+            // The pool may have been shut down or broken since the batch was dispatched.
             let verdict = match (&self.broken, self.phase) {
                 (Some(cause), _) => Some(Verdict::Broken(cause.clone())),
                 (None, Phase::Closed | Phase::Ended) => Some(Verdict::ShutDown),
@@ -188,7 +190,7 @@ impl Scheduler {
         }
     }
 
-    /// The worker has come to a call that was taken back.
+    /// The worker skipped a revoked call, which frees its slot.
     pub(crate) fn call_skipped(&mut self, now: Instant, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.revoked = worker.revoked.saturating_sub(1);
@@ -197,7 +199,7 @@ impl Scheduler {
         self.note_idle(id);
     }
 
-    /// Notes a worker that has become able to take a call at once.
+    /// Lists a worker as idle if it can begin a call at once.
     pub(super) fn note_idle(&mut self, id: WorkerId) {
         let is_idle =
             self.workers.get(&id).is_some_and(|worker| worker.availability() == Availability::Idle);
@@ -206,7 +208,7 @@ impl Scheduler {
         }
     }
 
-    /// The worker's channel takes no more for now: nothing more is given to it.
+    /// The worker's channel is full. The worker gets no more calls.
     pub(crate) fn worker_congested(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.is_congested = true;
@@ -214,7 +216,7 @@ impl Scheduler {
         }
     }
 
-    /// The worker's channel has taken everything.
+    /// The worker's channel has accepted all bytes. The worker gets calls again.
     pub(crate) fn worker_writable(&mut self, now: Instant, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.is_congested = false;
@@ -223,35 +225,35 @@ impl Scheduler {
         }
     }
 
-    /// When calls are next taken back, if nothing happens.
+    /// Returns when calls are next revoked, unless their workers make progress before.
     pub(super) fn next_revoke(&self) -> Option<Instant> {
         self.workers.values().filter_map(Worker::revoke_at).min()
     }
 
-    /// Takes back what lies behind calls that run for long.
+    /// Revokes the calls behind slow ones, and the calls of workers that are slow to start.
     pub(super) fn revoke_behind_slow_calls(&mut self, now: Instant) {
-        // Who was started last has the later calls: they come back first.
+        // In reverse order, because later workers have later calls. Then each call finds its position in the queue at once.
         for (id, worker) in self.workers.iter_mut().rev() {
             if worker.revoke_at().is_some_and(|at| at <= now) {
                 worker.is_slow = true;
                 if !worker.is_starting() {
-                    self.run_time.ran(limits::REVOKE_AFTER); // Or more: it is not known yet.
+                    self.run_time.ran(limits::REVOKE_AFTER); // A lower bound of what it will take.
                 }
                 revoke_waiting_calls(&mut self.actions, *id, worker);
             }
         }
     }
 
-    /// Takes back all that has not begun.
+    /// Revokes all calls that have not begun.
     pub(super) fn revoke_all(&mut self) {
         for (id, worker) in &self.workers {
-            let given = worker.calls.iter().rev();
-            self.actions.extend(given.map(|call| Action::Revoke { worker: *id, call: *call }));
-            divide_front(&mut self.actions, *id, worker);
+            let calls = worker.calls.iter().rev();
+            self.actions.extend(calls.map(|call| Action::Revoke { worker: *id, call: *call }));
+            divide_running_batch(&mut self.actions, *id, worker);
         }
     }
 
-    /// Takes back all that a worker has but the call that it runs.
+    /// Revokes all calls of a worker but the running one.
     pub(super) fn revoke_waiting(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get(&id) {
             revoke_waiting_calls(&mut self.actions, id, worker);
@@ -259,16 +261,16 @@ impl Scheduler {
     }
 }
 
-/// The last first: so each finds its place in the queue right before the one that came back before it.
-fn revoke_waiting_calls(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    let waiting = of.calls.iter().rev().take(of.n_waiting());
-    actions.extend(waiting.map(|call| Action::Revoke { worker, call: *call }));
-    divide_front(actions, worker, of);
+/// Revokes the waiting calls of a worker, the last one first, so that each finds its position in the queue at once.
+fn revoke_waiting_calls(actions: &mut VecDeque<Action>, id: WorkerId, worker: &Worker) {
+    let waiting = worker.calls.iter().rev().take(worker.n_waiting());
+    actions.extend(waiting.map(|call| Action::Revoke { worker: id, call: *call }));
+    divide_running_batch(actions, id, worker);
 }
 
-/// Takes back what it has not begun of the chunk that it is in, if it is in one.
-fn divide_front(actions: &mut VecDeque<Action>, worker: WorkerId, of: &Worker) {
-    if of.is_front_batch {
-        actions.extend(of.calls.front().map(|call| Action::Divide { worker, call: *call }));
+/// Has the running batch of a worker divided, if it runs one.
+fn divide_running_batch(actions: &mut VecDeque<Action>, id: WorkerId, worker: &Worker) {
+    if worker.is_front_batch {
+        actions.extend(worker.calls.front().map(|call| Action::Divide { worker: id, call: *call }));
     }
 }

@@ -1,5 +1,7 @@
-//! The task that a new worker runs before its first call. What goes wrong there would go wrong in each worker that comes
-//! instead, so it is the end of the pool, and says what it was.
+//! The initializer: the task that a new worker runs before its first call.
+//!
+//! A failure, a death or a timeout of the initializer breaks the pool, because a replacement would fail in the same way. The
+//! error names the initializer and the event.
 
 use std::time::Instant;
 
@@ -8,12 +10,11 @@ use super::workers::{WorkerState, describe};
 use crate::error::{Error, ErrorKind, PanicReport, WorkerExit};
 use crate::id::WorkerId;
 
-/// What is said of a worker whose initializer is late.
-const LATE: &str = "its initializer took too long";
+/// The remark of a worker that is killed at the time limit of the initializer.
+const LATE: &str = "its initializer exceeded `init_timeout`";
 
 impl Scheduler {
-    /// A worker has shaken hands, and runs the initializer now: it is ready once that has returned. False if it comes too late:
-    /// it was told to leave.
+    /// The worker has completed the handshake and runs the initializer. False if the worker is leaving or killed.
     pub(crate) fn worker_greeted(&mut self, now: Instant, id: WorkerId) -> bool {
         let limit = self.rules.init_timeout.and_then(|limit| now.checked_add(limit));
         let Some(worker) = self.workers.get_mut(&id) else { return false };
@@ -26,14 +27,14 @@ impl Scheduler {
         is_awaited
     }
 
-    /// The worker has begun the initializer. (One that dies before is one that dies at the start.)
+    /// The worker has begun the initializer. A death before this counts as a death at the start.
     pub(crate) fn initializer_began(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.began_initializer = true;
         }
     }
 
-    /// The initializer has failed in a worker. If that was to leave anyway, nobody is the worse for it.
+    /// The initializer has failed. This breaks the pool, unless the worker is leaving anyway.
     pub(crate) fn initializer_failed(
         &mut self,
         now: Instant,
@@ -52,15 +53,15 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// The cause of the pool's end, if this worker is late with the initializer.
+    /// Returns the error that breaks the pool, if this worker has exceeded the time limit of the initializer.
     pub(super) fn late_initializer(&self, id: WorkerId) -> Option<Error> {
-        // A worker that has closed its channel is late with something else.
+        // The deadline of a worker that has closed its channel is another one.
         let is_late = self.workers.get(&id)?.deadline.is_some_and(|(_, remark)| remark == LATE);
         let limit = self.rules.init_timeout.filter(|_| is_late)?;
         Some(self.initializer_error(&format!("did not finish within {limit:?} (`init_timeout`)")))
     }
 
-    /// The cause of the pool's end, when a worker has died in the initializer.
+    /// Returns the error that breaks the pool after a death in the initializer.
     pub(super) fn death_in_initializer(&self, mut exit: WorkerExit) -> Error {
         exit.task = self.rules.initializer;
         let what = format!("ended its worker process {}: {}", exit.pid, describe(&exit));

@@ -1,34 +1,68 @@
-//! The pool as a value: what happened goes in, what is to be done comes out.
+//! The scheduler: a pure value that decides. Events go in, actions come out.
 //!
-//! No I/O, no clock (every event comes with the time), no threads, no locks, no randomness; it knows calls and workers by
-//! their ids alone. [`pool`](crate::pool) feeds it and performs its [`Action`]s in their order.
+//! Each event is a method that takes the time as an argument. Several events may precede one [`advance`](Scheduler::advance), which
+//! decides. [`poll_action`](Scheduler::poll_action) returns the actions, and [`pool`](crate::pool) performs them in their
+//! order. The scheduler does no I/O, reads no clock, starts no thread, takes no lock and draws no random number. It knows calls
+//! and workers by their ids only.
+//!
+//! # States of a call
+//!
+//! | state | event or decision | next state |
+//! |---|---|---|
+//! | – | `submit` | Queued |
+//! | Queued | a worker has room: action `Dispatch` | Dispatched |
+//! | Queued | `cancel`, shutdown or a broken pool: action `Resolve` | gone |
+//! | Dispatched | `call_finished` | gone; the pool has the outcome |
+//! | Dispatched | action `Revoke`, then `call_revoked` | Queued |
+//! | Dispatched | `worker_exited`, and the call had begun: action `Resolve(Terminated)` | gone |
+//! | Dispatched | `worker_exited`, and the call had not begun | Queued |
+//! | Dispatched | `worker_exited` with this call at the front, not begun, for the [`MAX_DEATHS_AT_FRONT`](crate::limits::MAX_DEATHS_AT_FRONT)th time: action `Resolve(Terminated)` | gone |
+//! | Dispatched | a broken pool or `Shutdown::Kill`: action `Resolve` | gone |
+//!
+//! The scheduler does not know whether a dispatched call has begun. The worker's page records it, and the pool looks there.
+//!
+//! A *batch* is several short calls that are dispatched, answered and revoked together. All of the above holds for a batch as for a
+//! call. If one of its calls runs for long, the action `Divide` asks the pool to cut off the calls behind it
+//! ([`Scheduler::chunk_divided`]). If the worker dies, the pool divides the batch in the same way.
+//!
+//! # States of a worker
+//!
+//! | state | event or decision | next state |
+//! |---|---|---|
+//! | – | action `Start` | Starting |
+//! | Starting | `worker_launched`: it may get its first call ahead of time | Starting |
+//! | Starting | `worker_greeted`: it runs the initializer | Initializing |
+//! | Starting, Initializing | `worker_ready` | Ready |
+//! | Starting, Initializing, Ready | action `Retire`, once it has no calls | Leaving |
+//! | Leaving | no exit within [`LEAVE`](crate::limits::LEAVE): action `Kill` | killed |
+//! | any | a missed deadline, a protocol error, a broken pool, `Shutdown::Kill`: action `Kill` | killed |
+//! | any, or killed | `worker_exited`; in Starting also `start_failed` | gone |
+//!
+//! A Ready worker is *idle* without calls and *busy* with up to [`SLOTS`](crate::limits::SLOTS) of them. A killed worker keeps its
+//! state until it exits and gets no more calls.
+//!
+//! # States of the pool
 //!
 //! ```text
-//!  call    submit ─▶ Queued ──dispatch──▶ Given ──finished──▶ (gone: the pool has its outcome)
-//!                     │ ▲                  │ │
-//!              cancel │ ├─────taken back───┘ │ its worker died
-//!                     ▼ └── not begun ───────┤
-//!             Resolve(Cancelled)             ▼ begun, or too often at the front
-//!                                      Resolve(Terminated)
-//!
-//!  worker  Start ─▶ Starting ─ready─▶ Ready (idle, or with up to `SLOTS` calls)   exited, in any state ─▶ (gone)
-//!                    │ │ greeted         ▲ │                (launched: it may have one call while it is Starting)
-//!                    │ └▶ Initializing ──┘ │
-//!                    └──── Retire ─────────┴─▶ Leaving ── after LEAVE ─▶ Kill
-//!
-//!  pool    Open ─shutdown─▶ Draining ─no calls, no workers─▶ Ended
-//!            └─broken, or Shutdown::Kill─▶ Closed ─no workers─▶ Ended
+//! Open ─ shutdown ──────────────────▶ Draining ─ no calls, no workers ─▶ Ended
+//!   └─── broken, or Shutdown::Kill ─▶ Closed ─── no workers ───────────▶ Ended
+//!                                        (also from Draining)
 //! ```
 //!
-//! What is said of a call here holds for a *chunk* as well: several short calls that are given, answered and taken back together.
-//! Where one of them turns out long, or kills its worker, it is a call of its own from there on, and so is what lies behind it
-//! ([`Scheduler::chunk_divided`]).
+//! # Invariants
 //!
-//! Whether a given call has begun is not known here: its worker's page says so, and the pool asks it. What holds after every
-//! event (checked in debug builds and by the simulation): a call is in exactly one place; a worker has at most
-//! [`limits::SLOTS`] calls, those that were taken back and not yet skipped included; there are never more live workers than
-//! `max_workers`, or than there were when it was lowered. Every call that was submitted leaves by exactly one of
-//! `call_finished` and [`Action::Resolve`]. Tested in `tests/` by hand and by simulation with seeds.
+//! Debug builds and the simulation check these after every event:
+//! - A call is in exactly one state, and a dispatched call is listed by exactly one live worker.
+//! - A worker has at most `SLOTS` calls, including revoked calls that it has not skipped yet.
+//! - The live workers never exceed `max_workers`. After a `resize` to less, they never exceed the number of workers at that time.
+//! - Every submitted call leaves by exactly one of `call_finished` and `Resolve`.
+//!
+//! # Files
+//!
+//! [`calls`]: the table of calls and the queue · [`workers`]: the life of a worker · [`dispatch`]: which worker gets which call ·
+//! [`run_time`]: how many calls a worker gets ahead · [`first_call`]: the first call of a starting worker · [`initializer`] ·
+//! [`size`]: how many workers there are · [`retire`]: why workers leave · [`shutdown`] · [`rules`]: the settings. `tests/` has
+//! tests by hand, and a simulation with seeds.
 
 mod calls;
 mod dispatch;
@@ -55,34 +89,34 @@ use crate::error::{Error, WorkerExit};
 use crate::id::{CallId, WorkerId};
 use crate::observer::Retirement;
 
-/// What the pool is to do.
+/// An instruction to the pool.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// Start a process; report [`Scheduler::worker_launched`] once there is a channel to it, then [`Scheduler::worker_ready`] or
-    /// [`Scheduler::worker_exited`]; or else [`Scheduler::start_failed`].
+    /// Start a worker process. The pool reports [`Scheduler::worker_launched`] once there is a channel to it, then
+    /// [`Scheduler::worker_ready`] or [`Scheduler::worker_exited`]. If no process starts, it reports [`Scheduler::start_failed`].
     Start { worker: WorkerId, index: usize },
-    /// Give this call to this worker.
+    /// Send the call to the worker.
     Dispatch { worker: WorkerId, call: CallId },
-    /// Take this call back from this worker, if it has not begun there: then report [`Scheduler::call_revoked`].
+    /// Take the call back if the worker has not begun it. If so, the pool reports [`Scheduler::call_revoked`].
     Revoke { worker: WorkerId, call: CallId },
-    /// The call runs for long. If it is a chunk: cut off what has not begun of it, then report [`Scheduler::chunk_divided`].
+    /// If the call is a batch: cut off its calls that have not begun. If so, the pool reports
+    /// [`Scheduler::chunk_divided`].
     Divide { worker: WorkerId, call: CallId },
-    /// The call ends without a result, for this reason. It lay with `worker`, if with any: whether it has begun there is to
-    /// be settled now.
+    /// End the call without a result. If it was dispatched to `worker`, the pool finds out whether it has begun there.
     Resolve { call: CallId, worker: Option<WorkerId>, verdict: Verdict },
-    /// Tell the worker to leave when it has done what it has.
+    /// Tell the worker to exit. It has no calls.
     Retire { worker: WorkerId, why: Retirement },
-    /// End the worker now.
+    /// Kill the worker.
     Kill { worker: WorkerId },
-    /// No workers are left and none will come.
+    /// End the pool: it has no workers and starts no more.
     End,
 }
 
-/// Why a call ends without a result.
+/// The reason for which a call ends without a result.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     Cancelled,
-    /// Its worker died; `began`: with it.
+    /// The worker died. `began` says whether the call had begun in it.
     Terminated {
         exit: Box<WorkerExit>,
         began: bool,
@@ -92,26 +126,31 @@ pub(crate) enum Verdict {
     NotSpawned(Error),
 }
 
-/// Why no more calls are taken.
+/// The reason for which the pool accepts no more calls.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Broken(Error),
     ShutDown,
 }
 
-/// Where a call is.
+/// The state of a call that is neither finished nor resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallState {
     Queued,
-    /// With this worker.
+    /// The call is with this worker, running or waiting there.
     Dispatched(WorkerId),
 }
 
+/// The state of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// The pool accepts calls.
     Open,
+    /// The pool finishes the accepted calls and accepts no more.
     Draining,
+    /// All calls are resolved, and the workers are being killed.
     Closed,
+    /// The pool has no calls and no workers.
     Ended,
 }
 
@@ -119,33 +158,33 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     max_workers: usize,
-    /// More than `max_workers` only from when that was lowered until the surplus is gone.
+    /// The most workers that may live: more than `max_workers` while surplus workers leave after a `resize`.
     live_limit: usize,
     rules: Rules,
     phase: Phase,
-    shut_down: bool,
-    /// Whether calls that have not begun are to be cancelled, those that are taken back included.
+    is_shut_down: bool,
+    /// Set by [`Shutdown::CancelPending`]: calls that have not begun are cancelled, also those that are revoked later.
     cancels_pending: bool,
     broken: Option<Error>,
-    /// Whether workers are wanted though nothing may be queued: since the first call, or a prewarm.
+    /// Whether workers start even while no call is queued: set by the first call and by `prewarm`.
     wants_workers: bool,
-    /// How many places are left empty: by workers that had nothing to do for too long, since when nobody was missed.
+    /// How many workers fewer than `max_workers` are wanted, because idle workers left and no call has needed them since.
     vacant: usize,
-    /// How many threads wait for all workers to be there at once: meanwhile none leaves for having nothing to do.
+    /// The number of threads in `prewarm`. While there are any, no worker leaves for idleness.
     n_prewarms: usize,
     calls: Calls,
     workers: BTreeMap<WorkerId, workers::Worker>,
-    /// The last one to become idle is the first to get a call: its caches are warm.
+    /// The idle workers. The one that became idle last gets the next call, because its caches are warm.
     idle: Vec<WorkerId>,
-    /// Those that were started and may have their first call before they are up, in that order.
+    /// Launched workers that may get their first call before they are ready, in the order of their launch.
     starting: Vec<WorkerId>,
     last_worker: u64,
     run_time: RunTime,
-    /// Workers that died in a row before any was ready.
+    /// How many workers in a row died before they were ready.
     start_deaths: u32,
-    /// Workers that were ready and died in a row before any began a call.
+    /// How many ready workers in a row died before any of them began a call.
     unused_deaths: u32,
-    /// Whether any worker has shaken hands.
+    /// Whether any worker of this pool completed the handshake.
     had_handshake: bool,
     no_start_before: Option<Instant>,
     actions: VecDeque<Action>,
@@ -159,7 +198,7 @@ impl Scheduler {
             run_time: RunTime::new(rules.depth),
             rules,
             phase: Phase::Open,
-            shut_down: false,
+            is_shut_down: false,
             cancels_pending: false,
             broken: None,
             wants_workers: false,
@@ -178,16 +217,16 @@ impl Scheduler {
         }
     }
 
-    /// The next thing to be done.
+    /// Returns the next action. The pool performs actions in this order.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Why a call would not be taken now; `None` if it would.
+    /// Returns why the pool accepts no call now; `None` if it does.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match &self.broken {
             Some(cause) => Some(Refusal::Broken(cause.clone())),
-            None => self.shut_down.then_some(Refusal::ShutDown),
+            None => self.is_shut_down.then_some(Refusal::ShutDown),
         }
     }
 
@@ -196,62 +235,62 @@ impl Scheduler {
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.shut_down
+        self.is_shut_down
     }
 
-    /// How many calls and chunks wait for a worker.
+    /// Returns the queue length, in which a batch counts once.
     pub(crate) fn queued(&self) -> usize {
         self.calls.queued()
     }
 
-    /// How many calls wait for a worker, those in chunks included.
+    /// Returns the queue length, in which each call of a batch counts.
     pub(crate) fn queued_calls(&self) -> usize {
         self.calls.queued_calls()
     }
 
-    /// A new call, or a chunk of so many, which [`refusal`](Self::refusal) has not refused. Others may follow before
-    /// [`advance`](Self::advance).
+    /// Queues a new call, or a batch of `count` calls. The caller has asked [`refusal`](Self::refusal), and calls
+    /// [`advance`](Self::advance) after this and perhaps more events.
     pub(crate) fn submit(&mut self, call: CallId, count: u32) {
-        debug_assert!(self.refusal().is_none(), "asked before");
+        debug_assert!(self.refusal().is_none(), "the caller has asked");
         self.calls.push_back(call, count);
         self.wants_workers = true;
     }
 
-    /// The call that would be given to a worker last of all.
+    /// Returns the call at the back of the queue.
     pub(crate) fn last_queued(&mut self) -> Option<CallId> {
         self.calls.back()
     }
 
-    /// A queued chunk has one more call.
-    pub(crate) fn batch_grew(&mut self, chunk: CallId) {
-        debug_assert!(self.refusal().is_none(), "asked before");
-        self.calls.grow(chunk);
+    /// Adds one call to a queued batch.
+    pub(crate) fn batch_grew(&mut self, batch: CallId) {
+        debug_assert!(self.refusal().is_none(), "the caller has asked");
+        self.calls.grow(batch);
     }
 
-    /// In the place of a queued chunk come these parts of it. What is left out was cancelled.
+    /// Replaces a queued batch by parts of it. The calls in none of the parts were cancelled.
     pub(crate) fn batch_split(
         &mut self,
-        chunk: CallId,
+        batch: CallId,
         parts: impl IntoIterator<Item = (CallId, u32)>,
     ) {
-        debug_assert!(self.call_state(chunk) == Some(CallState::Queued), "asked before");
-        self.calls.replace(chunk, parts);
+        debug_assert!(self.call_state(batch) == Some(CallState::Queued), "the caller has asked");
+        self.calls.replace(batch, parts);
     }
 
-    /// All workers are wanted, before there are calls, and at one time: until [`end_prewarm`](Self::end_prewarm).
+    /// Starts all workers and keeps them, idle or not, until [`end_prewarm`](Self::end_prewarm).
     pub(crate) fn prewarm(&mut self, now: Instant) {
         self.n_prewarms += 1;
         self.demand(now);
     }
 
-    /// All workers are wanted, be there calls or not.
+    /// Starts all workers, without regard to the queue.
     pub(crate) fn demand(&mut self, now: Instant) {
         self.wants_workers = true;
         self.vacant = 0;
         self.advance(now);
     }
 
-    /// Nobody waits any more for what that [`prewarm`](Self::prewarm) was for: who is idle is so from now on.
+    /// Ends one [`prewarm`](Self::prewarm). The idle time of idle workers begins now.
     pub(crate) fn end_prewarm(&mut self, now: Instant) {
         self.n_prewarms -= 1;
         for id in &self.idle {
@@ -261,35 +300,35 @@ impl Scheduler {
         }
     }
 
-    /// Whether somebody waits for all workers to be there.
+    /// Whether any thread is in `prewarm`.
     pub(crate) fn is_prewarming(&self) -> bool {
         self.n_prewarms > 0
     }
 
-    /// Where a call is; `None` if it is gone.
+    /// Returns the state of a call; `None` once it is finished or resolved.
     pub(crate) fn call_state(&self, call: CallId) -> Option<CallState> {
         self.calls.state_of(call)
     }
 
-    /// The calls that a worker has, in their order.
+    /// Returns the calls that are dispatched to a worker, in the order of their dispatch.
     pub(crate) fn dispatched_to(&self, worker: WorkerId) -> Vec<CallId> {
-        let given = self.workers.get(&worker).map(|worker| &worker.calls);
-        given.into_iter().flatten().copied().collect()
+        let calls = self.workers.get(&worker).map(|worker| &worker.calls);
+        calls.into_iter().flatten().copied().collect()
     }
 
-    /// Cancels a queued call. One that is given to a worker is first to be taken back.
+    /// Cancels a queued call. The pool revokes a dispatched call first.
     pub(crate) fn cancel(&mut self, now: Instant, call: CallId) {
-        debug_assert!(self.call_state(call) == Some(CallState::Queued), "asked before");
+        debug_assert!(self.call_state(call) == Some(CallState::Queued), "the caller has asked");
         self.resolve(call, Verdict::Cancelled);
         self.advance(now);
     }
 
-    /// The call was taken back from its worker, before that came to it.
+    /// The pool revoked the call before its worker began it.
     pub(crate) fn call_revoked(&mut self, now: Instant, call: CallId) {
         let Some(CallState::Dispatched(worker)) = self.calls.state_of(call) else { return };
         self.calls.requeue(call);
         if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.calls.retain(|given| *given != call);
+            worker.calls.retain(|other| *other != call);
             worker.update_front(&self.calls);
             worker.revoked += 1;
             worker.quota = worker.quota.map(|quota| quota + 1);
@@ -301,7 +340,7 @@ impl Scheduler {
         }
     }
 
-    /// Ends a call from here. What it was doing in a worker is that worker's business.
+    /// Ends a call without a result. A worker that runs it is not disturbed.
     fn resolve(&mut self, call: CallId, verdict: Verdict) {
         if let Some(place) = self.calls.remove(call) {
             let worker = match place {
@@ -312,20 +351,21 @@ impl Scheduler {
         }
     }
 
-    /// Ends all calls that are still here, in the order in which they came.
+    /// Resolves all calls, in the order of submission.
     fn resolve_all(&mut self, verdict: &Verdict) {
         for call in self.calls.in_order() {
             self.resolve(call, verdict.clone());
         }
     }
 
+    /// Resolves all queued calls.
     fn resolve_queued(&mut self, verdict: &Verdict) {
         while let Some(call) = self.calls.front() {
             self.resolve(call, verdict.clone());
         }
     }
 
-    /// Nothing can be had from this pool any more.
+    /// Resolves all calls with `cause` and kills all workers.
     fn break_pool(&mut self, cause: Error) {
         if self.broken.is_none() && self.phase != Phase::Ended {
             self.resolve_all(&Verdict::Broken(cause.clone()));

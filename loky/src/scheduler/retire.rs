@@ -1,9 +1,7 @@
-//! Who leaves, and why: workers that are too many, that have nothing to do for too long, that have done or grown enough, and
-//! all when nothing will come.
+//! Retirement: workers that leave because of a `resize`, idleness, `max_tasks`, memory growth or a shutdown.
 //!
-//! A worker leaves when it has nothing to do, and by its own doing, so no call is lost by it: what it was given it finishes, or
-//! it was taken back before. Whoever leaves for having had nothing to do leaves its place vacant; it is filled again when calls
-//! wait that nobody takes. All others are replaced.
+//! A worker is told to leave only once it has no calls, and then exits by itself, so no call is lost. A worker that leaves for
+//! idleness is replaced when calls wait that no worker takes (`vacant`). After `max_tasks` and memory growth it is replaced at once.
 
 use std::time::Instant;
 
@@ -13,7 +11,7 @@ use crate::id::WorkerId;
 use crate::observer::Retirement;
 
 impl Scheduler {
-    /// Sends a worker away that is not to stay, once it has nothing to do.
+    /// Retires a worker that has a reason to leave and no calls.
     pub(super) fn retire_if_done(&mut self, now: Instant, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id)
             && let Some(why) = worker.retire_reason()
@@ -26,7 +24,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets those go that have nothing to do, when nothing will come.
+    /// Retires all workers without calls, at the end of a draining pool.
     pub(super) fn retire_unused(&mut self, now: Instant) {
         self.idle.clear();
         for (id, worker) in &mut self.workers {
@@ -39,7 +37,7 @@ impl Scheduler {
         }
     }
 
-    /// The memory of a worker has grown over the limit, after a call: it is replaced.
+    /// The memory of a worker has grown over the limit. The worker finishes its running call and is replaced.
     pub(crate) fn worker_over_memory_limit(&mut self, now: Instant, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.is_over_memory_limit = true;
@@ -48,8 +46,8 @@ impl Scheduler {
         self.retire_if_done(now, id);
     }
 
-    /// A worker that leaves takes its time, since its tasks have left calls behind in pools of their own. If all is to be
-    /// finished, so are these; but nobody waits for the place of one that leaves for another reason.
+    /// A leaving worker finishes the calls of pools that its tasks have created. A draining pool waits for it without a
+    /// deadline. In an open pool the deadline stays, because the replacement waits for the exit.
     pub(crate) fn worker_lingers(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id)
             && worker.state == WorkerState::Leaving
@@ -59,7 +57,7 @@ impl Scheduler {
         self.lift_leave_deadlines();
     }
 
-    /// At the end of the pool those that linger may do so.
+    /// Removes the deadlines of lingering workers, if the pool is draining.
     pub(super) fn lift_leave_deadlines(&mut self) {
         if self.phase == Phase::Draining {
             let lingering = self.workers.values_mut().filter(|worker| worker.lingers);
@@ -67,9 +65,9 @@ impl Scheduler {
         }
     }
 
-    /// When the first of the idle ones is to leave, if nothing happens.
+    /// Returns when the next worker leaves for idleness, unless it gets a call before.
     pub(super) fn next_idle_exit(&self) -> Option<Instant> {
-        // What lies behind a long call is about to be theirs.
+        // Calls that are about to be revoked are for the idle workers.
         if self.next_revoke().is_some() {
             return None;
         }
@@ -77,14 +75,14 @@ impl Scheduler {
         idle.min()
     }
 
-    /// When this worker, which is idle, is to leave.
+    /// Returns when this idle worker leaves.
     fn idle_exit(&self, worker: &Worker) -> Option<Instant> {
         let is_open = self.phase == Phase::Open && self.n_prewarms == 0;
         let timeout = self.rules.idle_timeout.filter(|_| is_open)?;
         worker.last_progress.checked_add(timeout)
     }
 
-    /// Sends those away that have had nothing to do for too long.
+    /// Retires the workers that have been idle for too long.
     pub(super) fn retire_idle(&mut self, now: Instant) {
         let is_late = |id: &WorkerId| {
             let at = self.workers.get(id).and_then(|worker| self.idle_exit(worker));

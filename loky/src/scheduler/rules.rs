@@ -1,23 +1,23 @@
-//! What a pool goes by for as long as it lives.
+//! The settings of the scheduler, fixed for the life of a pool.
 
 use std::time::Duration;
 
 use crate::config::CrashPolicy;
 
-/// The settings that decide something.
+/// The settings that influence decisions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) policy: CrashPolicy,
-    /// How many calls a worker gets at a time, if that is not to follow how long they run.
+    /// The number of calls that a worker gets ahead. `None`: it follows the run time of calls.
     pub(crate) depth: Option<usize>,
-    /// Whether a worker may be given its first call before it has shaken hands.
+    /// Whether a worker may get its first call before the handshake.
     pub(crate) early_dispatch: bool,
-    /// How long a worker may have nothing to do until it leaves. `None`: for ever.
+    /// The idle time after which a worker leaves. `None`: never.
     pub(crate) idle_timeout: Option<Duration>,
-    /// After how many calls a worker is replaced.
+    /// The number of calls after which a worker is replaced.
     pub(crate) max_tasks: Option<usize>,
-    /// The task that each new worker runs before its first call.
+    /// The name of the task that each new worker runs before its first call.
     pub(crate) initializer: Option<&'static str>,
-    /// How long that may take.
+    /// The time limit of the initializer.
     pub(crate) init_timeout: Option<Duration>,
 }

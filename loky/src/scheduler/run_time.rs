@@ -1,15 +1,15 @@
-//! How long calls run, and what follows from it: how many a worker gets at a time.
+//! An estimate of the run time of calls, and the prefetch depth that follows from it.
 
 use std::time::Duration;
 
 use crate::limits;
 
-/// What calls have taken of late: an average that forgets.
+/// A moving average of the run time of recent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RunTime {
-    /// `None` before the first.
+    /// `None` before the first call.
     nanos: Option<u64>,
-    /// The depth whatever the calls take.
+    /// A fixed depth that overrides the estimate.
     forced: Option<usize>,
 }
 
@@ -18,27 +18,27 @@ impl RunTime {
         Self { nanos: None, forced }
     }
 
-    /// A call has run for so long, says its worker (which may be wrong: it is an estimate).
+    /// Adds a run time. The worker reports it, so it may be wrong; only the estimate suffers.
     pub(super) fn ran(&mut self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
         self.nanos = Some(match self.nanos {
             None => time,
-            // Up at once and down slowly: too deep costs others their time, too shallow a little speed.
+            // Up fast, down slowly: a depth that is too large delays calls, one that is too small costs little speed.
             Some(nanos) if time > nanos => nanos + (time - nanos) / 2,
             Some(nanos) => nanos - (nanos - time) / 8,
         });
     }
 
-    /// How many calls run within `time`.
+    /// Returns how many calls run within `time`; 0 if that is unknown.
     pub(super) fn calls_within(self, time: Duration) -> u64 {
-        /// What each takes at least, with all that is done for it.
+        /// The least cost of a call, overhead included.
         const LEAST_NANOS: u64 = 200;
         let Some(nanos) = self.nanos else { return 0 };
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         time / nanos.max(LEAST_NANOS)
     }
 
-    /// How many calls a worker is to have, the one that it runs included.
+    /// Returns the number of calls that a worker gets, including the one that it runs.
     pub(super) fn depth(self) -> usize {
         if let Some(forced) = self.forced {
             return forced;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_depth_follows_the_time() {
+    fn depth_follows_run_time() {
         assert_eq!(depth_after(&[]), 1, "unknown");
         let expected =
             [(0, 64), (4, 64), (10, 16), (100, 3), (500, 2), (1000, 1), (u64::MAX / 1000, 1)];
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_call_is_enough_to_be_careful_and_many_short_ones_to_be_bold() {
+    fn one_long_call_lowers_depth_and_many_short_calls_raise_it() {
         assert_eq!(depth_after(&[1, 1, 1, 1_000_000]), 1);
         assert_eq!(depth_after(&[&[1_000_000][..], &[1; 200][..]].concat()), 64);
     }

@@ -1,29 +1,29 @@
-//! The ways to end a pool.
+//! Shutdown: the four ways to end a pool, and what each does with calls and workers.
 
 use std::time::Instant;
 
 use super::{Phase, Scheduler, Verdict};
 
-/// What becomes of the calls of an executor that is shut down.
+/// A way to shut an executor down, which decides about its unfinished calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shutdown {
-    /// All accepted calls are finished; returns when everything is gone. Python's `shutdown(wait=True)`.
+    /// Finishes all accepted calls, and returns when all workers have exited. Python's `shutdown(wait=True)`.
     Wait,
-    /// All accepted calls are finished; returns at once. Python's `shutdown(wait=False)`.
+    /// Finishes all accepted calls in the background, and returns at once. Python's `shutdown(wait=False)`.
     NoWait,
-    /// Calls that have not started are cancelled, the others finished; returns when everything is gone. Python's
+    /// Cancels the calls that have not started, finishes the others, and returns when all workers have exited. Python's
     /// `shutdown(cancel_futures=True)`.
     CancelPending,
-    /// The workers, and what they started, are killed; unfinished calls fail with
-    /// [`ErrorKind::ShutdownExecutor`](crate::ErrorKind::ShutdownExecutor); returns when everything is gone. Python loky's
-    /// `shutdown(kill_workers=True)`.
+    /// Kills the workers and their child processes, and returns when all have exited. Unfinished calls fail with
+    /// [`ErrorKind::ShutdownExecutor`](crate::ErrorKind::ShutdownExecutor). Python loky's `shutdown(kill_workers=True)`.
     Kill,
 }
 
 impl Scheduler {
-    /// Takes no more calls. A later, harsher shutdown takes effect; a milder one changes nothing.
+    /// Accepts no more calls, and ends the accepted ones as `how` says. A later, harsher shutdown takes effect; a milder one
+    /// changes nothing.
     pub(crate) fn shutdown(&mut self, now: Instant, how: Shutdown) {
-        self.shut_down = true;
+        self.is_shut_down = true;
         match self.phase {
             Phase::Open | Phase::Draining => {
                 self.phase = Phase::Draining;

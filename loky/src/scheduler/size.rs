@@ -1,4 +1,7 @@
-//! How many workers there are to be: starting those that are missing, choosing those that are too many.
+//! The number of workers: starts of missing ones, and the choice of surplus ones after a `resize`.
+//!
+//! The pool wants `max_workers - vacant` workers. `vacant` grows when workers leave for idleness, and shrinks when calls wait that
+//! no worker takes. The invariants of the scheduler are checked at the end of this file.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -8,21 +11,21 @@ use super::{Action, Phase, Scheduler};
 use crate::id::WorkerId;
 
 impl Scheduler {
-    /// The most workers that there are to be.
+    /// Returns the maximum number of workers.
     pub(crate) fn max_workers(&self) -> usize {
         self.max_workers
     }
 
-    /// How many workers have shaken hands and are here to stay.
+    /// Returns the number of workers that are ready and stay.
     pub(crate) fn ready_workers(&self) -> usize {
         let is_ready = |worker: &&Worker| {
-            let is_here = worker.state == WorkerState::Ready && worker.deadline.is_none();
-            is_here && worker.retire_reason().is_none() && !worker.killed
+            let is_up = worker.state == WorkerState::Ready && worker.deadline.is_none();
+            is_up && worker.retire_reason().is_none() && !worker.killed
         };
         self.workers.values().filter(is_ready).count()
     }
 
-    /// How many workers are not ready yet.
+    /// Returns the number of workers that are not ready yet.
     pub(crate) fn starting_workers(&self) -> usize {
         let is_starting = |worker: &&Worker| {
             matches!(worker.state, WorkerState::Starting | WorkerState::Initializing)
@@ -30,13 +33,13 @@ impl Scheduler {
         self.workers.values().filter(is_starting).count()
     }
 
-    /// How many workers have nothing to do.
+    /// Returns the number of idle workers.
     pub(crate) fn idle_workers(&self) -> usize {
         self.idle.len()
     }
 
-    /// Changes how many workers there are to be. New ones start at once (if any was ever wanted); of those that are too many,
-    /// the idle ones leave at once and the others when they have done the call that they run, and get no other.
+    /// Changes the maximum number of workers. Missing workers start at once, if workers are wanted. Surplus workers leave: idle
+    /// ones at once, the others after their running call.
     pub(crate) fn resize(&mut self, now: Instant, max_workers: usize) {
         let wanted = self.max_workers - self.vacant;
         let grows = max_workers > self.max_workers;
@@ -47,7 +50,7 @@ impl Scheduler {
             worker.is_surplus = false;
         }
         let staying = self.workers.iter().filter(|(_, worker)| worker.is_staying());
-        // Who has least to do goes first, and of those the one with the highest index.
+        // The cheapest to remove first; of equal ones the one with the highest index.
         let mut staying: Vec<_> = staying
             .map(|(id, worker)| (worker.removal_cost(), std::cmp::Reverse(worker.index), *id))
             .collect();
@@ -61,14 +64,14 @@ impl Scheduler {
             self.revoke_waiting(*id);
             self.retire_if_done(now, *id);
         }
-        // Those that were to leave and now are not.
+        // Some of these were surplus before.
         for (_, _, id) in &staying[surplus..] {
             self.note_idle(*id);
         }
         self.advance(now);
     }
 
-    /// How many workers are to be started.
+    /// Returns the number of workers to start now.
     pub(super) fn missing(&self) -> usize {
         let room = self.max_workers.saturating_sub(self.workers.len());
         let is_wanted = match self.phase {
@@ -83,12 +86,12 @@ impl Scheduler {
         (self.max_workers - self.vacant).saturating_sub(staying).min(room)
     }
 
-    /// Has vacant places filled, as far as there are calls that nobody takes.
+    /// Lowers `vacant` as far as queued calls need workers.
     pub(super) fn fill_vacant(&mut self) {
         if self.vacant == 0 || self.queued() == 0 {
             return;
         }
-        // One that is not up has its work if it has its first call.
+        // A worker that is not ready counts if it has its first call.
         let has_work =
             |worker: &Worker| worker.state == WorkerState::Ready || worker.n_waiting() > 0;
         let is_at_work = |worker: &&Worker| worker.is_staying() && has_work(worker);
@@ -97,6 +100,7 @@ impl Scheduler {
         self.vacant = self.vacant.min(self.max_workers - needed);
     }
 
+    /// Starts the missing workers, unless a recent failure delays that.
     pub(super) fn start_missing(&mut self, now: Instant) {
         let missing = self.missing();
         if missing == 0 || self.no_start_before.is_some_and(|at| now < at) {
@@ -113,18 +117,18 @@ impl Scheduler {
         }
     }
 
-    /// A worker is gone: if there were too many, there are fewer from now on.
+    /// Lowers the limit of live workers after an exit, if it was above `max_workers`.
     pub(super) fn update_live_limit(&mut self) {
         self.live_limit = self.max_workers.max(self.workers.len());
     }
 
-    /// What must hold between any two events, as far as it can be seen from the workers, of which there are few.
+    /// Asserts the invariants that concern workers, of which there are few.
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
         use super::workers::Availability;
         use crate::limits;
         assert!(self.workers.len() <= self.live_limit, "more workers than allowed");
-        assert!(self.vacant <= self.max_workers, "more places are vacant than there are");
+        assert!(self.vacant <= self.max_workers, "`vacant` exceeds `max_workers`");
         for worker in self.workers.values() {
             assert!(worker.calls.len() + worker.revoked <= limits::SLOTS, "a slot for each call");
         }
@@ -139,26 +143,30 @@ impl Scheduler {
         assert!(!is_shut || self.calls.is_empty(), "a closed pool has no calls");
     }
 
-    /// The same, as it is seen from the calls: too many for anything but a simulation.
+    /// Asserts the invariants that concern calls, of which there are too many for anything but a simulation.
     #[cfg(test)]
     pub(super) fn check_calls(&mut self) {
         use super::CallState;
         use super::workers::Availability;
         for (call, place) in self.calls.check() {
             if let CallState::Dispatched(worker) = place {
-                let worker = self.workers.get(&worker).expect("a call lies with a live worker");
-                assert!(worker.calls.contains(&call), "and that worker has it");
+                let worker =
+                    self.workers.get(&worker).expect("a dispatched call has a live worker");
+                assert!(worker.calls.contains(&call), "the worker lists its calls");
             }
         }
         for (id, worker) in &self.workers {
-            let is_done =
+            let is_overdue =
                 worker.retire_reason().is_some() && worker.calls.is_empty() && !worker.killed;
-            assert!(!is_done || worker.state == WorkerState::Leaving, "it is to leave: {worker:?}");
+            assert!(
+                !is_overdue || worker.state == WorkerState::Leaving,
+                "it should be leaving: {worker:?}"
+            );
             let is_idle = worker.availability() == Availability::Idle;
             let is_open = matches!(self.phase, Phase::Open | Phase::Draining);
             assert!(
                 !is_open || is_idle == self.idle.contains(id),
-                "idle workers are known: {worker:?}"
+                "idle workers are listed: {worker:?}"
             );
         }
     }

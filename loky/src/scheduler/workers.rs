@@ -1,4 +1,8 @@
-//! The life of a worker, as the scheduler sees it: starting, replacing, giving up, leaving.
+//! The life of a worker: the events of its process, its deadlines, and the fate of its calls when it dies.
+//!
+//! The states and transitions are in the table of the [module](super). Every state but Ready has a deadline, at which the
+//! worker is killed. In Ready a worker gets one when it closes its channel. A death before a worker has begun any call counts
+//! towards two limits: deaths before Ready break the pool, deaths of unused ready workers slow down their replacement.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -11,63 +15,69 @@ use crate::id::{CallId, WorkerId};
 use crate::limits;
 use crate::observer::Retirement;
 
+/// The state of a worker. Whether it was killed is noted beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkerState {
+    /// The process was asked for and has not completed the handshake.
     Starting,
-    /// It runs the initializer.
+    /// The worker has completed the handshake and runs the initializer.
     Initializing,
+    /// The worker runs calls.
     Ready,
+    /// The worker was told to exit.
     Leaving,
 }
 
-/// Whether a worker can be given calls.
+/// Whether a worker can get calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Availability {
-    /// At once.
+    /// The worker begins a call at once.
     Idle,
-    /// Ahead of time: it is at work.
+    /// The worker runs a call and can get others ahead of time.
     Busy,
-    /// Not now, or never again.
+    /// The worker gets no call now, or never again.
     Unavailable,
 }
 
+/// A worker from its start to its exit.
 #[derive(Debug)]
 pub(super) struct Worker {
+    /// A number below `max_workers` at the time of the start. No two live workers have one in common.
     pub(super) index: usize,
     pub(super) state: WorkerState,
-    /// The calls that it was given, in order.
+    /// The dispatched calls, in the order of their dispatch.
     pub(super) calls: VecDeque<CallId>,
-    /// Whether the first of them may be a chunk.
+    /// Whether the first of `calls` is a batch.
     pub(super) is_front_batch: bool,
-    /// How many calls were taken back from it that it has not skipped yet.
+    /// The number of revoked calls that the worker has not skipped yet. Each still takes a slot.
     pub(super) revoked: usize,
-    /// When it last answered, or was given a call when it had none.
+    /// When the worker last answered or skipped a call, or got a call while it had none.
     pub(super) last_progress: Instant,
-    /// Whether calls were taken back from behind the one that it runs.
+    /// Whether the calls behind the running one were revoked because that one is slow.
     pub(super) is_slow: bool,
-    /// Whether its channel takes no more.
+    /// Whether the channel accepts no more bytes for now.
     pub(super) is_congested: bool,
-    /// Whether there are too many workers, and it is to leave when it has nothing to do.
+    /// Whether a `resize` made this worker surplus: it leaves once it has no calls.
     pub(super) is_surplus: bool,
-    /// Whether its memory has grown too much.
+    /// Whether its memory has grown over the limit: it leaves once it has no calls.
     pub(super) is_over_memory_limit: bool,
-    /// How many more calls it may be given, if there is a limit.
+    /// How many more calls the worker may get, if `max_tasks` limits them.
     pub(super) quota: Option<usize>,
     pub(super) began_initializer: bool,
-    /// Whether it leaves, and takes its time for what its tasks have left behind.
+    /// Whether the worker is Leaving and finishes the calls of pools that its tasks have created.
     pub(super) lingers: bool,
-    /// Whether it was given a call that it began.
+    /// Whether the worker has answered any call.
     pub(super) has_begun_call: bool,
     pub(super) killed: bool,
-    /// When it is killed if nothing happens, and what is said of it then.
+    /// When the worker is killed, and the remark for that case.
     pub(super) deadline: Option<(Instant, &'static str)>,
-    /// Why it was killed, if it was for something that it did.
+    /// What the worker did wrong. It becomes part of the error of its running call.
     remark: Option<String>,
 }
 
 impl Worker {
     pub(super) fn starting(now: Instant, index: usize, max_tasks: Option<usize>) -> Self {
-        let remark = "it said nothing within its time to start";
+        let remark = NO_HANDSHAKE;
         Self {
             index,
             state: WorkerState::Starting,
@@ -90,7 +100,7 @@ impl Worker {
     }
 
     pub(super) fn availability(&self) -> Availability {
-        // One that closed its channel has a deadline.
+        // A ready worker that has closed its channel has a deadline.
         let is_here = self.state == WorkerState::Ready && !self.killed && self.deadline.is_none();
         if !is_here || self.retire_reason().is_some() || self.is_congested || self.room() == 0 {
             Availability::Unavailable
@@ -103,18 +113,18 @@ impl Worker {
         }
     }
 
-    /// Another of its calls may have become the first.
+    /// Updates what is known of the first call, which may have changed.
     pub(super) fn update_front(&mut self, calls: &Calls) {
         self.is_front_batch = self.calls.front().is_some_and(|call| calls.is_batch(*call));
     }
 
-    /// How many more calls it can be given.
+    /// Returns how many more calls the worker can get.
     pub(super) fn room(&self) -> usize {
         let slots = limits::SLOTS.saturating_sub(self.calls.len() + self.revoked);
         self.quota.map_or(slots, |quota| slots.min(quota))
     }
 
-    /// Why it is to leave when it has done what it has; `None` if it is not.
+    /// Returns why the worker leaves once it has no calls; `None` if it stays.
     pub(super) fn retire_reason(&self) -> Option<Retirement> {
         if self.is_surplus {
             Some(Retirement::Resized)
@@ -125,36 +135,36 @@ impl Worker {
         }
     }
 
-    /// Whether it was started, and is on its way to be ready.
+    /// Whether the worker is before the handshake and may still become ready.
     pub(super) fn is_starting(&self) -> bool {
         self.state == WorkerState::Starting && !self.killed
     }
 
-    /// How many of its calls wait: all but the one that it runs. (One that is not up runs none, as far as is known.)
+    /// Returns how many of its calls wait: all but the running one. A starting worker counts as running none.
     pub(super) fn n_waiting(&self) -> usize {
         let n_running = usize::from(self.state != WorkerState::Starting);
         self.calls.len().saturating_sub(n_running)
     }
 
-    /// Whether any does, or what it runs may be a chunk.
+    /// Whether any call waits here, behind the running one or in the running batch.
     pub(super) fn has_waiting_calls(&self) -> bool {
         self.n_waiting() > 0 || self.is_front_batch
     }
 
-    /// When calls that wait with it are taken back, if any do and nothing happens.
+    /// Returns when the waiting calls are revoked unless the worker makes progress before; `None` if none waits.
     pub(super) fn revoke_at(&self) -> Option<Instant> {
-        let is_to_be = self.has_waiting_calls() && !self.is_slow && !self.killed;
-        let patience =
+        let is_due = self.has_waiting_calls() && !self.is_slow && !self.killed;
+        let delay =
             if self.is_starting() { limits::REVOKE_STARTING_AFTER } else { limits::REVOKE_AFTER };
-        is_to_be.then(|| self.last_progress + patience)
+        is_due.then(|| self.last_progress + delay)
     }
 
-    /// Whether it is not on its way out.
+    /// Whether the worker is neither leaving nor killed.
     pub(super) fn is_staying(&self) -> bool {
         self.state != WorkerState::Leaving && !self.killed
     }
 
-    /// How much is lost if it is sent away: nothing, a start, or the wait for its call.
+    /// Returns the cost of removing the worker: 0 for an idle one, 1 for a start in vain, more for a wait for calls.
     pub(super) fn removal_cost(&self) -> usize {
         match self.state {
             WorkerState::Ready if self.calls.is_empty() || self.retire_reason().is_some() => 0,
@@ -163,14 +173,15 @@ impl Worker {
         }
     }
 
+    /// Enters Leaving, with the deadline of that state.
     pub(super) fn start_leaving(&mut self, now: Instant) {
         self.state = WorkerState::Leaving;
-        self.deadline = Some((now + limits::LEAVE, "it did not leave when asked"));
+        self.deadline = Some((now + limits::LEAVE, NO_EXIT));
     }
 }
 
 impl Scheduler {
-    /// The next moment at which [`timer`](Self::timer) has something to do.
+    /// Returns when [`timer`](Self::timer) next has something to do.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         let deadlines = self.workers.values().filter(|worker| !worker.killed);
         let deadlines = deadlines.filter_map(|worker| worker.deadline.map(|(at, _)| at));
@@ -178,7 +189,7 @@ impl Scheduler {
         deadlines.chain(start).chain(self.next_revoke()).chain(self.next_idle_exit()).min()
     }
 
-    /// Time has passed.
+    /// Handles all deadlines up to `now`.
     pub(crate) fn timer(&mut self, now: Instant) {
         let late: Vec<_> = self
             .workers
@@ -191,9 +202,7 @@ impl Scheduler {
         for (id, remark) in late {
             let worker = &self.workers[&id];
             if worker.state == WorkerState::Starting && !self.had_handshake {
-                let message = format!(
-                    "the worker that was started did not shake hands: {remark}; {ENTRY_HINT}"
-                );
+                let message = format!("the worker process was killed: {remark}; {ENTRY_HINT}");
                 self.break_pool(Error::new(ErrorKind::Handshake, message));
             }
             if let Some(cause) = self.late_initializer(id) {
@@ -206,14 +215,14 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// A worker can be given calls: it has shaken hands, and run the initializer, if there is one. False if it comes too late:
-    /// it was told to leave.
+    /// The worker has completed the handshake and the initializer, if there is one. False if the worker is leaving or killed.
     pub(crate) fn worker_ready(&mut self, now: Instant, id: WorkerId) -> bool {
         let Some(worker) = self.workers.get_mut(&id) else { return false };
         self.had_handshake = true;
         self.start_deaths = 0;
-        let is_starting = matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
-        let is_awaited = is_starting && !worker.killed;
+        let is_before_ready =
+            matches!(worker.state, WorkerState::Starting | WorkerState::Initializing);
+        let is_awaited = is_before_ready && !worker.killed;
         if is_awaited {
             worker.state = WorkerState::Ready;
             worker.deadline = None;
@@ -227,7 +236,7 @@ impl Scheduler {
         is_awaited
     }
 
-    /// A worker could not be started. `shortage`: the system was out of something, and may not be for ever.
+    /// No process could be started for this worker. `shortage`: the system lacked a resource that may be free again later.
     pub(crate) fn start_failed(
         &mut self,
         now: Instant,
@@ -250,18 +259,18 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// Something came to light after which the pool is of no use.
+    /// Breaks the pool, with this cause.
     pub(crate) fn break_for(&mut self, now: Instant, cause: Error) {
         self.break_pool(cause);
         self.advance(now);
     }
 
-    /// What was started is no worker of this program. If others are, it is alone in that.
+    /// The process is no worker of this program. The pool survives if another worker has completed the handshake.
     pub(crate) fn handshake_failed(&mut self, now: Instant, id: WorkerId, cause: Error) {
-        let is_one = |worker: &Worker| {
+        let is_genuine = |worker: &Worker| {
             matches!(worker.state, WorkerState::Initializing | WorkerState::Ready) && !worker.killed
         };
-        if !self.workers.values().any(is_one) {
+        if !self.workers.values().any(is_genuine) {
             return self.break_for(now, cause);
         }
         self.kill_for(id, cause.to_string());
@@ -269,14 +278,13 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// The worker sent what is no message, or not the one that was due: nothing it says counts any more, and neither does
-    /// its silence.
+    /// The worker sent bytes that are no message, or a message that is not allowed now. The worker is killed.
     pub(crate) fn worker_misbehaved(&mut self, now: Instant, id: WorkerId, what: &str) {
-        self.kill_for(id, format!("it broke the protocol: {what}"));
+        self.kill_for(id, format!("it violated the protocol: {what}"));
         self.advance(now);
     }
 
-    /// The worker's channel is at its end: most likely the worker is too.
+    /// The worker closed its channel, most likely because it is exiting. It gets a deadline for that.
     pub(crate) fn channel_closed(&mut self, now: Instant, id: WorkerId) {
         self.stop_dispatching_to(id);
         if let Some(worker) = self.workers.get_mut(&id)
@@ -287,15 +295,15 @@ impl Scheduler {
         self.advance(now);
     }
 
-    /// The worker, which is gone, stopped in the middle of a message.
+    /// The last bytes of the dead worker are an incomplete message.
     pub(crate) fn worker_cut_off(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.remark.get_or_insert_with(|| "it died in the middle of a message".to_owned());
         }
     }
 
-    /// The worker is gone, and everything that it had written was read. `begun`: which of its calls count as begun. True if it
-    /// was told to go.
+    /// The worker has exited, and the pool has read all of its messages. `begun` lists those of its calls that count as begun.
+    /// True if the exit is expected, because the worker was leaving or killed without a fault of its own.
     pub(crate) fn worker_exited(
         &mut self,
         now: Instant,
@@ -304,8 +312,8 @@ impl Scheduler {
         begun: &[CallId],
     ) -> bool {
         let Some(worker) = self.workers.remove(&id) else { return true };
-        let was_killed_for_nothing = worker.killed && worker.remark.is_none();
-        let is_expected = worker.state == WorkerState::Leaving || was_killed_for_nothing;
+        let was_killed_without_fault = worker.killed && worker.remark.is_none();
+        let is_expected = worker.state == WorkerState::Leaving || was_killed_without_fault;
         self.update_live_limit();
         self.stop_dispatching_to(id);
         exit.remark = worker.remark.clone();
@@ -319,9 +327,9 @@ impl Scheduler {
         is_expected
     }
 
-    /// What becomes of the calls of a worker that is gone: those that it had begun fail, the others are queued again.
+    /// Resolves the begun calls of a dead worker and queues the others again.
     fn settle_calls(&mut self, worker: &Worker, exit: &WorkerExit, begun: &[CallId]) {
-        // The start of one that was not up has nothing to do with what lay there.
+        // A call that waited at a starting worker is not to blame for a failed start.
         let was_idle = begun.is_empty() && worker.state == WorkerState::Ready;
         for call in &worker.calls {
             if begun.contains(call) {
@@ -333,7 +341,7 @@ impl Scheduler {
         }
         for call in worker.calls.iter().rev() {
             if was_idle && worker.calls.front() == Some(call) {
-                // Nothing else of it can have killed the worker.
+                // Of the calls only the first can have killed the worker, for instance while it was decoded.
                 let n_deaths = self.calls.count_death_at_front(*call);
                 if n_deaths.is_some_and(|n_deaths| n_deaths >= limits::MAX_DEATHS_AT_FRONT) {
                     let verdict =
@@ -348,6 +356,7 @@ impl Scheduler {
         }
     }
 
+    /// Counts a death that was not asked for, and breaks the pool where policy or a limit says so.
     fn worker_died(&mut self, now: Instant, worker: &Worker, exit: WorkerExit, has_begun: bool) {
         if has_begun {
             self.unused_deaths = 0;
@@ -372,7 +381,7 @@ impl Scheduler {
             self.start_deaths += 1;
             if self.start_deaths >= limits::MAX_UNUSED_DEATHS {
                 let message = format!(
-                    "{} workers died one after another before they could run anything, the last by {}; {ENTRY_HINT}",
+                    "{} workers in a row died before they were ready, the last one by {}; {ENTRY_HINT}",
                     self.start_deaths,
                     describe(&exit)
                 );
@@ -387,12 +396,12 @@ impl Scheduler {
         }
     }
 
-    /// Why a worker was killed, if it was for something that it did; or what else is known of its end.
+    /// Returns what the worker did wrong, if anything is known.
     pub(crate) fn remark(&self, id: WorkerId) -> Option<&str> {
         self.workers.get(&id)?.remark.as_deref()
     }
 
-    /// Kills a worker for what it did.
+    /// Kills a worker for a fault of its own, which `remark` names.
     fn kill_for(&mut self, id: WorkerId, remark: String) {
         self.stop_dispatching_to(id);
         if let Some(worker) = self.workers.get_mut(&id)
@@ -404,12 +413,13 @@ impl Scheduler {
         }
     }
 
-    /// Nothing more is given to the worker.
+    /// Takes the worker off the lists of those that get calls.
     fn stop_dispatching_to(&mut self, id: WorkerId) {
         self.idle.retain(|idle| *idle != id);
         self.starting.retain(|starting| *starting != id);
     }
 
+    /// Kills all workers without a fault of theirs.
     pub(super) fn kill_all(&mut self) {
         self.idle.clear();
         self.starting.clear();
@@ -422,10 +432,21 @@ impl Scheduler {
     }
 }
 
-/// What a program lacks whose copy does not become a worker.
+/// The remark of a worker that is killed at the end of [`limits::HANDSHAKE`].
+const NO_HANDSHAKE: &str = "no handshake within 60 s";
+
+/// The remark of a worker that is killed at the end of [`limits::LEAVE`].
+const NO_EXIT: &str = "no exit within 5 s after the request";
+
+const _: () = assert!(
+    limits::HANDSHAKE.as_secs() == 60 && limits::LEAVE.as_secs() == 5,
+    "as the remarks say"
+);
+
+/// The likely mistake in a program whose copies do not become workers.
 pub(crate) const ENTRY_HINT: &str = "does its `main` begin with `loky::main!` or `loky::init()`, or its test crate with `loky::enable_test_support!()`?";
 
-/// The end of a worker in words.
+/// Describes the exit of a worker, with its likely cause.
 pub(crate) fn describe(exit: &WorkerExit) -> String {
     exit.describe()
 }

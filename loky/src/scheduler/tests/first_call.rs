@@ -1,6 +1,8 @@
+//! The first call of a starting worker: dispatch, revocation, deaths, shutdown, `resize`.
+
 use super::*;
 
-/// Workers 1 to `max_workers`, which were started and are not up, and as many calls, which lie with them.
+/// Workers 1 to `max_workers`, all starting, each with its first call.
 fn starting(max_workers: usize, rules: Rules) -> Pool {
     let mut pool = Pool::with(max_workers, Rules { early_dispatch: true, ..rules });
     pool.submit_many(max_workers);
@@ -23,7 +25,7 @@ fn ready(pool: &mut Pool, worker: u64) {
 }
 
 #[test]
-fn a_worker_that_is_started_gets_one_call_before_it_is_up() {
+fn starting_worker_gets_one_call() {
     let mut pool = starting(2, Rules::default());
     pool.submit_many(2);
     check(&mut pool, &[]);
@@ -35,7 +37,7 @@ fn a_worker_that_is_started_gets_one_call_before_it_is_up() {
 }
 
 #[test]
-fn it_gets_none_where_the_rules_say_so_or_when_it_is_not_wanted_any_more() {
+fn starting_worker_without_early_dispatch_or_surplus_gets_no_call() {
     let mut pool = Pool::new(2, CrashPolicy::Heal);
     pool.submit();
     pool.actions();
@@ -52,43 +54,43 @@ fn it_gets_none_where_the_rules_say_so_or_when_it_is_not_wanted_any_more() {
 }
 
 #[test]
-fn whoever_becomes_idle_first_takes_the_oldest_of_what_lies_there() {
+fn idle_worker_takes_oldest_first_call() {
     let mut pool = starting(4, Rules::default());
     ready(&mut pool, 4);
     check(&mut pool, &[]);
     pool.finish(4, CallId::nth(4), LONG);
-    check(&mut pool, &["1 back from 1"]);
+    check(&mut pool, &["1 revoked from 1"]);
     revoke(&mut pool, &[1]);
     check(&mut pool, &["1 to 4"]);
-    // Two at once.
+    // Two workers become idle at once.
     ready(&mut pool, 1);
-    check(&mut pool, &["2 back from 2"]);
+    check(&mut pool, &["2 revoked from 2"]);
     pool.finish(4, CallId::nth(1), LONG);
-    check(&mut pool, &["3 back from 3", "2 back from 2"]);
+    check(&mut pool, &["3 revoked from 3", "2 revoked from 2"]);
     revoke(&mut pool, &[3, 2]);
     check(&mut pool, &["2 to 4", "3 to 1"]);
 }
 
 #[test]
-fn one_that_has_begun_it_keeps_it() {
+fn begun_first_call_is_not_revoked() {
     let mut pool = starting(2, Rules::default());
     ready(&mut pool, 2);
     pool.finish(2, CallId::nth(2), LONG);
-    check(&mut pool, &["1 back from 1"]); // Too late.
+    check(&mut pool, &["1 revoked from 1"]); // It has begun, so the pool does not report `call_revoked`.
     pool.crash(WorkerId(1), &[CallId::nth(1)]);
     check(&mut pool, &["1 terminated, began true in 1", "start 3 as 0"]);
 }
 
 #[test]
-fn what_lies_with_those_that_do_not_come_up_is_taken_back_and_goes_first() {
+fn slow_start_requeues_first_calls_in_order() {
     let mut pool = starting(3, Rules::default());
     pool.submit();
     assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::REVOKE_STARTING_AFTER));
     pool.pass(limits::REVOKE_STARTING_AFTER);
-    check(&mut pool, &["3 back from 3", "2 back from 2", "1 back from 1"]);
+    check(&mut pool, &["3 revoked from 3", "2 revoked from 2", "1 revoked from 1"]);
     revoke(&mut pool, &[3, 2, 1]);
-    check(&mut pool, &[]); // They had theirs.
-    assert_eq!(pool.scheduler.depth(), 1, "that says nothing of how long calls run");
+    check(&mut pool, &[]); // Each has had its first call.
+    assert_eq!(pool.scheduler.depth(), 1, "a slow start is no run time");
     for (worker, expected) in [(2, "1 to 2"), (3, "2 to 3"), (1, "3 to 1")] {
         ready(&mut pool, worker);
         check(&mut pool, &[expected]);
@@ -96,7 +98,7 @@ fn what_lies_with_those_that_do_not_come_up_is_taken_back_and_goes_first() {
 }
 
 #[test]
-fn a_death_before_that_is_not_the_calls_fault() {
+fn death_at_start_does_not_count_against_first_call() {
     let mut pool = starting(1, Rules::default());
     for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
         pool.exit(WorkerId(worker));
@@ -109,7 +111,7 @@ fn a_death_before_that_is_not_the_calls_fault() {
 }
 
 #[test]
-fn the_pool_breaks_as_without_it() {
+fn failed_start_with_first_call_breaks_pool() {
     let mut pool = starting(1, Rules::default());
     pool.submit();
     pool.pass(limits::HANDSHAKE);
@@ -128,10 +130,10 @@ fn the_pool_breaks_as_without_it() {
 }
 
 #[test]
-fn shutdowns_find_it_there() {
+fn shutdown_revokes_or_resolves_first_calls() {
     let mut pool = starting(2, Rules::default());
     pool.scheduler.shutdown(pool.now, Shutdown::CancelPending);
-    check(&mut pool, &["1 back from 1", "2 back from 2"]);
+    check(&mut pool, &["1 revoked from 1", "2 revoked from 2"]);
     revoke(&mut pool, &[1, 2]);
     check(&mut pool, &["1 cancelled", "2 cancelled", "retire 1", "retire 2"]);
 
@@ -139,27 +141,27 @@ fn shutdowns_find_it_there() {
     pool.scheduler.shutdown(pool.now, Shutdown::Kill);
     check(&mut pool, &["1 shut down in 1", "kill 1"]);
 
-    // Who is idle may still be needed for what lies with one that is not up.
+    // An idle worker stays while a first call may be revoked for it.
     let mut pool = starting(2, Rules::default());
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     ready(&mut pool, 1);
     pool.finish(1, CallId::nth(1), LONG);
-    check(&mut pool, &["2 back from 2"]);
+    check(&mut pool, &["2 revoked from 2"]);
     revoke(&mut pool, &[2]);
     check(&mut pool, &["2 to 1", "retire 2"]);
 }
 
 #[test]
-fn one_that_is_too_many_gives_it_back_and_leaves() {
+fn surplus_starting_worker_loses_first_call_and_retires() {
     let mut pool = starting(2, Rules::default());
     pool.scheduler.resize(pool.now, 1);
-    check(&mut pool, &["2 back from 2"]);
+    check(&mut pool, &["2 revoked from 2"]);
     revoke(&mut pool, &[2]);
     check(&mut pool, &["retire 2"]);
 }
 
 #[test]
-fn one_that_has_its_call_is_not_there_for_the_next() {
+fn starting_worker_with_call_does_not_fill_vacancy() {
     let mut pool = starting(2, Rules { idle_timeout: Some(LONG), ..Rules::default() });
     [1, 2].into_iter().for_each(|worker| ready(&mut pool, worker));
     [1, 2].into_iter().for_each(|worker| pool.finish(worker, CallId::nth(worker), LONG));
@@ -176,7 +178,7 @@ fn one_that_has_its_call_is_not_there_for_the_next() {
 }
 
 #[test]
-fn those_that_are_up_come_first_where_calls_are_short() {
+fn ready_worker_prefetches_before_starting_worker_gets_call() {
     let mut pool = Pool::with(2, Rules { early_dispatch: true, ..Rules::default() });
     pool.submit();
     pool.actions();

@@ -1,3 +1,5 @@
+//! The initializer: its failure, death and time limit, and the workers that these do not concern.
+
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -8,7 +10,7 @@ fn initializing() -> Pool {
     let mut pool = Pool::with(1, rules);
     pool.submit();
     assert_eq!(pool.started(), [WorkerId(1)]);
-    pool.pass(2 * LIMIT); // The start itself may take its time.
+    pool.pass(2 * LIMIT); // The limit does not include the start of the process.
     assert!(pool.scheduler.worker_greeted(pool.now, WorkerId(1)));
     pool.scheduler.initializer_began(WorkerId(1));
     pool
@@ -17,12 +19,12 @@ fn initializing() -> Pool {
 #[track_caller]
 fn check_broken(pool: &mut Pool, message: &str) {
     check(pool, &["1 broken", "kill 1"]);
-    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("it is open") };
+    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };
     assert_eq!((cause.kind(), cause.to_string().as_str()), (ErrorKind::BrokenProcessPool, message));
 }
 
 #[test]
-fn no_call_is_given_before_it_has_returned() {
+fn initializing_worker_gets_no_call() {
     let mut pool = initializing();
     pool.scheduler.advance(pool.now);
     assert_eq!((pool.scheduler.ready_workers(), pool.scheduler.starting_workers()), (0, 1));
@@ -33,14 +35,14 @@ fn no_call_is_given_before_it_has_returned() {
 }
 
 #[test]
-fn one_that_fails_breaks_the_pool() {
+fn initializer_failure_breaks_pool() {
     let mut pool = initializing();
     pool.scheduler.initializer_failed(pool.now, WorkerId(1), "failed: no table", None);
     check_broken(&mut pool, "the initializer `load` failed: no table");
 }
 
 #[test]
-fn one_that_takes_too_long_breaks_the_pool() {
+fn initializer_timeout_breaks_pool() {
     let mut pool = initializing();
     assert_eq!(pool.scheduler.next_timer(), Some(pool.now + LIMIT));
     pool.pass(LIMIT - Duration::from_millis(1));
@@ -50,25 +52,25 @@ fn one_that_takes_too_long_breaks_the_pool() {
 }
 
 #[test]
-fn one_that_ends_its_worker_breaks_the_pool() {
+fn death_in_initializer_breaks_pool() {
     let mut pool = initializing();
     pool.exit(WorkerId(1));
     check(&mut pool, &["1 broken", "end"]);
-    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("it is open") };
+    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };
     let begin = "the initializer `load` ended its worker process 1: SIGSEGV(-11)";
     assert!(cause.to_string().starts_with(begin), "{cause}");
     assert_eq!(cause.worker_exit().unwrap().task(), Some("load"));
 }
 
 #[test]
-fn one_that_dies_before_it_begins_has_nothing_to_do_with_it() {
+fn death_before_initializer_replaces_worker() {
     let mut pool = Pool::with(1, Rules { initializer: Some("load"), ..Rules::default() });
     pool.submit();
     pool.actions();
     assert!(pool.scheduler.worker_greeted(pool.now, WorkerId(1)));
     pool.exit(WorkerId(1));
     check(&mut pool, &["start 2 as 0"]);
-    // Nor one that was killed for having been late before.
+    // A worker that was killed at its handshake deadline is not greeted any more.
     pool.pass(limits::HANDSHAKE);
     check(&mut pool, &["kill 2"]);
     assert!(!pool.scheduler.worker_greeted(pool.now, WorkerId(2)));
@@ -76,7 +78,7 @@ fn one_that_dies_before_it_begins_has_nothing_to_do_with_it() {
 }
 
 #[test]
-fn another_that_says_nothing_is_alone_in_that() {
+fn silent_worker_beside_greeted_one_does_not_break_pool() {
     let mut pool = Pool::with(2, Rules { initializer: Some("load"), ..Rules::default() });
     pool.scheduler.prewarm(pool.now);
     pool.actions();
@@ -88,21 +90,21 @@ fn another_that_says_nothing_is_alone_in_that() {
 }
 
 #[test]
-fn one_that_closes_its_channel_is_not_said_to_be_late() {
+fn closed_channel_in_initializer_is_not_reported_as_timeout() {
     let mut pool = initializing();
     pool.scheduler.channel_closed(pool.now, WorkerId(1));
     pool.pass(limits::CLOSED);
     check(&mut pool, &["kill 1"]);
     pool.exit(WorkerId(1));
     check(&mut pool, &["1 broken", "end"]);
-    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("it is open") };
+    let Some(Refusal::Broken(cause)) = pool.scheduler.refusal() else { panic!("not broken") };
     assert!(cause.to_string().contains("ended its worker process"), "{cause}");
     let exit = cause.worker_exit().unwrap();
     assert_eq!(exit.remark.as_deref(), Some("it closed its channel"));
 }
 
 #[test]
-fn what_happens_in_a_worker_that_is_to_leave_does_not_matter() {
+fn initializer_failure_in_leaving_worker_is_ignored() {
     let mut pool = initializing();
     pool.scheduler.cancel(pool.now, CallId::nth(1));
     pool.scheduler.resize(pool.now, 1);
@@ -116,7 +118,7 @@ fn what_happens_in_a_worker_that_is_to_leave_does_not_matter() {
 }
 
 #[test]
-fn without_a_limit_it_may_take_for_ever() {
+fn initializer_without_limit_has_no_deadline() {
     let mut pool = Pool::with(1, Rules { initializer: Some("load"), ..Rules::default() });
     pool.scheduler.prewarm(pool.now);
     pool.actions();

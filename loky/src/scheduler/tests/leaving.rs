@@ -1,6 +1,8 @@
+//! Retirement: idleness, vacancies, lingering workers, `max_tasks` and memory growth.
+
 use super::*;
 
-/// Long enough that nothing else has to do with it.
+/// Longer than all limits that also apply.
 const IDLE: Duration = Duration::from_secs(10);
 
 fn idling(max_workers: usize) -> Pool {
@@ -9,7 +11,7 @@ fn idling(max_workers: usize) -> Pool {
 }
 
 #[test]
-fn those_that_have_nothing_to_do_leave_each_in_its_time() {
+fn idle_workers_retire_after_idle_timeout() {
     let mut pool = idling(3);
     pool.pass(IDLE / 2);
     let call = pool.submit();
@@ -28,8 +30,8 @@ fn those_that_have_nothing_to_do_leave_each_in_its_time() {
     check(&mut pool, &[]);
 }
 
-/// All workers have left.
-fn asleep(max_workers: usize) -> Pool {
+/// A pool whose workers have all left for idleness.
+fn empty_pool(max_workers: usize) -> Pool {
     let mut pool = idling(max_workers);
     pool.pass(IDLE);
     for worker in 1..=max_workers as u64 {
@@ -40,8 +42,8 @@ fn asleep(max_workers: usize) -> Pool {
 }
 
 #[test]
-fn as_many_come_back_as_calls_need() {
-    let mut pool = asleep(3);
+fn queued_calls_fill_vacancies_one_by_one() {
+    let mut pool = empty_pool(3);
     let first = pool.submit();
     check(&mut pool, &["start 4 as 0"]);
     pool.submit();
@@ -58,7 +60,7 @@ fn as_many_come_back_as_calls_need() {
 }
 
 #[test]
-fn one_that_dies_is_replaced_and_one_that_has_left_is_not() {
+fn death_is_replaced_and_idle_exit_is_not() {
     let mut pool = idling(2);
     pool.submit();
     pool.pass(IDLE);
@@ -70,12 +72,12 @@ fn one_that_dies_is_replaced_and_one_that_has_left_is_not() {
 }
 
 #[test]
-fn a_call_that_comes_while_workers_leave_gets_another() {
+fn call_during_idle_exit_waits_for_replacement() {
     let mut pool = idling(2);
     pool.pass(IDLE);
     check(&mut pool, &["retire 1", "retire 2"]);
     let call = pool.submit();
-    check(&mut pool, &[]); // There may be no third.
+    check(&mut pool, &[]); // Two workers still live.
     pool.exit(WorkerId(2));
     check(&mut pool, &["start 3 as 1"]);
     pool.scheduler.worker_ready(pool.now, WorkerId(3));
@@ -86,8 +88,8 @@ fn a_call_that_comes_while_workers_leave_gets_another() {
 }
 
 #[test]
-fn a_leaving_worker_s_place_is_not_waited_for_where_there_is_another() {
-    let mut pool = asleep(2);
+fn vacancy_is_filled_before_leaving_worker_exits() {
+    let mut pool = empty_pool(2);
     let call = pool.submit();
     pool.scheduler.worker_ready(pool.now, WorkerId(3));
     pool.finish(3, call, LONG);
@@ -97,7 +99,7 @@ fn a_leaving_worker_s_place_is_not_waited_for_where_there_is_another() {
 }
 
 #[test]
-fn all_are_there_at_once_when_somebody_waits_for_that() {
+fn prewarm_starts_all_workers_and_suspends_idle_timeout() {
     let mut pool = idling(2);
     pool.pass(IDLE / 2);
     pool.scheduler.prewarm(pool.now);
@@ -111,20 +113,20 @@ fn all_are_there_at_once_when_somebody_waits_for_that() {
     pool.pass(Duration::from_millis(1));
     check(&mut pool, &["retire 1", "retire 2"]);
 
-    let mut pool = asleep(2);
+    let mut pool = empty_pool(2);
     pool.scheduler.prewarm(pool.now);
     check(&mut pool, &["start 3 as 0", "start 4 as 1"]);
 }
 
 #[test]
-fn resizing_counts_those_that_have_left() {
-    let mut pool = asleep(4);
+fn resize_preserves_vacancies() {
+    let mut pool = empty_pool(4);
     pool.scheduler.resize(pool.now, 2);
     check(&mut pool, &[]);
     pool.scheduler.resize(pool.now, 3);
     check(&mut pool, &["start 5 as 0", "start 6 as 1", "start 7 as 2"]);
 
-    let mut pool = asleep(4);
+    let mut pool = empty_pool(4);
     pool.submit_many(2);
     pool.actions();
     pool.scheduler.resize(pool.now, 3);
@@ -134,8 +136,8 @@ fn resizing_counts_those_that_have_left() {
 }
 
 #[test]
-fn what_was_accepted_is_finished_although_all_have_left() {
-    let mut pool = asleep(2);
+fn shutdown_of_empty_pool_finishes_accepted_call() {
+    let mut pool = empty_pool(2);
     pool.submit();
     pool.scheduler.shutdown(pool.now, Shutdown::NoWait);
     check(&mut pool, &["start 3 as 0"]);
@@ -149,7 +151,7 @@ fn what_was_accepted_is_finished_although_all_have_left() {
 }
 
 #[test]
-fn one_that_lingers_is_waited_for_at_the_end_alone() {
+fn lingering_worker_has_no_deadline_in_draining_pool_only() {
     let mut pool = idling(1);
     pool.pass(IDLE);
     pool.scheduler.worker_lingers(WorkerId(1));
@@ -166,7 +168,7 @@ fn one_that_lingers_is_waited_for_at_the_end_alone() {
     pool.exit(WorkerId(1));
     check(&mut pool, &["end"]);
 
-    // The end may come after it was said.
+    // The shutdown may come after `worker_lingers`.
     let mut pool = idling(1);
     pool.pass(IDLE);
     pool.scheduler.worker_lingers(WorkerId(1));
@@ -177,7 +179,7 @@ fn one_that_lingers_is_waited_for_at_the_end_alone() {
 }
 
 #[test]
-fn nobody_leaves_while_calls_wait_behind_a_long_one() {
+fn idle_worker_stays_while_calls_wait_behind_slow_one() {
     let rules = Rules { idle_timeout: Some(Duration::ZERO), depth: Some(2), ..Rules::default() };
     let mut pool = Pool::with(2, rules);
     pool.scheduler.prewarm(pool.now);
@@ -190,7 +192,7 @@ fn nobody_leaves_while_calls_wait_behind_a_long_one() {
     pool.pass(limits::REVOKE_AFTER / 2);
     check(&mut pool, &[]);
     pool.pass(limits::REVOKE_AFTER / 2);
-    check(&mut pool, &["2 back from 1"]);
+    check(&mut pool, &["2 revoked from 1"]);
     pool.scheduler.call_revoked(pool.now, CallId::nth(2));
     pool.scheduler.advance(pool.now);
     check(&mut pool, &["2 to 2"]);
@@ -202,7 +204,7 @@ fn limited(max_workers: usize, max_tasks: usize) -> Pool {
 }
 
 #[test]
-fn one_that_has_done_enough_is_replaced() {
+fn max_tasks_replaces_worker() {
     let mut pool = limited(1, 2);
     pool.submit_many(3);
     check(&mut pool, &["1 to 1"]);
@@ -217,16 +219,16 @@ fn one_that_has_done_enough_is_replaced() {
 }
 
 #[test]
-fn it_is_given_no_more_ahead_than_it_may_do() {
+fn prefetch_stays_within_max_tasks() {
     let mut pool = limited(1, 4);
     let call = pool.submit();
     pool.finish(1, call, Duration::ZERO);
     pool.actions();
     pool.submit_many(9);
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
-    // What is taken back does not count.
+    // Revoked calls do not count.
     pool.pass(limits::REVOKE_AFTER);
-    check(&mut pool, &["4 back from 1", "3 back from 1"]);
+    check(&mut pool, &["4 revoked from 1", "3 revoked from 1"]);
     for call in [4, 3] {
         pool.scheduler.call_revoked(pool.now, CallId::nth(call));
     }
@@ -239,12 +241,12 @@ fn it_is_given_no_more_ahead_than_it_may_do() {
 }
 
 #[test]
-fn one_that_has_grown_too_much_does_its_call_and_is_replaced() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn memory_growth_replaces_worker_after_running_call() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     pool.submit_many(3);
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
     pool.scheduler.worker_over_memory_limit(pool.now, WorkerId(1));
-    check(&mut pool, &["4 back from 1", "3 back from 1"]);
+    check(&mut pool, &["4 revoked from 1", "3 revoked from 1"]);
     for call in [4, 3] {
         pool.scheduler.call_revoked(pool.now, CallId::nth(call));
     }

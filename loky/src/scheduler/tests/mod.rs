@@ -1,5 +1,5 @@
-//! The scheduler by hand, event by event, also in [`batches`], [`first_call`], [`leaving`] and [`initializer`]; and [`simulation`] with
-//! seeds.
+//! Tests of the scheduler: event by event here and in [`batches`], [`first_call`], [`initializer`] and [`leaving`]; at random in
+//! [`simulation`].
 
 mod batches;
 mod first_call;
@@ -21,7 +21,7 @@ struct Pool {
     scheduler: Scheduler,
     now: Instant,
     ids: CallIds,
-    /// All calls that there ever were.
+    /// All calls that were ever submitted.
     calls: Vec<CallId>,
 }
 
@@ -35,7 +35,7 @@ impl Pool {
         Self { scheduler, now: clock::now(), ids: CallIds::default(), calls: Vec::new() }
     }
 
-    /// Workers 1 to `max_workers`, ready.
+    /// A pool with the ready workers 1 to `max_workers`.
     fn ready(max_workers: usize, policy: CrashPolicy) -> Self {
         Self::ready_with(max_workers, Rules { policy, ..Rules::default() })
     }
@@ -65,10 +65,10 @@ impl Pool {
     }
 
     fn submit(&mut self) -> CallId {
-        self.submit_chunk(1)
+        self.submit_batch(1)
     }
 
-    fn submit_chunk(&mut self, count: u32) -> CallId {
+    fn submit_batch(&mut self, count: u32) -> CallId {
         let call = self.ids.next_batch(count);
         self.calls.push(call);
         self.scheduler.submit(call, count);
@@ -82,14 +82,14 @@ impl Pool {
         }
     }
 
-    /// The worker has answered, after so long.
+    /// The worker answers a call that took `ran`.
     fn finish(&mut self, worker: u64, call: CallId, ran: Duration) {
         self.scheduler.call_finished(self.now, WorkerId(worker), call, ran);
         self.scheduler.advance(self.now);
     }
 
-    /// A worker that has calls of this length behind it.
-    fn stocked(ran: Duration) -> Self {
+    /// A pool with one ready worker, in which the only call so far took `ran`.
+    fn after_call(ran: Duration) -> Self {
         let mut pool = Self::ready(1, CrashPolicy::Heal);
         let call = pool.submit();
         pool.actions();
@@ -102,7 +102,7 @@ impl Pool {
         self.scheduler.timer(self.now);
     }
 
-    /// The worker has died, and had begun these calls.
+    /// The worker dies, and had begun these calls.
     fn crash(&mut self, worker: WorkerId, begun: &[CallId]) {
         let exit = WorkerExit::new(1, None, Some(libc::SIGSEGV));
         self.scheduler.worker_exited(self.now, worker, exit, begun);
@@ -113,12 +113,12 @@ impl Pool {
     }
 }
 
-/// What the actions are, in short.
+/// Writes actions in short form.
 fn shorthand(actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Start { worker, index } => format!("start {} as {index}", worker.0),
         Action::Dispatch { worker, call } => format!("{} to {}", call.number, worker.0),
-        Action::Revoke { worker, call } => format!("{} back from {}", call.number, worker.0),
+        Action::Revoke { worker, call } => format!("{} revoked from {}", call.number, worker.0),
         Action::Divide { worker, call } => format!("{} divided at {}", call.number, worker.0),
         Action::Resolve { call, worker, verdict } => {
             let verdict = match verdict {
@@ -144,7 +144,7 @@ fn check(pool: &mut Pool, expected: &[&str]) {
 }
 
 #[test]
-fn the_first_call_starts_all_workers_and_runs_on_the_first_that_is_ready() {
+fn first_call_starts_all_workers_and_runs_on_first_ready_one() {
     let mut pool = Pool::new(2, CrashPolicy::Heal);
     let call = pool.submit();
     check(&mut pool, &["start 1 as 0", "start 2 as 1"]);
@@ -154,11 +154,11 @@ fn the_first_call_starts_all_workers_and_runs_on_the_first_that_is_ready() {
     check(&mut pool, &[]);
 }
 
-/// So long that nothing is given ahead of time.
+/// A run time that rules out prefetch.
 const LONG: Duration = Duration::from_secs(1);
 
 #[test]
-fn only_the_call_that_ran_fails_and_the_worker_is_replaced() {
+fn worker_death_fails_running_call_only() {
     let mut pool = Pool::ready(1, CrashPolicy::Heal);
     let (running, _waiting) = (pool.submit(), pool.submit());
     check(&mut pool, &["1 to 1"]);
@@ -169,7 +169,7 @@ fn only_the_call_that_ran_fails_and_the_worker_is_replaced() {
 }
 
 #[test]
-fn a_call_that_had_not_begun_runs_elsewhere_but_not_for_ever() {
+fn unbegun_call_is_resolved_after_repeated_deaths() {
     let mut pool = Pool::ready(1, CrashPolicy::Heal);
     let call = pool.submit();
     for worker in 1..u64::from(limits::MAX_DEATHS_AT_FRONT) {
@@ -185,11 +185,11 @@ fn a_call_that_had_not_begun_runs_elsewhere_but_not_for_ever() {
         &mut pool,
         &[&format!("1 terminated, began false in {last}"), &format!("start {} as 0", last + 1)],
     );
-    assert_eq!(pool.scheduler.call_state(call), None, "it is gone");
+    assert_eq!(pool.scheduler.call_state(call), None, "resolved");
 }
 
 #[test]
-fn break_pool_fails_all_with_one_cause() {
+fn break_pool_policy_fails_all_calls_with_one_cause() {
     let mut pool = Pool::ready(2, CrashPolicy::BreakPool);
     let calls = [pool.submit(), pool.submit(), pool.submit()];
     check(&mut pool, &["1 to 2", "2 to 1"]);
@@ -202,7 +202,7 @@ fn break_pool_fails_all_with_one_cause() {
 }
 
 #[test]
-fn it_gives_up_on_workers_that_die_at_start() {
+fn repeated_deaths_at_start_break_pool() {
     let mut pool = Pool::new(1, CrashPolicy::Heal);
     pool.submit();
     for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
@@ -216,7 +216,7 @@ fn it_gives_up_on_workers_that_die_at_start() {
 }
 
 #[test]
-fn workers_that_come_up_but_die_unused_are_replaced_at_a_pace() {
+fn repeated_deaths_of_unused_workers_delay_replacement() {
     let mut pool = Pool::ready(1, CrashPolicy::Heal);
     for worker in 1..u64::from(limits::MAX_UNUSED_DEATHS) {
         pool.exit(WorkerId(worker));
@@ -231,7 +231,7 @@ fn workers_that_come_up_but_die_unused_are_replaced_at_a_pace() {
 }
 
 #[test]
-fn the_last_start_that_failed_is_tried_again_if_all_workers_are_wanted_still() {
+fn demand_after_failed_start_tries_again() {
     let error = || Error::new(ErrorKind::Spawn, "no");
     let mut pool = Pool::new(1, CrashPolicy::Heal);
     pool.scheduler.prewarm(pool.now);
@@ -247,7 +247,7 @@ fn the_last_start_that_failed_is_tried_again_if_all_workers_are_wanted_still() {
 }
 
 #[test]
-fn what_cannot_be_started_fails_the_calls_or_the_pool() {
+fn failed_start_fails_calls_or_pool() {
     let error = || Error::new(ErrorKind::Spawn, "no");
     let mut pool = Pool::new(1, CrashPolicy::Heal);
     pool.submit();
@@ -259,7 +259,7 @@ fn what_cannot_be_started_fails_the_calls_or_the_pool() {
     pool.scheduler.start_failed(pool.now, WorkerId(2), error(), false);
     check(&mut pool, &["2 broken", "end"]);
 
-    // With a worker that lives the pool goes on with what it has, and tries again later.
+    // With a live worker the pool goes on, and tries again later.
     let mut pool = Pool::new(2, CrashPolicy::Heal);
     pool.submit();
     pool.actions();
@@ -272,7 +272,7 @@ fn what_cannot_be_started_fails_the_calls_or_the_pool() {
 }
 
 #[test]
-fn a_worker_that_says_nothing_is_given_up() {
+fn missing_handshake_breaks_pool() {
     let mut pool = Pool::new(1, CrashPolicy::Heal);
     pool.submit();
     check(&mut pool, &["start 1 as 0"]);
@@ -283,7 +283,7 @@ fn a_worker_that_says_nothing_is_given_up() {
 }
 
 #[test]
-fn a_worker_that_closes_its_channel_or_breaks_the_protocol_is_killed() {
+fn closed_channel_or_protocol_violation_kills_worker() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     pool.scheduler.channel_closed(pool.now, WorkerId(2));
     pool.submit();
@@ -297,7 +297,7 @@ fn a_worker_that_closes_its_channel_or_breaks_the_protocol_is_killed() {
 }
 
 #[test]
-fn a_stranger_among_good_workers_breaks_nothing() {
+fn foreign_process_beside_ready_worker_does_not_break_pool() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     pool.exit(WorkerId(2));
     check(&mut pool, &["start 3 as 1"]);
@@ -315,10 +315,10 @@ fn a_stranger_among_good_workers_breaks_nothing() {
 }
 
 #[test]
-fn shutdowns_end_the_pool_each_in_its_way() {
+fn each_shutdown_ends_pool() {
     for (how, expected) in [
         (Shutdown::Wait, &[][..]),
-        (Shutdown::CancelPending, &["2 cancelled", "1 back from 1"][..]),
+        (Shutdown::CancelPending, &["2 cancelled", "1 revoked from 1"][..]),
         (Shutdown::Kill, &["1 shut down in 1", "2 shut down", "kill 1"][..]),
     ] {
         let mut pool = Pool::ready(1, CrashPolicy::Heal);
@@ -339,12 +339,12 @@ fn shutdowns_end_the_pool_each_in_its_way() {
 }
 
 #[test]
-fn cancel_pending_takes_back_what_has_not_begun() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn cancel_pending_revokes_and_cancels_unbegun_calls() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls = [pool.submit(), pool.submit(), pool.submit()];
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
     pool.scheduler.shutdown(pool.now, Shutdown::CancelPending);
-    check(&mut pool, &["4 back from 1", "3 back from 1", "2 back from 1"]);
+    check(&mut pool, &["4 revoked from 1", "3 revoked from 1", "2 revoked from 1"]);
     pool.scheduler.call_revoked(pool.now, calls[2]);
     pool.scheduler.call_revoked(pool.now, calls[1]);
     pool.scheduler.advance(pool.now);
@@ -354,7 +354,7 @@ fn cancel_pending_takes_back_what_has_not_begun() {
 }
 
 #[test]
-fn short_calls_are_given_ahead_and_evenly() {
+fn short_calls_are_prefetched_in_equal_shares() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     let first = pool.submit();
     pool.actions();
@@ -363,16 +363,16 @@ fn short_calls_are_given_ahead_and_evenly() {
         pool.submit();
     }
     let depth = 3;
-    let given = shorthand(&pool.actions());
+    let dispatched = shorthand(&pool.actions());
     for worker in ["to 1", "to 2"] {
-        let count = given.iter().filter(|action| action.ends_with(worker)).count();
-        assert!((2..=depth).contains(&count), "{given:?}");
+        let count = dispatched.iter().filter(|action| action.ends_with(worker)).count();
+        assert!((2..=depth).contains(&count), "{dispatched:?}");
     }
 }
 
 #[test]
-fn a_worker_is_stocked_up_when_half_is_gone() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn prefetch_refills_worker_at_half_depth() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls: Vec<_> = (0..200).map(|_| pool.submit()).collect();
     let depth = pool.scheduler.depth();
     let half = depth / 2;
@@ -388,18 +388,18 @@ fn a_worker_is_stocked_up_when_half_is_gone() {
 }
 
 #[test]
-fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn calls_behind_slow_call_are_revoked_and_requeued_first() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls: Vec<_> = (0..3).map(|_| pool.submit()).collect();
     check(&mut pool, &["2 to 1", "3 to 1", "4 to 1"]);
     assert_eq!(pool.scheduler.next_timer(), Some(pool.now + limits::REVOKE_AFTER));
     pool.pass(limits::REVOKE_AFTER);
-    check(&mut pool, &["4 back from 1", "3 back from 1"]);
+    check(&mut pool, &["4 revoked from 1", "3 revoked from 1"]);
     pool.scheduler.call_revoked(pool.now, calls[2]);
     pool.scheduler.call_revoked(pool.now, calls[1]);
     let last = pool.submit();
     check(&mut pool, &[]);
-    assert_eq!(pool.scheduler.next_timer(), None, "nothing lies behind it any more");
+    assert_eq!(pool.scheduler.next_timer(), None, "no call waits behind it");
     pool.finish(1, calls[0], LONG);
     assert_eq!(shorthand(&pool.actions())[0], "3 to 1");
     pool.finish(1, calls[1], LONG);
@@ -407,8 +407,8 @@ fn what_lies_behind_a_long_call_is_taken_back_and_goes_first() {
 }
 
 #[test]
-fn what_a_worker_would_not_be_given_any_more_goes_to_idle_ones() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn calls_beyond_depth_move_to_idle_worker() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls: Vec<_> = (0..6).map(|_| pool.submit()).collect();
     assert_eq!(pool.actions().len(), 6, "all to the one worker");
     pool.scheduler.resize(pool.now, 2);
@@ -416,8 +416,8 @@ fn what_a_worker_would_not_be_given_any_more_goes_to_idle_ones() {
     pool.finish(1, calls[0], Duration::from_micros(500));
     check(&mut pool, &[]);
     pool.scheduler.worker_ready(pool.now, WorkerId(2));
-    // Two at a time is what there would be now.
-    check(&mut pool, &["7 back from 1", "6 back from 1", "5 back from 1"]);
+    // The depth is 2 now.
+    check(&mut pool, &["7 revoked from 1", "6 revoked from 1", "5 revoked from 1"]);
     for call in calls[3..].iter().rev() {
         pool.scheduler.call_revoked(pool.now, *call);
     }
@@ -426,8 +426,8 @@ fn what_a_worker_would_not_be_given_any_more_goes_to_idle_ones() {
 }
 
 #[test]
-fn a_death_costs_what_had_begun_and_the_rest_keeps_its_order() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn worker_death_requeues_unbegun_calls_in_order() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls: Vec<_> = (0..4).map(|_| pool.submit()).collect();
     pool.actions();
     pool.crash(WorkerId(1), &calls[..1]);
@@ -437,8 +437,8 @@ fn a_death_costs_what_had_begun_and_the_rest_keeps_its_order() {
 }
 
 #[test]
-fn those_behind_many_that_crash_do_not_fail() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn call_behind_many_crashing_calls_survives() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     let calls: Vec<_> = (0..30).map(|_| pool.submit()).collect();
     for (worker, call) in (1..).zip(&calls[..29]) {
         pool.actions();
@@ -449,8 +449,8 @@ fn those_behind_many_that_crash_do_not_fail() {
 }
 
 #[test]
-fn a_full_channel_gets_nothing_more() {
-    let mut pool = Pool::stocked(Duration::ZERO);
+fn congested_worker_gets_no_calls() {
+    let mut pool = Pool::after_call(Duration::ZERO);
     pool.submit();
     check(&mut pool, &["2 to 1"]);
     pool.scheduler.worker_congested(WorkerId(1));
@@ -461,7 +461,7 @@ fn a_full_channel_gets_nothing_more() {
 }
 
 #[test]
-fn resizing_starts_and_sends_away() {
+fn resize_starts_missing_and_retires_surplus_workers() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     pool.scheduler.resize(pool.now, 4);
     check(&mut pool, &["start 3 as 2", "start 4 as 3"]);
@@ -469,7 +469,7 @@ fn resizing_starts_and_sends_away() {
     let running = pool.submit();
     check(&mut pool, &["1 to 3"]);
     pool.scheduler.resize(pool.now, 2);
-    // An idle one first, then one that has hardly begun to start; not the one that is at work.
+    // An idle worker first, then starting ones; not the busy one.
     check(&mut pool, &["retire 2", "retire 1"]);
     pool.scheduler.resize(pool.now, 1);
     check(&mut pool, &["retire 4"]);
@@ -485,9 +485,9 @@ fn resizing_starts_and_sends_away() {
     check(&mut pool, &[]);
 }
 
-/// It would stay for ever, and nobody would come in its place.
+/// Otherwise it would stay for ever, and no other worker could take its place.
 #[test]
-fn one_that_is_too_many_and_loses_its_call_leaves() {
+fn surplus_worker_retires_after_revocation() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     let calls = [pool.submit(), pool.submit()];
     pool.actions();
@@ -499,7 +499,7 @@ fn one_that_is_too_many_and_loses_its_call_leaves() {
 }
 
 #[test]
-fn one_that_is_too_many_does_its_call_and_no_other() {
+fn surplus_worker_retires_after_running_call() {
     let mut pool = Pool::ready(2, CrashPolicy::Heal);
     let calls = [pool.submit(), pool.submit(), pool.submit()];
     check(&mut pool, &["1 to 2", "2 to 1"]);
@@ -514,7 +514,7 @@ fn one_that_is_too_many_does_its_call_and_no_other() {
 }
 
 #[test]
-fn a_worker_that_does_not_leave_is_killed_and_one_that_crashes_on_leaving_hurts_nobody() {
+fn late_exit_is_killed_and_crash_while_leaving_is_ignored() {
     let mut pool = Pool::ready(2, CrashPolicy::BreakPool);
     pool.scheduler.shutdown(pool.now, Shutdown::Wait);
     check(&mut pool, &["retire 1", "retire 2"]);

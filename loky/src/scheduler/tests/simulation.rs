@@ -1,8 +1,8 @@
-//! Everything at random, with checks after every step: a small world of workers that start, answer, stall, die, and are given
-//! to, taken from and resized.
+//! Simulation: a small world of workers that start, answer, stall and die, with random submissions, cancels, resizes and
+//! shutdowns.
 //!
-//! A seed that fails is printed; `LOKY_SIMULATION_SEED=17` runs that one alone, `LOKY_SIMULATION_SEEDS=100000` more than the
-//! suite does.
+//! After every step the invariants are checked. At the end the faults stop, and all calls and workers must finish. A failing seed is
+//! printed. `LOKY_SIMULATION_SEED=17` runs that seed alone, `LOKY_SIMULATION_SEEDS=100000` more seeds than the suite does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::*;
 use fastrand::Rng;
 
-/// How many seeds the suite runs.
+/// The number of seeds that the suite runs.
 const SEEDS: u64 = 1000;
 
 /// Returns one of `values`.
@@ -23,35 +23,35 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_call_leaves_exactly_once() {
+fn random_events_end_every_call_exactly_once() {
     let seeds = match number("LOKY_SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
         None => 1..1 + number("LOKY_SIMULATION_SEEDS").unwrap_or(SEEDS),
     };
     for seed in seeds {
         let run = catch_unwind(AssertUnwindSafe(|| World::new(seed).run()));
-        // What was wrong has been said by the panic itself.
+        // The panic itself has printed the failed assertion.
         assert!(run.is_ok(), "seed {seed} fails: LOKY_SIMULATION_SEED={seed} runs it alone");
     }
 }
 
-/// A worker as it really is.
+/// The true state of a worker, of which the scheduler knows a part.
 #[derive(Debug, Default)]
 struct Worker {
     is_launched: bool,
     is_starting: bool,
-    /// Whether it is up, and nobody has heard of that.
-    is_unheard: bool,
+    /// Whether it is ready and the scheduler does not know yet.
+    is_ready_unreported: bool,
     is_initializing: bool,
     is_leaving: bool,
-    /// How many calls it has begun.
+    /// The number of calls that it has begun.
     n_begun: usize,
-    /// Frames that it has not come to.
+    /// Dispatched calls that it has not begun.
     frames: VecDeque<CallId>,
-    /// Of those, which were taken back.
+    /// Those of them that were revoked.
     revoked: BTreeSet<CallId>,
     running: Option<CallId>,
-    /// Does nothing for now.
+    /// Whether it makes no progress for now.
     is_stopped: bool,
 }
 
@@ -59,16 +59,16 @@ struct World {
     random: Rng,
     pool: Pool,
     workers: BTreeMap<WorkerId, Worker>,
-    /// Calls that were accepted and have not left.
+    /// Accepted calls that are neither finished nor resolved.
     open: BTreeSet<CallId>,
-    /// Calls that a worker has begun, ever.
+    /// Calls that any worker has ever begun.
     begun: BTreeSet<CallId>,
-    /// How many calls those are that are chunks.
+    /// The number of calls of each batch.
     counts: BTreeMap<CallId, u32>,
-    /// How long calls take in this world, in microseconds.
+    /// The run time of calls, in microseconds.
     micros: u64,
     rules: Rules,
-    /// Threads that wait for all workers.
+    /// The number of threads in `prewarm`.
     n_prewarms: usize,
     is_over: bool,
 }
@@ -116,19 +116,19 @@ impl World {
         (!all.is_empty()).then(|| pick(&mut self.random, &all))
     }
 
-    /// One that there is or was.
+    /// Any call, finished ones included.
     fn any_call(&mut self) -> Option<CallId> {
         let all = &self.pool.calls;
         (!all.is_empty()).then(|| pick(&mut self.random, all))
     }
 
-    fn perform(&mut self) {
+    fn perform_all(&mut self) {
         loop {
-            let mut has_taken_back = false;
+            let mut has_revoked = false;
             while let Some(action) = self.pool.scheduler.poll_action() {
-                has_taken_back |= self.perform_one(action);
+                has_revoked |= self.perform_one(action);
             }
-            if !has_taken_back {
+            if !has_revoked {
                 break;
             }
             self.pool.scheduler.advance(self.pool.now);
@@ -136,11 +136,11 @@ impl World {
         self.pool.scheduler.check_calls();
     }
 
-    /// True if a call was taken back.
+    /// Performs one action. True if calls returned to the queue.
     fn perform_one(&mut self, action: Action) -> bool {
         match action {
             Action::Start { worker, .. } if self.random.usize(..20) == 0 => {
-                let error = Error::new(ErrorKind::Spawn, "out of luck");
+                let error = Error::new(ErrorKind::Spawn, "no process");
                 self.pool.scheduler.start_failed(self.pool.now, worker, error, true);
             }
             Action::Start { worker, .. } => {
@@ -148,29 +148,38 @@ impl World {
             }
             Action::Dispatch { worker, call } => {
                 let worker = self.workers.get_mut(&worker).expect("a live worker");
-                assert!(!worker.is_initializing && !worker.is_leaving, "it does not take calls");
-                if worker.is_starting || worker.is_unheard {
-                    assert!(worker.is_launched && self.rules.early_dispatch, "nor does it yet");
-                    assert!(worker.frames.is_empty() && worker.running.is_none(), "one it takes");
+                assert!(!worker.is_initializing && !worker.is_leaving, "this state gets no calls");
+                if worker.is_starting || worker.is_ready_unreported {
+                    assert!(
+                        worker.is_launched && self.rules.early_dispatch,
+                        "early dispatch is allowed"
+                    );
+                    assert!(
+                        worker.frames.is_empty() && worker.running.is_none(),
+                        "a starting worker gets one call"
+                    );
                 }
                 worker.frames.push_back(call);
                 assert!(worker.frames.len() < limits::SLOTS + 1, "a slot for each call");
             }
-            Action::Revoke { worker, call } => return self.take_back(worker, call),
+            Action::Revoke { worker, call } => return self.revoke(worker, call),
             Action::Divide { worker, call } => return self.divide(worker, call),
             Action::Resolve { call, worker, verdict } => {
                 if let Verdict::Terminated { began, .. } = verdict {
                     assert_eq!(began, self.begun.contains(&call), "{call:?}");
                 } else if let Some(worker) = worker {
-                    self.take_back(worker, call); // As the pool does, to know whether it has begun.
+                    self.revoke(worker, call); // As the pool does, to find out whether it has begun.
                 } else {
-                    assert!(!self.begun.contains(&call), "{call:?} was queued, and had begun");
+                    assert!(
+                        !self.begun.contains(&call),
+                        "{call:?} was queued although it had begun"
+                    );
                 }
-                self.leave(call);
+                self.end(call);
             }
             Action::Retire { worker, .. } => {
                 let worker = self.workers.get_mut(&worker).expect("a live worker");
-                assert!(worker.running.is_none(), "it is at work");
+                assert!(worker.running.is_none(), "a worker retires without calls");
                 worker.is_leaving = true;
             }
             Action::Kill { worker } => self.die(worker),
@@ -179,7 +188,7 @@ impl World {
         false
     }
 
-    fn take_back(&mut self, worker: WorkerId, call: CallId) -> bool {
+    fn revoke(&mut self, worker: WorkerId, call: CallId) -> bool {
         let Some(worker) = self.workers.get_mut(&worker) else { return false };
         let is_there = worker.frames.contains(&call) && !worker.revoked.contains(&call);
         if is_there {
@@ -189,42 +198,42 @@ impl World {
         is_there
     }
 
-    /// Cuts off what has not begun of the chunk that a worker is at, but for one call. True if anything is left to be queued.
-    fn divide(&mut self, worker: WorkerId, chunk: CallId) -> bool {
-        let count = self.counts.get(&chunk).copied().unwrap_or(1);
+    /// Divides the batch that a worker runs, behind a random one of its calls. True if a tail is queued.
+    fn divide(&mut self, worker: WorkerId, batch: CallId) -> bool {
+        let count = self.counts.get(&batch).copied().unwrap_or(1);
         if count == 1
-            || self.pool.scheduler.call_state(chunk) != Some(CallState::Dispatched(worker))
+            || self.pool.scheduler.call_state(batch) != Some(CallState::Dispatched(worker))
         {
-            return false; // Or it is resolved, and that is the next thing to be done.
+            return false; // If the batch is resolved, its action comes next.
         }
         let Some(worker) = self.workers.get_mut(&worker) else { return false };
         let mut n_begun = 1;
-        let is_waiting = !worker.revoked.contains(&chunk);
+        let is_waiting = !worker.revoked.contains(&batch);
         let running;
-        if worker.running == Some(chunk) {
+        if worker.running == Some(batch) {
             n_begun += self.random.usize(..count as usize) as u32;
-            running = self.pool.ids.part(chunk, n_begun - 1);
+            running = self.pool.ids.part(batch, n_begun - 1);
             worker.running = Some(running);
             self.begun.insert(running);
-        } else if let Some(frame) = worker.frames.iter_mut().find(|it| **it == chunk && is_waiting)
+        } else if let Some(frame) = worker.frames.iter_mut().find(|it| **it == batch && is_waiting)
         {
-            running = self.pool.ids.part(chunk, 0);
+            running = self.pool.ids.part(batch, 0);
             *frame = running;
         } else {
             return false;
         }
         self.pool.calls.push(running);
         self.open.insert(running);
-        let tail = self.tail(chunk, n_begun);
-        self.pool.scheduler.chunk_divided(chunk, running, tail);
-        self.leave(chunk);
+        let tail = self.tail(batch, n_begun);
+        self.pool.scheduler.chunk_divided(batch, running, tail);
+        self.end(batch);
         tail.is_some()
     }
 
-    /// What is left of a chunk from this one of its calls on, if anything is.
-    fn tail(&mut self, chunk: CallId, first: u32) -> Option<(CallId, u32)> {
-        let count = self.counts[&chunk] - first;
-        let tail = (count > 0).then(|| self.pool.ids.part(chunk, first))?;
+    /// Makes a part of a batch from its call `first` to its end, if there is any.
+    fn tail(&mut self, batch: CallId, first: u32) -> Option<(CallId, u32)> {
+        let count = self.counts[&batch] - first;
+        let tail = (count > 0).then(|| self.pool.ids.part(batch, first))?;
         self.note_part(tail, count);
         Some((tail, count))
     }
@@ -235,26 +244,27 @@ impl World {
         self.counts.insert(part, count);
     }
 
-    fn leave(&mut self, call: CallId) {
-        assert!(self.open.remove(&call), "{call:?} left twice");
+    fn end(&mut self, call: CallId) {
+        assert!(self.open.remove(&call), "{call:?} ended twice");
         self.pool.ids.release(call);
     }
 
-    /// The worker is heard to be up.
-    fn come_up(&mut self, id: WorkerId) {
+    /// Reports a worker as ready, if it is.
+    fn report_ready(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id)
-            && std::mem::take(&mut worker.is_unheard)
+            && std::mem::take(&mut worker.is_ready_unreported)
         {
             self.pool.scheduler.worker_ready(self.pool.now, id);
         }
     }
 
     fn die(&mut self, id: WorkerId) {
-        let is_unheard = self.workers.get(&id).is_some_and(|worker| worker.is_unheard);
-        if is_unheard && self.random.usize(..8) > 0 {
-            // What it had said is read, but for rubbish before it.
-            self.come_up(id);
-            self.perform();
+        let is_ready_unreported =
+            self.workers.get(&id).is_some_and(|worker| worker.is_ready_unreported);
+        if is_ready_unreported && self.random.usize(..8) > 0 {
+            // The pool reads the last messages of a dead worker, unless garbage precedes them.
+            self.report_ready(id);
+            self.perform_all();
         }
         if let Some(running) = self.workers.get(&id).and_then(|worker| worker.running) {
             self.divide(id, running);
@@ -264,7 +274,7 @@ impl World {
         }
     }
 
-    /// One worker does the next thing that it has to do. True if that is something that the scheduler is to act upon.
+    /// Lets a worker do its next step. True if the scheduler was told of an event.
     fn work(&mut self, id: WorkerId) -> bool {
         let now = self.pool.now;
         let Some(worker) = self.workers.get_mut(&id) else { return false };
@@ -275,14 +285,14 @@ impl World {
             self.pool.scheduler.worker_launched(now, id);
         } else if std::mem::take(&mut worker.is_starting) {
             worker.is_initializing = self.rules.initializer.is_some();
-            worker.is_unheard = !worker.is_initializing;
+            worker.is_ready_unreported = !worker.is_initializing;
             if worker.is_initializing {
                 self.pool.scheduler.worker_greeted(now, id);
                 if self.random.bool() {
                     self.pool.scheduler.initializer_began(id);
                 }
             } else if self.random.bool() {
-                self.come_up(id);
+                self.report_ready(id);
             }
         } else if std::mem::take(&mut worker.is_initializing) {
             if self.random.usize(..200) == 0 {
@@ -292,10 +302,10 @@ impl World {
             }
         } else if let Some(call) = worker.running.take() {
             let ran = Duration::from_micros(self.micros * self.random.u64(..3));
-            self.come_up(id);
+            self.report_ready(id);
             let is_open = self.open.contains(&call);
             if self.pool.scheduler.call_state(call).is_some() {
-                self.leave(call);
+                self.end(call);
             }
             self.pool.scheduler.call_finished(now, id, call, ran);
             if is_open {
@@ -307,30 +317,30 @@ impl World {
             } else {
                 worker.running = Some(call);
                 worker.n_begun += 1;
-                let most = self.rules.max_tasks.unwrap_or(usize::MAX);
-                assert!(worker.n_begun <= most, "it was to be replaced: {worker:?}");
+                let limit = self.rules.max_tasks.unwrap_or(usize::MAX);
+                assert!(worker.n_begun <= limit, "`max_tasks` is exceeded: {worker:?}");
                 assert!(self.begun.insert(call), "{call:?} began twice");
                 return false;
             }
         } else if worker.is_leaving {
             self.die(id);
         } else {
-            self.come_up(id);
+            self.report_ready(id);
         }
         true
     }
 
-    /// A chunk may be over before all of it has begun.
-    fn end_early(&mut self, chunk: CallId) {
-        let count = self.counts.get(&chunk).copied().unwrap_or(1);
+    /// Sometimes ends a batch before all of its calls began.
+    fn end_early(&mut self, batch: CallId) {
+        let count = self.counts.get(&batch).copied().unwrap_or(1);
         if count > 1 && self.random.usize(..4) == 0 {
             let n_done = 1 + self.random.usize(..count as usize) as u32;
-            let tail = self.tail(chunk, n_done);
+            let tail = self.tail(batch, n_done);
             self.pool.scheduler.chunk_ended_early(tail);
         }
     }
 
-    /// Whether the next thing that the worker has to do is to skip a call.
+    /// Whether the next step of the worker is to skip a revoked call.
     fn skips_next(&self, id: WorkerId) -> bool {
         self.workers.get(&id).is_some_and(|worker| {
             let next = worker.frames.front().filter(|_| worker.running.is_none());
@@ -338,8 +348,8 @@ impl World {
         })
     }
 
-    /// A worker does several things, and others do some, before anybody hears of them.
-    fn work_at_speed(&mut self, id: WorkerId) {
+    /// Lets a worker, and some others, do several steps before the scheduler decides.
+    fn work_in_burst(&mut self, id: WorkerId) {
         for _ in 0..1 + self.random.usize(..8) {
             let other = self.any_worker().filter(|_| self.random.usize(..4) == 0);
             self.work(other.unwrap_or(id));
@@ -352,21 +362,21 @@ impl World {
             if self.pool.scheduler.refusal().is_some() {
                 return;
             }
-            // Where calls count apart there are no chunks.
-            let takes_chunks = self.rules.max_tasks.is_none();
-            let count = if takes_chunks { pick(&mut self.random, &[1, 1, 1, 2, 20]) } else { 1 };
-            let call = self.pool.submit_chunk(count);
+            // `max_tasks` counts calls, so there are no batches then.
+            let has_batches = self.rules.max_tasks.is_none();
+            let count = if has_batches { pick(&mut self.random, &[1, 1, 1, 2, 20]) } else { 1 };
+            let call = self.pool.submit_batch(count);
             self.counts.insert(call, count);
             self.open.insert(call);
-            self.perform();
+            self.perform_all();
         }
     }
 
-    /// A call joins the chunk at the end of the queue.
-    fn join(&mut self) {
+    /// Adds a call to the batch at the back of the queue.
+    fn join_batch(&mut self) {
         let last = self.pool.scheduler.last_queued();
-        let chunk = last.and_then(|call| self.counts.get_mut(&call));
-        if let Some((last, count)) = last.zip(chunk)
+        let batch = last.and_then(|call| self.counts.get_mut(&call));
+        if let Some((last, count)) = last.zip(batch)
             && self.rules.max_tasks.is_none()
             && self.pool.scheduler.refusal().is_none()
             && self.pool.ids.extend(last, *count)
@@ -376,26 +386,26 @@ impl World {
         }
     }
 
-    /// One call of a queued chunk is cancelled.
-    fn part(&mut self) {
-        let Some(chunk) = self.any_call() else { return };
-        let count = self.counts.get(&chunk).copied().unwrap_or(1);
-        if count == 1 || self.pool.scheduler.call_state(chunk) != Some(CallState::Queued) {
+    /// Cancels one call of a queued batch.
+    fn cancel_in_batch(&mut self) {
+        let Some(batch) = self.any_call() else { return };
+        let count = self.counts.get(&batch).copied().unwrap_or(1);
+        if count == 1 || self.pool.scheduler.call_state(batch) != Some(CallState::Queued) {
             return;
         }
         let before = self.random.usize(..count as usize) as u32;
-        let head = (before > 0).then(|| (self.pool.ids.part(chunk, 1), before));
+        let head = (before > 0).then(|| (self.pool.ids.part(batch, 1), before));
         head.into_iter().for_each(|(part, count)| self.note_part(part, count));
-        let tail = self.tail(chunk, before + 1);
-        self.pool.scheduler.batch_split(chunk, head.into_iter().chain(tail));
-        self.leave(chunk);
+        let tail = self.tail(batch, before + 1);
+        self.pool.scheduler.batch_split(batch, head.into_iter().chain(tail));
+        self.end(batch);
         self.pool.scheduler.advance(self.pool.now);
     }
 
     fn cancel(&mut self) {
         let Some(call) = self.any_call() else { return };
         if let Some(CallState::Dispatched(worker)) = self.pool.scheduler.call_state(call)
-            && !self.take_back(worker, call)
+            && !self.revoke(worker, call)
         {
             self.divide(worker, call);
         }
@@ -428,7 +438,7 @@ impl World {
             (12, Some(worker)) => self.pool.scheduler.worker_congested(worker),
             (13, Some(worker)) => self.pool.scheduler.worker_writable(now, worker),
             (14, Some(worker)) if self.random.usize(..10) == 0 => {
-                self.pool.scheduler.worker_misbehaved(now, worker, "rubbish");
+                self.pool.scheduler.worker_misbehaved(now, worker, "garbage");
             }
             (15, Some(worker)) if self.random.usize(..10) == 0 => {
                 self.pool.scheduler.channel_closed(now, worker);
@@ -444,12 +454,12 @@ impl World {
                 }
             }
             (18, _) if self.n_prewarms > 0 => self.end_prewarm(),
-            (19, _) => self.join(),
-            (20, _) => self.part(),
-            (_, Some(worker)) => self.work_at_speed(worker),
+            (19, _) => self.join_batch(),
+            (20, _) => self.cancel_in_batch(),
+            (_, Some(worker)) => self.work_in_burst(worker),
             (_, None) => {}
         }
-        self.perform();
+        self.perform_all();
     }
 
     fn end_prewarm(&mut self) {
@@ -457,15 +467,15 @@ impl World {
         self.n_prewarms -= 1;
     }
 
-    /// Nothing goes wrong any more: time passes, everybody works, until `is_done`.
-    fn settle(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+    /// Liveness phase: no more faults; time passes and all workers work, until `is_done`.
+    fn settle(&mut self, goal: &str, is_done: impl Fn(&Self) -> bool) {
         let ids: Vec<_> = self.workers.keys().copied().collect();
         for id in ids {
             if let Some(worker) = self.workers.get_mut(&id) {
                 worker.is_stopped = false;
             }
             self.pool.scheduler.worker_writable(self.pool.now, id);
-            self.perform();
+            self.perform_all();
         }
         for _ in 0..10_000 {
             if is_done(self) {
@@ -473,39 +483,39 @@ impl World {
             }
             let ids: Vec<_> = self.workers.keys().copied().collect();
             for id in ids {
-                // What was taken back takes no time.
+                // Skipping takes no time.
                 while self.skips_next(id) {
                     self.work(id);
                 }
                 if self.work(id) {
                     self.pool.scheduler.advance(self.pool.now);
                 }
-                self.perform();
+                self.perform_all();
             }
             self.pool.pass(Duration::from_millis(50));
-            self.perform();
+            self.perform_all();
         }
-        panic!("{what}, but: {} open, {:?}", self.open.len(), self.pool.scheduler.workers);
+        panic!("not reached: {goal}; {} open, {:?}", self.open.len(), self.pool.scheduler.workers);
     }
 
-    /// All calls are done: after the idle timeout nobody is left.
-    fn sleep(&mut self) {
-        self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
+    /// Checks that all workers leave after the idle timeout, or that all stay without one.
+    fn idle(&mut self) {
+        self.settle("all calls end", |world| world.open.is_empty());
         while self.n_prewarms > 0 {
             self.end_prewarm();
         }
-        self.settle("all are up", |world| world.pool.scheduler.starting_workers() == 0);
+        self.settle("no worker is starting", |world| world.pool.scheduler.starting_workers() == 0);
         let Some(timeout) = self.rules.idle_timeout else {
-            // One in which none could be started waits for the next call.
-            return self.settle("a pool without a timeout is whole again", |world| {
+            // After a failed start of all workers the pool waits for the next call.
+            return self.settle("all workers are ready", |world| {
                 let scheduler = &world.pool.scheduler;
-                let is_to_be = scheduler.wants_workers && scheduler.refusal().is_none();
-                !is_to_be || scheduler.ready_workers() == scheduler.max_workers()
+                let is_wanted = scheduler.wants_workers && scheduler.refusal().is_none();
+                !is_wanted || scheduler.ready_workers() == scheduler.max_workers()
             });
         };
         self.pool.pass(timeout);
-        self.perform();
-        self.settle("idle workers leave", |world| world.workers.is_empty());
+        self.perform_all();
+        self.settle("all idle workers leave", |world| world.workers.is_empty());
     }
 
     fn run(mut self) {
@@ -513,20 +523,20 @@ impl World {
             self.step();
         }
         if self.random.bool() {
-            self.settle("calls are finished once the faults stop", |world| world.open.is_empty());
+            self.settle("all calls end", |world| world.open.is_empty());
         }
         if self.random.bool() {
-            self.sleep();
+            self.idle();
         }
         let how =
             pick(&mut self.random, &[Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill]);
         let start = self.pool.now;
         self.pool.scheduler.shutdown(start, how);
-        self.perform();
+        self.perform_all();
         self.settle("the pool ends", |world| world.is_over);
         let took = self.pool.now - start;
-        assert!(how != Shutdown::Kill || took <= Duration::from_secs(5), "to kill took {took:?}");
-        assert!(self.open.is_empty(), "calls were lost: {:?}", self.open);
-        assert!(self.workers.is_empty(), "workers were forgotten");
+        assert!(how != Shutdown::Kill || took <= Duration::from_secs(5), "`Kill` took {took:?}");
+        assert!(self.open.is_empty(), "calls never ended: {:?}", self.open);
+        assert!(self.workers.is_empty(), "no worker outlives its pool");
     }
 }
