@@ -1,4 +1,4 @@
-//! The table of the budget: what loky takes, beside what it is built on, in one run.
+//! The table of the budget: the cost of loky beside the cost of what it is built on, in one run.
 //!
 //! `cargo bench [-- [--quick] [--placement NAME] [ROW…]]`
 
@@ -31,14 +31,14 @@ loky::main! {
 fn run(options: &Options) -> Result<()> {
     let n_cpus = thread::available_parallelism()?;
     println!(
-        "{n_cpus} CPUs. A ratio is subject / reference, of blocks measured by turns; the median decides.\n"
+        "{n_cpus} CPUs. A ratio is subject / reference, of alternating blocks; the median decides.\n"
     );
     println!("{}", heading());
     let mut tally = Tally::default();
     for placement in &options.placements {
         let place = placement.enter()?;
-        let is_due = |row: &&Row| options.asks_for(row.name) && row.belongs_to(*placement);
-        for row in ROWS.iter().filter(is_due) {
+        let is_selected = |row: &&Row| options.asks_for(row.name) && row.belongs_to(*placement);
+        for row in ROWS.iter().filter(is_selected) {
             let blocks = (row.measure)(&options.effort, &place)?;
             println!("{}", line(*placement, row.name, &blocks, &row.budget));
             tally.count(row.budget.verdict(&blocks));

@@ -1,11 +1,10 @@
-//! Counting: the subject is run under callgrind with some number of calls and with twice as many, and the difference is what
-//! those calls took. So the start and the end of processes are not in it.
+//! Counting: the subject runs under callgrind with some number of calls and with twice as many. The difference is the cost of
+//! those calls, without the start and the end of processes.
 //!
-//! Everything is on one CPU, so that caller and worker take turns as they do where the answer is waited for. valgrind runs one
-//! thread of a process at a time anyway. Who is woken does not go before who wakes, which is what the policy `SCHED_BATCH` is for
-//! (`man 7 sched`): otherwise that goes by what else the machine does, and whether the caller finds an answer or has to sleep
-//! with it. What still varies is how often the pool's own thread wakes up meanwhile, which only ever adds: so the least of some
-//! runs counts.
+//! Everything runs on one CPU, so that caller and worker alternate; valgrind runs one thread of a process at a time anyway. With the
+//! policy `SCHED_BATCH` (sched(7)) a woken thread does not preempt the thread that woke it. Otherwise the load of the machine would
+//! decide whether the caller finds an answer or has to sleep. The number of wake-ups of the pool thread still varies. They only add
+//! instructions, so the least of several runs counts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,16 +15,16 @@ use loky_benches::{Placement, Result};
 
 use crate::subject::Subject;
 
-/// How many calls the smaller run makes. The larger makes twice as many.
+/// The number of calls of the smaller run. The larger one makes twice as many.
 const N_CALLS: u64 = 10_000;
 
-/// Of how many runs the least counts.
+/// The number of runs, of which the least counts.
 const N_RUNS: usize = 5;
 
-/// How long one run may take: ten times and more what it does.
+/// The time limit of one run: more than ten times the usual duration.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What chrt ends with if there is no program of this name.
+/// The exit code of chrt if the program does not exist.
 const NO_PROGRAM: i32 = 127;
 
 /// The instructions of one call.
@@ -35,15 +34,18 @@ pub(crate) struct Counts {
     pub(crate) worker: u64,
 }
 
-/// Counts the instructions that one call takes.
+/// Counts the instructions of one call.
 pub(crate) fn count(subject: Subject) -> Result<Counts> {
     let _place = Placement::SameCore.enter()?;
     let (few, many) = (least(subject, N_CALLS)?, least(subject, 2 * N_CALLS)?);
-    let a_call = |few: u64, many: u64| many.saturating_sub(few) / N_CALLS;
-    Ok(Counts { caller: a_call(few.caller, many.caller), worker: a_call(few.worker, many.worker) })
+    let per_call = |few: u64, many: u64| many.saturating_sub(few) / N_CALLS;
+    Ok(Counts {
+        caller: per_call(few.caller, many.caller),
+        worker: per_call(few.worker, many.worker),
+    })
 }
 
-/// The least that so many calls took.
+/// Returns the least counts of several runs with `n_calls` calls.
 fn least(subject: Subject, n_calls: u64) -> Result<Counts> {
     let mut least = Counts { caller: u64::MAX, worker: u64::MAX };
     for _ in 0..N_RUNS {
@@ -54,7 +56,7 @@ fn least(subject: Subject, n_calls: u64) -> Result<Counts> {
     Ok(least)
 }
 
-/// One run: the instructions of all its calls, and of what is around them.
+/// Runs the subject once, and counts all instructions of its processes.
 fn run(subject: Subject, n_calls: u64) -> Result<Counts> {
     let folder = Folder::new()?;
     let out_files = format!("--callgrind-out-file={}", folder.0.join("out.%p").display());
@@ -65,14 +67,14 @@ fn run(subject: Subject, n_calls: u64) -> Result<Counts> {
     command.args([&out_files, &log_files]).arg(env::current_exe()?);
     command.args(["--run", subject.name(), &n_calls.to_string()]);
     let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no `chrt`: install util-linux".to_owned(),
+        io::ErrorKind::NotFound => "`chrt` not found: install util-linux".to_owned(),
         _ => format!("`chrt` cannot be started: {error}"),
     })?;
-    // chrt becomes valgrind, and that the program: so the number stays.
+    // chrt execs valgrind, which execs the program, so the pid stays.
     let caller = child.id();
     let status = wait(&mut child)?;
     if status.code() == Some(NO_PROGRAM) {
-        return Err("there is no `valgrind`: install it".into());
+        return Err("`valgrind` not found: install it".into());
     }
     if !status.success() {
         let log = fs::read_to_string(folder.0.join(format!("log.{caller}"))).unwrap_or_default();
@@ -81,7 +83,7 @@ fn run(subject: Subject, n_calls: u64) -> Result<Counts> {
     read(&folder.0, caller, subject.counts_all_threads())
 }
 
-/// Waits for its end, and makes one if it takes too long. What it started ends with it.
+/// Waits for the exit of the child, and kills it at the deadline. Its worker exits with it.
 fn wait(child: &mut Child) -> Result<ExitStatus> {
     let start = Instant::now();
     loop {
@@ -91,13 +93,15 @@ fn wait(child: &mut Child) -> Result<ExitStatus> {
         if start.elapsed() > DEADLINE {
             child.kill()?;
             child.wait()?;
-            return Err(format!("the subject under valgrind was not done in {DEADLINE:?}").into());
+            return Err(
+                format!("the subject under valgrind did not finish within {DEADLINE:?}").into()
+            );
         }
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Adds up what callgrind wrote: a file `out.PID-THREAD` for each thread.
+/// Adds up the files of callgrind: `out.PID-THREAD` for each thread.
 fn read(folder: &Path, caller: u32, counts_all_threads: bool) -> Result<Counts> {
     let mut counts = Counts { caller: 0, worker: 0 };
     for entry in fs::read_dir(folder)? {
@@ -107,7 +111,7 @@ fn read(folder: &Path, caller: u32, counts_all_threads: bool) -> Result<Counts> 
             continue;
         };
         let instructions = total(&fs::read_to_string(folder.join(&name))?)
-            .ok_or_else(|| format!("{name}: callgrind has not written a total"))?;
+            .ok_or_else(|| format!("{name}: no total from callgrind"))?;
         if pid.parse::<u32>()? != caller {
             counts.worker += instructions;
         } else if counts_all_threads || thread.parse::<u32>()? == 1 {
@@ -115,18 +119,18 @@ fn read(folder: &Path, caller: u32, counts_all_threads: bool) -> Result<Counts> 
         }
     }
     if counts.caller == 0 || counts.worker == 0 {
-        return Err("callgrind has written nothing of one of the two processes".into());
+        return Err("no output of callgrind for one of the two processes".into());
     }
     Ok(counts)
 }
 
-/// The number of instructions that a file of callgrind is about.
+/// Returns the total number of instructions in a file of callgrind.
 fn total(text: &str) -> Option<u64> {
     let is_total = |line: &&str| line.starts_with("summary:") || line.starts_with("totals:");
     text.lines().find(is_total)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A folder for the files of one run, which goes with it.
+/// A folder for the files of one run, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -148,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_and_processes_are_told_apart() {
+    fn counts_are_separated_by_process_and_thread() {
         let folder = Folder::new().expect("a folder");
         for (name, text) in [
             ("out.7", "events: Ir\n"),
@@ -162,6 +166,6 @@ mod tests {
         let counts = |counts_all| read(&folder.0, 7, counts_all).expect("two processes");
         assert_eq!(counts(true), Counts { caller: 120, worker: 3 });
         assert_eq!(counts(false), Counts { caller: 100, worker: 3 });
-        assert!(read(&folder.0, 8, true).is_err(), "nothing of the caller");
+        assert!(read(&folder.0, 8, true).is_err(), "no file of the caller");
     }
 }

@@ -1,4 +1,4 @@
-//! The counts that are stored, and what a new one is beside them.
+//! The stored counts, and the comparison of a new count with them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ const HEADING: &str = "\
 # Instructions of a call. Made by `cargo run --release -p loky-benches --bin counts -- --update`.
 ";
 
-/// What is stored: the compiler, and the counts by subject and side.
+/// The stored data: the compiler, and the counts by subject and side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     compiler: String,
@@ -23,11 +23,11 @@ impl Expected {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines().filter(|line| !line.starts_with('#'));
         let compiler = lines.next().and_then(|line| line.strip_prefix("compiler\t"));
-        let mut expected = Self::new(compiler.ok_or("the counts name no compiler")?.to_owned());
+        let mut expected = Self::new(compiler.ok_or("the compiler line is missing")?.to_owned());
         for line in lines {
             let cells: Vec<&str> = line.split('\t').collect();
             let [subject, side, count] = cells[..] else {
-                return Err(format!("no count: `{line}`").into());
+                return Err(format!("malformed line: `{line}`").into());
             };
             expected.set(subject, side, count.parse()?);
         }
@@ -40,7 +40,7 @@ impl Expected {
         format!("{HEADING}compiler\t{}\n{}", self.compiler, lines.collect::<String>())
     }
 
-    /// What they were counted with. Another makes other instructions.
+    /// Returns the compiler of the counts.
     pub(crate) fn compiler(&self) -> &str {
         &self.compiler
     }
@@ -55,22 +55,21 @@ impl Expected {
     }
 }
 
-/// What a count is beside the stored one.
+/// The comparison of a count with the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// They cannot be compared.
+    /// The counts are not comparable.
     None,
-    /// About the same.
+    /// The difference is within the margin.
     Same,
-    /// So many fewer that the stored one would hide what comes back.
+    /// The count is so much lower that the stored one would hide a later increase.
     Less,
-    /// Too many.
+    /// The count is too high.
     More,
 }
 
 impl Verdict {
-    /// By `margin` parts in a hundred a count may be more than the stored one, and is not worth a word if it is less. Without
-    /// one they cannot be compared.
+    /// Compares `now` with `stored`, which may differ by `margin` percent. Without a margin the counts are not comparable.
     pub(crate) fn of(stored: u64, now: u64, margin: Option<u64>) -> Self {
         let Some(margin) = margin else { return Self::None };
         match now * 100 {
@@ -87,7 +86,9 @@ impl fmt::Display for Verdict {
             Self::None => "not compared",
             Self::Same => "as before",
             Self::Less => "less: store it, with --update",
-            Self::More => "MORE THAN ALLOWED: mend it, or store it with --update and say why",
+            Self::More => {
+                "MORE THAN ALLOWED: fix it, or store it with --update and give the reason"
+            }
         })
     }
 }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_comes_back() {
+    fn written_counts_parse_back() {
         let mut expected = Expected::new("rustc 1.95.0 for x86_64".to_owned());
         expected.set("round trip", "caller", 8471);
         expected.set("map", "worker", 1504);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_in_a_hundred_are_allowed() {
+    fn difference_within_margin_is_same() {
         for (now, verdict) in [
             (1051, Verdict::More),
             (1050, Verdict::Same),

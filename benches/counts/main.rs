@@ -1,11 +1,11 @@
-//! How many instructions a call takes in its caller and in its worker, held against what was counted before.
+//! Counts the instructions of a call in its caller and in its worker, and compares them with stored counts.
 //!
 //! `RUSTFLAGS='--cfg loky_force_prefetch="max"' cargo run --release --target-dir target/counts -p loky-benches --bin counts
 //! [-- --update]`
 //!
-//! Times differ from run to run, and from machine to machine; instructions hardly do. So a change that makes the way of a
-//! call longer is seen here, where a bench would call it noise. What instructions cannot show is waiting: that is the
-//! business of the budget. valgrind's callgrind counts; `README.md` in `benches` says how steady it is.
+//! Times vary between runs and machines; instruction counts hardly do. So this program shows that the path of a call has become
+//! longer where a bench would show noise. Instruction counts do not show waiting, which the budget covers. valgrind's callgrind
+//! counts. `README.md` in `benches` explains how repeatable the counts are.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
@@ -35,13 +35,13 @@ loky::main! {
     }
 }
 
-/// How many calls travel together goes by their time, which valgrind makes up: so it is fixed.
-const IS_STEADY: bool = cfg!(loky_force_prefetch = "max");
+/// The size of batches follows the run time of calls, which valgrind distorts. So this cfg fixes it.
+const IS_REPEATABLE: bool = cfg!(loky_force_prefetch = "max");
 
 fn run(args: &[String]) -> Result<ExitCode> {
-    if !IS_STEADY {
+    if !IS_REPEATABLE {
         let wanted = r#"RUSTFLAGS='--cfg loky_force_prefetch="max"'"#;
-        return Err(format!("to be built with {wanted}, and a `--target-dir` of its own").into());
+        return Err(format!("build with {wanted} and a `--target-dir` of its own").into());
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
@@ -60,10 +60,10 @@ fn check() -> Result<ExitCode> {
     let expected = Expected::parse(&fs::read_to_string(expected_path())?)?;
     let compiler = compiler()?;
     if expected.compiler() != compiler {
-        // What it counts says nothing then; that a new compiler came is no mistake of whoever runs this.
+        // Counts of another compiler are not comparable, and a new compiler is no failure.
         println!(
-            "NOT COMPARED: the stored counts are of `{}`, and this is `{compiler}`.\n\
-             Look at what it counts, and store that: --update",
+            "NOT COMPARED: the stored counts are from `{}`, and this is `{compiler}`.\n\
+             Check the new counts and store them: --update",
             expected.compiler()
         );
     }
@@ -73,7 +73,7 @@ fn check() -> Result<ExitCode> {
         let counts = callgrind::count(subject)?;
         for (side, n_now) in sides(counts) {
             let Some(n_before) = expected.of(subject.name(), side) else {
-                return Err(format!("nothing is stored of {}: --update", subject.name()).into());
+                return Err(format!("no stored count for {}: --update", subject.name()).into());
             };
             let margin = (expected.compiler() == compiler).then(|| subject.margin());
             let verdict = Verdict::of(n_before, n_now, margin);
@@ -106,7 +106,7 @@ fn expected_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("counts/expected.tsv")
 }
 
-/// What decides, beside the source, which instructions there are.
+/// Returns the compiler and the architecture, on which counts depend beside the source.
 fn compiler() -> Result<String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = String::from_utf8(Command::new(rustc).arg("--version").output()?.stdout)?;

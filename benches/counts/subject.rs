@@ -1,7 +1,7 @@
-//! The program whose instructions are counted: one executor, one worker, a number of calls of a task that does nothing.
+//! The counted program: one executor, one worker, and calls of a no-op task.
 //!
-//! It is this program again, under valgrind. Two settings are there for valgrind's sake: the worker is found by its path
-//! (`/proc/self/exe` is valgrind there), and does not look at its memory, which it would do once a second.
+//! It is this program again, under valgrind. Two settings are for valgrind: the worker is started by its path, because
+//! `/proc/self/exe` is valgrind itself, and the memory check, which runs once a second, is off.
 
 use std::env;
 use std::iter::repeat_n;
@@ -12,14 +12,14 @@ use loky_benches::Result;
 #[loky::task]
 fn noop() {}
 
-/// One way to make calls.
+/// A way to make calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// Each is waited for before the next one.
+    /// The caller waits for each call before the next one.
     RoundTrip,
-    /// All are submitted, then all results asked for.
+    /// The caller submits all calls, then collects all results.
     Collect,
-    /// By `map`, as it likes.
+    /// `map` makes the calls, with its own choice of batches.
     Map,
 }
 
@@ -38,17 +38,17 @@ impl Subject {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// By how many parts in a hundred a count may be more than the stored one: more than runs differ by.
+    /// The allowed difference to the stored count, in percent: more than the difference between runs.
     pub(crate) fn margin(self) -> u64 {
         match self {
             Self::RoundTrip => 5,
-            // Who has which turn goes by time.
+            // The order in which threads run depends on time.
             Self::Collect | Self::Map => 20,
         }
     }
 
-    /// Whether what the pool's own thread does belongs to the calls. Where the caller reads each answer himself it does not:
-    /// that thread then looks at the pool once a millisecond, however many calls there are in one.
+    /// Whether the pool thread counts. In the round trip it does not: the caller reads each answer, and the pool thread looks at
+    /// the pool once per millisecond, independent of the number of calls.
     pub(crate) fn counts_all_threads(self) -> bool {
         self != Self::RoundTrip
     }

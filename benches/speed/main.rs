@@ -1,4 +1,4 @@
-//! Makes the README's table and its picture of the stored results of the comparison (`benches/peers`).
+//! Writes the table and the picture of the README from the stored results of the comparison (`benches/peers`).
 //!
 //! `cargo run -p loky-benches --bin speed`
 

@@ -1,22 +1,22 @@
-//! Blocks of a subject and of its reference, measured by turns, and what their ratios say.
+//! Alternating blocks of a subject and its reference, and their ratios.
 //!
-//! Whatever else the machine does falls on both blocks of a pair. A ratio is always subject / reference; which direction is
-//! better follows from the [`Unit`].
+//! Other load on the machine affects both blocks of a pair. A ratio is always subject / reference. The [`Unit`] says which
+//! direction is better.
 
 use crate::Result;
 
-/// What a block's number means.
+/// The unit of the number of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Microseconds for one call: less is better.
+    /// Microseconds per call: less is better.
     Micros,
     /// Memory in KiB: less is better.
     KibiBytes,
-    /// Calls in a second: more is better.
+    /// Calls per second: more is better.
     PerSecond,
 }
 
-/// What was measured: pairs of blocks.
+/// The measurement of a row: pairs of blocks.
 #[derive(Clone, Debug)]
 pub struct Blocks {
     unit: Unit,
@@ -30,10 +30,10 @@ struct Pair {
     reference: f64,
 }
 
-/// Measures `blocks` blocks of the subject and of the reference by turns; who goes first changes from pair to pair.
+/// Measures `blocks` pairs of blocks. The subject and the reference are first in turn.
 ///
 /// # Errors
-/// The first that a block has.
+/// The first error of a block.
 pub fn interleave(
     unit: Unit,
     blocks: usize,
@@ -54,37 +54,37 @@ pub fn interleave(
 }
 
 impl Blocks {
-    /// What the numbers mean.
+    /// Returns the unit of the numbers.
     #[must_use]
     pub fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// With something to be said beside the numbers.
+    /// Adds a remark to the numbers.
     #[must_use]
     pub fn with_remark(self, remark: Option<String>) -> Self {
         Self { remark, ..self }
     }
 
-    /// What was measured otherwise than the name of the row says.
+    /// Returns how the measurement differs from the name of the row, if it does.
     #[must_use]
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }
 
-    /// The median of the subject's blocks.
+    /// Returns the median of the subject's blocks.
     #[must_use]
     pub fn subject(&self) -> f64 {
         median(self.subjects())
     }
 
-    /// The median of the reference's blocks.
+    /// Returns the median of the reference's blocks.
     #[must_use]
     pub fn reference(&self) -> f64 {
         median(self.references())
     }
 
-    /// The ratio of the pair in which the subject did best.
+    /// Returns the best ratio of a pair, from the view of the subject.
     #[must_use]
     pub fn best_ratio(&self) -> f64 {
         let best = match self.unit {
@@ -94,13 +94,13 @@ impl Blocks {
         self.ratios().reduce(best).unwrap_or(f64::NAN)
     }
 
-    /// The median of the pairs' ratios, which is not the ratio of the medians.
+    /// Returns the median of the ratios of the pairs, which is not the ratio of the medians.
     #[must_use]
     pub fn median_ratio(&self) -> f64 {
         median(self.ratios())
     }
 
-    /// The least and the most of the subject's blocks, then of the reference's.
+    /// Returns the least and the greatest value of the subject's blocks, then of the reference's.
     #[must_use]
     pub fn ranges(&self) -> [(f64, f64); 2] {
         [range(self.subjects()), range(self.references())]
@@ -119,7 +119,7 @@ impl Blocks {
     }
 }
 
-/// The middle one; of an even number, the mean of the two in the middle.
+/// Returns the median; of an even number of values the mean of the middle two.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn best_depends_on_the_unit_and_the_median_does_not() {
+    fn unit_decides_best_ratio_but_not_median() {
         let (subjects, references) = ([8.0, 2.0, 9.0], [2.0, 2.0, 3.0]);
         let times = blocks(Unit::Micros, &subjects, &references);
         assert_eq!((times.best_ratio(), times.median_ratio()), (1.0, 3.0));
@@ -157,16 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn a_median_of_an_even_number_lies_between() {
+    fn median_of_even_number_is_mean_of_middle_two() {
         assert_eq!(blocks(Unit::Micros, &[1.0, 4.0], &[1.0, 1.0]).median_ratio(), 2.5);
         assert!(blocks(Unit::Micros, &[], &[]).median_ratio().is_nan());
     }
 
     #[test]
-    fn who_goes_first_changes() {
+    fn first_block_of_pair_alternates() {
         let order = std::cell::RefCell::new(String::new());
-        let note = |who: char| {
-            order.borrow_mut().push(who);
+        let note = |side: char| {
+            order.borrow_mut().push(side);
             Ok(1.0)
         };
         interleave(Unit::Micros, 3, || note('s'), || note('r')).expect("numbers");

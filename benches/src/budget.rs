@@ -1,10 +1,10 @@
-//! What a ratio is allowed to be, now and once more of the library is there.
+//! Limits of ratios, for this version and for a later one.
 
 use std::fmt;
 
 use crate::blocks::{Blocks, Unit};
 
-/// Limits for the median ratio of a row.
+/// The limits for the median ratio of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
     now: Option<f64>,
@@ -12,22 +12,22 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// No limit: the row is for orientation.
+    /// No limit: the row only informs.
     pub const NONE: Self = Self { now: None, later: None };
 
-    /// A limit that the row has to meet.
+    /// Returns a limit that the row has to meet.
     #[must_use]
     pub const fn now(limit: f64) -> Self {
         Self { now: Some(limit), later: None }
     }
 
-    /// A limit for a later version, which it is no failure to miss.
+    /// Adds a limit for a later version. Missing it is no failure.
     #[must_use]
     pub const fn later(self, limit: f64) -> Self {
         Self { later: Some(limit), ..self }
     }
 
-    /// Whether the row meets it.
+    /// Returns whether the row meets the limits.
     #[must_use]
     pub fn verdict(&self, blocks: &Blocks) -> Verdict {
         let median = blocks.median_ratio();
@@ -44,7 +44,7 @@ impl Budget {
         }
     }
 
-    /// The limits in words, for numbers of this unit.
+    /// Returns the limits as text, for numbers of this unit.
     #[must_use]
     pub fn to_text(&self, unit: Unit) -> String {
         let sign = match unit {
@@ -60,18 +60,18 @@ impl Budget {
     }
 }
 
-/// How a row stands to its budget.
+/// The result of a row against its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is no budget.
+    /// The row has no budget.
     None,
-    /// Within the limit.
+    /// The row is within the limit.
     Met,
-    /// Within the limit of the later version already.
+    /// The row is already within the limit of the later version.
     MetEarly,
-    /// There is a limit for a later version only, and it is not met.
+    /// The only limit is for a later version, and the row does not meet it.
     NotYet,
-    /// Beyond the limit.
+    /// The row is beyond the limit.
     Missed,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Self::None => "–",
             Self::Met => "met",
-            Self::MetEarly => "met, the later one too",
+            Self::MetEarly => "met, later one too",
             Self::NotYet => "not yet",
             Self::Missed => "MISSED",
         })
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn times_stay_below() {
+    fn time_above_limit_is_missed() {
         let budget = Budget::now(1.5).later(0.7);
         let text = "≤ 1.5×, later 0.7×";
         check(Unit::Micros, 1.6, budget, text, Verdict::Missed);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_stay_above() {
+    fn rate_below_limit_is_missed() {
         check(Unit::PerSecond, 0.4, Budget::now(0.5), "≥ 0.5×", Verdict::Missed);
         check(Unit::PerSecond, 0.6, Budget::now(0.5), "≥ 0.5×", Verdict::Met);
         let later = Budget::NONE.later(0.4);

@@ -1,7 +1,6 @@
-//! Callers that make one call after the other for some time: one of them, timed call by call, or several at once.
+//! Callers that make calls in sequence for some time: one caller, timed call by call, or several at once.
 //!
-//! Subject and reference are measured by the same loop, so that what the loop itself costs (a reading of the clock for each
-//! call) falls on both.
+//! One loop measures subject and reference, so that its own cost, one reading of the clock per call, is part of both.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -9,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// This part of the time is added at the beginning, and not measured: until caches, and the system's idea of who wakes whom,
-/// are as they will be.
+/// The warm-up takes this fraction of the time, in addition and unmeasured: until the caches and the kernel's placement of
+/// threads are stable.
 const WARM_UP: u32 = 10;
 
-/// The median time of a call, in microseconds, of one caller that calls for as long as `time`.
+/// Returns the median time of a call in microseconds. One caller makes calls for the duration `time`.
 ///
 /// # Errors
-/// The first that a call has.
+/// The first error of a call.
 pub fn p50(time: Duration, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut times = Vec::with_capacity(1 << 16);
     let mut last = Instant::now();
@@ -34,10 +33,10 @@ pub fn p50(time: Duration, mut call: impl FnMut() -> Result<()>) -> Result<f64> 
     Ok(median.as_secs_f64() * 1e6)
 }
 
-/// How many calls are made in a second by callers that call at the same time, for as long as `time`, a thread each.
+/// Returns the calls per second of concurrent callers, each with a thread of its own, for the duration `time`.
 ///
 /// # Errors
-/// One that a call has.
+/// An error of a call.
 pub fn calls_per_second(
     time: Duration,
     callers: Vec<impl FnMut() -> Result<()> + Send>,
@@ -52,7 +51,7 @@ pub fn calls_per_second(
     Ok(f64::from(n_calls) / time.as_secs_f64())
 }
 
-/// The calls of one of several callers that end between `start` and `time` later; all call from before until after that.
+/// Counts the calls of one caller that end within `time` of `start`. All callers are busy before and after that interval.
 fn count(start: Instant, time: Duration, mut call: impl FnMut() -> Result<()>) -> Result<u32> {
     let end = start + time;
     let mut n_calls = 0;

@@ -1,8 +1,7 @@
-//! CPU hogs: other programs that want every CPU all the time.
+//! CPU hogs: other programs that use a CPU all the time.
 //!
-//! Each is a copy of this program that leads a session of its own, since Linux may share out its CPUs by session first, and
-//! who is crowded out by a stranger is the question. It ends when its stdin does, so that none outlives the bench, however
-//! that goes.
+//! A hog is a copy of this program that leads a session of its own, because Linux may divide CPU time by session first, and a
+//! hog stands for an unrelated program. It exits at the end of its stdin, so that it never outlives the bench.
 
 use std::hint::spin_loop;
 use std::io::{self, Read};
@@ -13,7 +12,7 @@ use crate::Result;
 
 const HOG_ENV: &str = "LOKY_BENCH_HOG";
 
-/// A process that spins, until this is dropped.
+/// A process that spins until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Hog {
     child: Child,
@@ -34,7 +33,7 @@ impl Drop for Hog {
     }
 }
 
-/// Spins, if this process is one to do so; never returns then.
+/// If this process was started as a hog, spins and never returns. Otherwise returns false.
 pub(crate) fn was_hog() -> bool {
     if env::var_os(HOG_ENV).is_none() {
         return false;

@@ -1,12 +1,12 @@
-//! Measuring loky beside what it is built on.
+//! Measures loky beside what it is built on.
 //!
-//! A time alone says little: it differs by machine, by what else runs there, and by where the system puts two processes. So
-//! each number is a ratio: blocks of the subject and of a reference are measured by turns in one run ([`interleave`]), and
-//! the best and the median of the blocks' ratios are held against a [`Budget`]. The references are the bare channel to
-//! another process ([`EchoProcess`]) and a pool of threads ([`ThreadPool`]).
+//! A time alone says little: it depends on the machine, on its load, and on the CPUs of two processes. So each number is a
+//! ratio. Blocks of a subject and of a reference alternate in one run ([`interleave`]). The best and the median ratio are shown, and
+//! the median is compared with a [`Budget`]. The references are the bare channel to another process ([`EchoProcess`]) and a pool
+//! of threads ([`ThreadPool`]).
 //!
-//! The rows of the table are in `budget/`; run them with `cargo bench`, which also takes, after `--`, the names of rows (parts
-//! of them will do), `--quick` and `--placement NAME`. `README.md` in this folder has the rest.
+//! The rows of the table are in `budget/`. `cargo bench` runs them, and accepts parts of row names, `--quick` and `--placement NAME`
+//! after `--`. `README.md` in this folder describes all programs.
 
 mod blocks;
 mod budget;
@@ -30,15 +30,15 @@ pub use raw_stream::{EchoProcess, MESSAGE_BYTES, batched, ping_pong};
 pub use report::{Tally, heading, line};
 pub use thread_pool::ThreadPool;
 
-/// What goes wrong in a bench, which then ends.
+/// The error that ends a bench.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A result of a bench.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Does what this process was started for, if a bench has started it as the other side of a reference or as a hog.
+/// Serves as the other side of a reference, or as a hog, if a bench has started this process for that.
 ///
-/// To be called as the first statement of `main`, which is to return when this says true.
+/// Call it as the first statement of `main`, and return if it returns true.
 #[must_use]
 pub fn was_helper() -> bool {
     raw_stream::was_echo() || hogs::was_hog()

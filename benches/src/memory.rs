@@ -1,4 +1,4 @@
-//! How much memory a process has, by `/proc/PID/smaps_rollup` (proc_pid_smaps(5)).
+//! The memory of a process, from `/proc/PID/smaps_rollup` (proc_pid_smaps(5)).
 
 use std::fs;
 
@@ -7,17 +7,17 @@ use crate::Result;
 /// Sizes in KiB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// With each page that is shared counted as its part for each of those who share it (`Pss`).
+    /// Resident memory, in which a page that n processes share counts 1/n (`Pss`).
     pub proportional_kib: f64,
-    /// What belongs to no file: heap, stacks, and pages of files that were written to (`Anonymous`).
+    /// Memory without a file: heap, stacks, and modified private pages of files (`Anonymous`).
     pub anonymous_kib: f64,
 }
 
 impl Memory {
-    /// That of a process.
+    /// Returns the memory of a process.
     ///
     /// # Errors
-    /// It is gone, or the kernel does not tell.
+    /// The process has exited, or the kernel lacks the file.
     pub fn of(pid: u32) -> Result<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?)
             .ok_or_else(|| "smaps_rollup lacks a size".into())
@@ -40,7 +40,7 @@ mod tests {
     use std::process;
 
     #[test]
-    fn sizes_are_found_by_their_whole_names() {
+    fn parse_matches_whole_names() {
         let text = "5500-7fff ---p 00 00:00 0 [rollup]\nRss: 9 kB\nPss_Dirty:  1 kB\n\
                     Pss:       1164 kB\nAnonymous:   80 kB\nAnonHugePages: 2 kB\n";
         let wanted = Memory { proportional_kib: 1164.0, anonymous_kib: 80.0 };
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_to_counts() {
+    fn written_pages_count() {
         let before = Memory::of(process::id()).expect("this process");
         let bytes = black_box(vec![1_u8; 32 << 20]);
         let after = Memory::of(process::id()).expect("this process");

@@ -1,45 +1,45 @@
-//! What the command line asks for.
+//! The command line of the bench.
 
 use std::time::Duration;
 
 use crate::Result;
 use crate::placement::Placement;
 
-/// How one uses it.
+/// The usage text.
 const USAGE: &str = "options: [--quick] [--placement unpinned|same-core|two-cores|hogs] [ROW…]";
 
-/// What to measure, and how long.
+/// The rows and placements to measure, and the effort for each.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How much work a row is.
+    /// The effort for each row.
     pub effort: Effort,
-    /// In each of which the rows are measured.
+    /// The placements in which the rows are measured.
     pub placements: Vec<Placement>,
-    /// Parts of names; empty for all rows.
+    /// Parts of row names; empty for all rows.
     rows: Vec<String>,
 }
 
-/// How much work a row is.
+/// The effort for one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Blocks of subject and reference of a row that takes `block_time` for each.
+    /// Pairs of blocks in a row whose blocks take `block_time`.
     pub blocks: usize,
-    /// How long such a block is.
+    /// The duration of such a block.
     pub block_time: Duration,
-    /// Blocks of a row that makes a number of calls in each.
+    /// Pairs of blocks in a row whose blocks make a number of calls.
     pub long_blocks: usize,
-    /// How many calls are submitted, then collected.
+    /// The number of calls that are submitted, then collected.
     pub n_collected: usize,
-    /// How many items are mapped, at most: no more than `map_time` is enough for.
+    /// The maximum number of items of a map, which is lower if `map_time` does not suffice.
     pub n_mapped: usize,
-    /// See `n_mapped`.
+    /// The time for a map, see `n_mapped`.
     pub map_time: Duration,
-    /// Blocks of a row of one large argument.
+    /// Pairs of blocks in a row with one large argument.
     pub large_blocks: usize,
 }
 
 impl Effort {
-    /// What the budget speaks of.
+    /// The effort on which the budget is based.
     const FULL: Self = Self {
         blocks: 21,
         block_time: Duration::from_millis(100),
@@ -50,7 +50,7 @@ impl Effort {
         large_blocks: 5,
     };
 
-    /// A first look.
+    /// The effort for a first look.
     const QUICK: Self = Self {
         blocks: 5,
         block_time: Duration::from_millis(20),
@@ -58,12 +58,12 @@ impl Effort {
         n_collected: 10_000,
         n_mapped: 100_000,
         map_time: Duration::from_millis(100),
-        large_blocks: 1, // One of less would fit into caches, and into memory that is not fresh.
+        large_blocks: 1, // A smaller argument would fit into caches, and into memory that is not fresh.
     };
 }
 
 impl Options {
-    /// Those that the arguments of the program, without its name, ask for.
+    /// Parses the arguments of the program, without its name.
     ///
     /// # Errors
     /// An argument is unknown.
@@ -73,7 +73,7 @@ impl Options {
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--bench" => {} // cargo says this to every bench.
+                "--bench" => {} // cargo passes this to every bench.
                 "--quick" => options.effort = Effort::QUICK,
                 "--placement" => {
                     let name = args.next().unwrap_or_default();
@@ -91,7 +91,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether the row of this name is asked for.
+    /// Whether the row of this name is to be measured.
     #[must_use]
     pub fn asks_for(&self, row: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|part| row.contains(part.as_str()))
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_everything_everywhere() {
+    fn no_options_select_all_rows_and_placements() {
         let options = parse("--bench").expect("no options");
         assert_eq!(options.effort, Effort::FULL);
         assert_eq!(options.placements, Placement::ALL);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_placements_are_chosen() {
+    fn options_select_rows_and_placements() {
         let options = parse("--quick map trip --placement same-core").expect("options");
         assert_eq!(options.effort, Effort::QUICK);
         assert_eq!(options.placements, [Placement::SameCore]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_refused() {
+    fn unknown_option_is_an_error() {
         for line in ["--slow", "--placement moon", "--placement"] {
             let error = parse(line).expect_err(line).to_string();
             assert!(error.contains("options: "), "{error}");

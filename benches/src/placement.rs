@@ -1,15 +1,15 @@
-//! Where the caller and those that it calls run, which can make a difference of ten times and more.
+//! The CPUs of the caller and of the other side, which can change a result by a factor of ten and more.
 //!
-//! | placement | caller | workers, echo processes, pool threads | beside them |
+//! | placement | caller | workers, echo processes, pool threads | other load |
 //! |---|---|---|---|
-//! | `unpinned` | anywhere | anywhere | |
+//! | `unpinned` | any CPU | any CPU | |
 //! | `same-core` | first CPU | first CPU | |
 //! | `two-cores` | first CPU | second CPU | |
-//! | `hogs` | anywhere | anywhere | two CPU hogs |
+//! | `hogs` | any CPU | any CPU | two CPU hogs |
 //!
-//! Threads and processes inherit the CPUs of who starts them. So this thread goes to the caller's CPU before anything is
-//! started; what belongs to the other side is started while this thread is over there ([`Place::on_other_side`]), or, where
-//! a thread of the library starts it, moved afterwards ([`Place::move_worker`]).
+//! Threads and processes inherit the CPUs of the thread that starts them. So this thread moves to the caller's CPU first. It moves
+//! to the other CPU to start the other side ([`Place::on_other_side`]). Workers, which the pool thread starts, are moved afterwards
+//! ([`Place::move_worker`]).
 
 use std::fs;
 
@@ -19,24 +19,24 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::Result;
 use crate::hogs::Hog;
 
-/// Which CPUs the two sides may use, and with whom they share them.
+/// The CPUs that the two sides may use, and the load that they share them with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// As the system likes.
+    /// Any CPU for both sides.
     Unpinned,
     /// Both sides on one CPU.
     SameCore,
     /// Each side on a CPU of its own.
     TwoCores,
-    /// As the system likes, beside two processes that spin.
+    /// Any CPU for both sides, beside two processes that spin.
     Hogs,
 }
 
 impl Placement {
-    /// All of them.
+    /// All placements.
     pub const ALL: [Self; 4] = [Self::Unpinned, Self::SameCore, Self::TwoCores, Self::Hogs];
 
-    /// Its name, in the table and on the command line.
+    /// Returns the name in the table and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -47,10 +47,10 @@ impl Placement {
         }
     }
 
-    /// Goes to the caller's side, until the [`Place`] is dropped.
+    /// Moves this thread to the caller's CPU, until the [`Place`] is dropped.
     ///
     /// # Errors
-    /// There are not enough CPUs, or the system says no.
+    /// There are not enough CPUs, or the system call fails.
     pub fn enter(self) -> Result<Place> {
         let before = sched_getaffinity(None)?;
         let (caller, other) = match self {
@@ -64,7 +64,7 @@ impl Placement {
     }
 }
 
-/// The set of the `n`th of these CPUs alone.
+/// Returns a set with only the `n`th of these CPUs.
 fn nth(cpus: &CpuSet, n: usize) -> Result<CpuSet> {
     let cpu = (0..CpuSet::MAX_CPU).filter(|cpu| cpus.is_set(*cpu)).nth(n);
     let cpu = cpu.ok_or("this placement needs more CPUs than this process may use")?;
@@ -73,7 +73,7 @@ fn nth(cpus: &CpuSet, n: usize) -> Result<CpuSet> {
     Ok(set)
 }
 
-/// A placement that is in force.
+/// A placement in force.
 #[derive(Debug)]
 pub struct Place {
     before: CpuSet,
@@ -83,10 +83,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// Runs `start` on the CPU of those that are called, so that what it starts is there.
+    /// Runs `start` on the CPU of the other side, so that processes and threads that it starts stay there.
     ///
     /// # Errors
-    /// That of `start`, or the system says no.
+    /// The error of `start`, or the system call fails.
     pub fn on_other_side<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         sched_setaffinity(None, &self.other)?;
         let started = start();
@@ -94,10 +94,10 @@ impl Place {
         started
     }
 
-    /// Moves a worker, with all its threads, to the CPU of those that are called.
+    /// Moves a worker with all its threads to the CPU of the other side.
     ///
     /// # Errors
-    /// It is gone, or the system says no.
+    /// The worker has exited, or the system call fails.
     pub fn move_worker(&self, pid: u32) -> Result<()> {
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             let id: i32 = task?.file_name().to_string_lossy().parse()?;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn two_cores_are_two_and_end() {
+    fn two_cores_placement_uses_two_cpus_until_dropped() {
         let before = cpus_here();
         if before.len() < 2 {
             assert!(Placement::TwoCores.enter().is_err());

@@ -1,11 +1,11 @@
-//! The reference for calls: the bare channel, a stream socket pair to another process that sends back what it gets.
+//! The reference for calls: the bare channel, a stream socket pair to an echo process.
 //!
-//! The other process is a copy of this program, with the sockets as its stdin and, if there are two, its stdout. On both
-//! sides blocking writes and blocking reads, nothing else. It ends when its sockets do.
+//! The echo process is a copy of this program, with the sockets as its stdin and, if there are two, its stdout. Both sides use
+//! only blocking writes and blocking reads. It exits at the end of its sockets.
 //!
-//! It stays in the session of the bench, while a worker leads one of its own. Where Linux shares out its CPUs by session first
-//! (autogroup, sched(7)), going from one session to another costs a switch about a tenth more; that is what loky makes of the
-//! channel, so it is on loky's side of the ratio.
+//! It stays in the session of the bench, while a worker leads a session of its own. If Linux divides CPU time by session first
+//! (autogroup, sched(7)), a switch between sessions costs about a tenth more. Loky causes this cost, so it belongs to its side of
+//! the ratio.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,16 +15,16 @@ use std::{env, io, thread};
 
 use crate::Result;
 
-/// How long a message is: about as long as that of a call without arguments.
+/// The length of a message: about that of a call without arguments.
 pub const MESSAGE_BYTES: usize = 64;
 
-/// What one read takes at most.
+/// The most bytes of one read.
 const READ_BYTES: usize = 64 << 10;
 
-/// Says to a copy of this program how many sockets it has to serve.
+/// Tells a copy of this program how many sockets to serve.
 const ECHO_ENV: &str = "LOKY_BENCH_ECHO";
 
-/// A process that sends back what it gets.
+/// A process that sends all bytes back.
 #[derive(Debug)]
 pub struct EchoProcess {
     child: Child,
@@ -32,10 +32,10 @@ pub struct EchoProcess {
 }
 
 impl EchoProcess {
-    /// Starts one with a single socket.
+    /// Starts a process with one socket.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The process cannot be started.
     pub fn start() -> Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(env::current_exe()?);
@@ -43,10 +43,10 @@ impl EchoProcess {
         Ok(Self { child, sockets: vec![ours] })
     }
 
-    /// Starts one with two sockets, each of which is served by a thread of its own.
+    /// Starts a process with two sockets, each served by a thread of its own.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The process cannot be started.
     pub fn start_with_two_sockets() -> Result<Self> {
         let (first, first_theirs) = UnixStream::pair()?;
         let (second, second_theirs) = UnixStream::pair()?;
@@ -56,13 +56,13 @@ impl EchoProcess {
         Ok(Self { child, sockets: vec![first, second] })
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The sockets to it.
+    /// Returns the sockets to the process.
     #[must_use]
     pub fn sockets(&self) -> &[UnixStream] {
         &self.sockets
@@ -76,7 +76,7 @@ impl Drop for EchoProcess {
     }
 }
 
-/// Echoes to the end, if this process is one to do so.
+/// If this process was started as an echo process, serves its sockets to their end and returns true.
 pub(crate) fn was_echo() -> bool {
     let Some(sockets) = env::var_os(ECHO_ENV) else { return false };
     let second = (sockets == "2").then(|| {
@@ -92,7 +92,7 @@ pub(crate) fn was_echo() -> bool {
     true
 }
 
-/// Sends back whatever a read finds, by one write, until the other side is gone.
+/// Sends the bytes of each read back with one write, until the other side is closed.
 fn echo(mut socket: &UnixStream) {
     let mut buffer = vec![0; READ_BYTES];
     while let Ok(n_bytes @ 1..) = socket.read(&mut buffer) {
@@ -102,34 +102,33 @@ fn echo(mut socket: &UnixStream) {
     }
 }
 
-/// Sends one message and waits for it to come back.
+/// Sends one message and waits for its echo.
 ///
 /// # Errors
-/// The other side is gone.
+/// The other side is closed.
 pub fn ping_pong(mut socket: &UnixStream) -> Result<()> {
     let mut message = [0; MESSAGE_BYTES];
     socket.write_all(&message)?;
     Ok(socket.read_exact(&mut message)?)
 }
 
-/// Sends `n_messages` messages with up to `depth` under way, as many by one write as there is room for, and waits for all to
-/// come back.
+/// Sends `n_messages` messages, at most `depth` at a time without an echo, with as few writes as possible. Waits for all echoes.
 ///
 /// # Errors
-/// The other side is gone.
+/// The other side is closed.
 pub fn batched(mut socket: &UnixStream, n_messages: usize, depth: usize) -> Result<()> {
     let messages = vec![0; depth * MESSAGE_BYTES];
     let mut buffer = vec![0; READ_BYTES];
     let all = n_messages * MESSAGE_BYTES;
     let (mut sent, mut received) = (0, 0);
     while received < all {
-        // In whole messages, whatever a read may have found.
-        let under_way = (sent - received).next_multiple_of(MESSAGE_BYTES);
-        let room = (messages.len() - under_way).min(all - sent);
+        // A read may end within a message.
+        let in_flight = (sent - received).next_multiple_of(MESSAGE_BYTES);
+        let room = (messages.len() - in_flight).min(all - sent);
         socket.write_all(&messages[..room])?;
         sent += room;
         match socket.read(&mut buffer)? {
-            0 => return Err("the echo process is gone".into()),
+            0 => return Err("the echo process has closed its socket".into()),
             n_bytes => received += n_bytes,
         }
     }

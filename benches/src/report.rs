@@ -1,4 +1,4 @@
-//! The table: a row for each thing measured, in columns of fixed width, so that rows can be shown as they come.
+//! The table: one row per measurement, in columns of fixed width, so that each row can be printed when it is done.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::blocks::{Blocks, Unit};
 use crate::budget::{Budget, Verdict};
 use crate::placement::Placement;
 
-/// The first line of the table.
+/// Returns the first line of the table.
 #[must_use]
 pub fn heading() -> String {
     columns(["placement", "row", "subject", "reference", "best", "median", "budget", "verdict"])
 }
 
-/// The line of one row, and one more where there is something to be said.
+/// Returns the line of one row, followed by a line for each remark.
 #[must_use]
 pub fn line(placement: Placement, row: &str, blocks: &Blocks, budget: &Budget) -> String {
     let ratio = |value: f64| format!("{value:.2}×");
@@ -32,11 +32,11 @@ pub fn line(placement: Placement, row: &str, blocks: &Blocks, budget: &Budget) -
     line
 }
 
-/// From this factor between the blocks of one side on, a median says little.
+/// The factor between the blocks of one side from which a median says little.
 const UNSTEADY: f64 = 2.0;
 
-/// What is to be said where blocks differ much: most often the system has moved processes between CPUs, and an idle CPU takes
-/// several times as long to wake as a message takes that stays on one.
+/// Returns a remark if the blocks of a side differ much. The usual cause is that the system moved processes between CPUs: waking
+/// an idle CPU takes several times as long as a message on one CPU.
 fn unsteadiness(blocks: &Blocks) -> Option<String> {
     let ranges = blocks.ranges();
     if ranges.iter().all(|(least, most)| *most < least * UNSTEADY) {
@@ -48,7 +48,7 @@ fn unsteadiness(blocks: &Blocks) -> Option<String> {
     Some(format!("unsteady: subject {subject}, reference {reference}"))
 }
 
-/// How many rows met their budget, counted as they come.
+/// Counts the rows by their verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     met: usize,
@@ -58,7 +58,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one.
+    /// Counts a row.
     pub fn count(&mut self, verdict: Verdict) {
         *match verdict {
             Verdict::Met | Verdict::MetEarly => &mut self.met,
@@ -83,7 +83,7 @@ fn columns(cells: [&str; 8]) -> String {
     )
 }
 
-/// A number with its unit, three digits of it or more.
+/// Formats a number with its unit and at least three digits.
 fn quantity(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Micros if value < 1e4 => format!("{value:.1} µs"),
@@ -100,7 +100,7 @@ mod tests {
     use crate::blocks::interleave;
 
     #[test]
-    fn columns_are_aligned() {
+    fn lines_align_with_heading() {
         let blocks = interleave(Unit::Micros, 5, || Ok(12.4), || Ok(4.0)).expect("numbers");
         let budget = Budget::now(1.5).later(0.7);
         let line = line(Placement::Unpinned, "round trip", &blocks, &budget);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_are_counted() {
+    fn tally_counts_verdicts() {
         let mut tally = Tally::default();
         for verdict in [Verdict::Met, Verdict::MetEarly, Verdict::Missed, Verdict::NotYet] {
             tally.count(verdict);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn remarks_follow() {
+    fn remarks_follow_their_row() {
         let mut subjects = [2.0, 1.0, 1.0, 1.0, 1.0].into_iter();
         let next = || Ok(subjects.next().expect("a block"));
         let blocks = interleave(Unit::Micros, 5, next, || Ok(4.0)).expect("numbers");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn large_numbers_change_their_unit() {
+    fn large_numbers_get_larger_units() {
         assert_eq!(quantity(Unit::Micros, 9_999.0), "9999.0 µs");
         assert_eq!(quantity(Unit::Micros, 12_345.0), "12.3 ms");
         assert_eq!(quantity(Unit::KibiBytes, 1_164.0), "1164 KiB");

@@ -1,7 +1,7 @@
-//! The reference for many calls at once: a pool of threads, with one-shot results.
+//! The reference for many calls at once: a pool of threads.
 //!
-//! The plain one that people write: a channel of boxed closures, and a channel of capacity one for each result. It does the
-//! same bookkeeping as a pool of processes, and crosses no process.
+//! A plain implementation: a channel of boxed closures, and a channel of capacity one for each result. It does the bookkeeping
+//! of a process pool without another process.
 
 use std::thread::{self, JoinHandle};
 
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads that run what they are given.
+/// Threads that run submitted closures.
 #[derive(Debug)]
 pub struct ThreadPool {
     jobs: Option<Sender<Job>>,
@@ -17,7 +17,7 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool of that many threads.
+    /// Creates a pool of `n_threads` threads.
     #[must_use]
     pub fn new(n_threads: usize) -> Self {
         let (jobs, queue) = unbounded::<Job>();
@@ -27,17 +27,17 @@ impl ThreadPool {
         Self { jobs: Some(jobs), threads }
     }
 
-    /// Has `run` run by a thread; the result comes by the channel.
+    /// Runs `run` on a thread of the pool, and returns the channel of its result.
     ///
     /// # Panics
-    /// Never: the threads are there as long as the pool.
+    /// Never: the threads live as long as the pool.
     pub fn submit<R: Send + 'static>(
         &self,
         run: impl FnOnce() -> R + Send + 'static,
     ) -> Receiver<R> {
         let (result, receiver) = bounded(1);
         let job = Box::new(move || {
-            // Nobody need be there to hear it.
+            // The receiver may be dropped.
             let _ = result.send(run());
         });
         let jobs = self.jobs.as_ref().expect("taken by the drop alone");
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_from_the_threads() {
+    fn pool_threads_run_jobs() {
         let pool = ThreadPool::new(2);
         let results: Vec<_> = (0..100).map(|i| pool.submit(move || i * 2)).collect();
         let sum: i32 = results.into_iter().map(|result| result.recv().expect("a result")).sum();

@@ -1,9 +1,8 @@
-//! Four callers at once, each of which waits for each of its calls: calls in a second of them together, on two workers.
+//! Four concurrent callers on two workers, each of which waits for each of its calls: their total of calls per second.
 //!
-//! Reference: four threads that exchange messages with two other processes, two with each. Each thread has a socket of its
-//! own and each socket a thread at its other end, so nobody waits for anything but an answer and a CPU. That is more than
-//! the subject has, where four callers share two workers; so there is no budget, but the ratio shows what they lose to each
-//! other.
+//! Reference: four threads that exchange messages with two echo processes. Each thread has a socket of its own, and each socket has
+//! a thread at its other end, so threads wait for answers and CPUs only. The subject has less: four callers share two
+//! workers. So the row has no budget. Its ratio shows the cost of sharing.
 
 use loky_benches::{
     Blocks, EchoProcess, Effort, Place, Result, Unit, calls_per_second, interleave, ping_pong,

@@ -1,6 +1,6 @@
-//! `get_reusable_executor` where nothing has changed: the mean time of one, of many in a row.
+//! `get_reusable_executor` with an unchanged executor: the mean time of a call, over many in a row.
 //!
-//! Reference: a microsecond, which it may take.
+//! Reference: one microsecond, the allowed time.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub(crate) const ROW: Row = Row {
     ..Row::new("get reusable executor", measure)
 };
 
-/// How many there are between two looks at the clock.
+/// The number of calls between two readings of the clock.
 const IN_A_ROW: u32 = 1000;
 
 fn measure(effort: &Effort, _place: &Place) -> Result<Blocks> {

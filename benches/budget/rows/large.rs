@@ -1,11 +1,11 @@
-//! 64 MiB as an argument, and there and back, owned by whoever gets it.
+//! 64 MiB as an argument, and as argument and result. The receiver owns the data.
 //!
-//! Reference: the copies that cannot be done without if data is to cross by shared memory and belong to the task: one into
-//! memory that is warm, one from there into memory that is fresh, and the end of that one; by one thread of this process. The
-//! subject has more to do: `submit` takes its argument, so that is freed as well within its time.
+//! Reference: the copies that shared memory requires if the task is to own the data, made by one thread of this process. One is
+//! into warm memory, one from there into fresh memory, which is freed. The subject does more: `submit` takes its argument, so
+//! that is freed within the measured time as well.
 //!
-//! The data goes through a segment, and makes these copies as well: the reader's by the kernel, into large pages where there are
-//! some. There are few blocks of one call each.
+//! The subject uses a segment, and makes the same two copies. The kernel makes the reader's, into huge pages if there are any. There
+//! are few blocks, of one call each.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,26 +14,28 @@ use loky_benches::{Blocks, Budget, Effort, Place, Result, Unit, interleave};
 
 use super::{Row, executor};
 
-/// Bytes in, their number out.
+/// Bytes in, their count out.
 pub(crate) const BYTES_IN: Row = Row {
     budget: Budget::now(0.8),
     ..Row::new("64 MiB Vec<u8> in", |effort, place| {
-        measure(Way::In, len_of_bytes, bytes(), effort, place)
+        measure(Direction::In, len_of_bytes, bytes(), effort, place)
     })
 };
 
-/// The same with numbers.
+/// Numbers in, their count out.
 pub(crate) const NUMBERS_IN: Row = Row {
     budget: Budget::now(0.8),
     ..Row::new("64 MiB Vec<f64> in", |effort, place| {
-        measure(Way::In, len_of_numbers, numbers(), effort, place)
+        measure(Direction::In, len_of_numbers, numbers(), effort, place)
     })
 };
 
-/// Bytes in, and out again.
+/// Bytes in and out.
 pub(crate) const ECHO: Row = Row {
     budget: Budget::now(0.8),
-    ..Row::new("64 MiB echo", |effort, place| measure(Way::InAndOut, echo, bytes(), effort, place))
+    ..Row::new("64 MiB echo", |effort, place| {
+        measure(Direction::InAndOut, echo, bytes(), effort, place)
+    })
 };
 
 #[loky::task]
@@ -51,7 +53,7 @@ fn echo(data: Vec<u8>) -> Vec<u8> {
     data
 }
 
-/// What the name says.
+/// The size in the names of the rows.
 const ALL_BYTES: usize = 64 << 20;
 
 fn bytes() -> Vec<u8> {
@@ -62,15 +64,15 @@ fn numbers() -> Vec<f64> {
     (0..ALL_BYTES / size_of::<f64>()).map(|i| i as f64 * 0.1).collect()
 }
 
-/// Where the data goes.
+/// The direction of the data.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     In,
     InAndOut,
 }
 
 fn measure<T, R, Kind>(
-    way: Way,
+    direction: Direction,
     task: impl loky::IntoTask<Vec<T>, Kind, Output = R> + Copy,
     data: Vec<T>,
     effort: &Effort,
@@ -87,15 +89,15 @@ where
         black_box(executor.submit(task, argument).result()?);
         Ok(start.elapsed().as_secs_f64() * 1e6)
     };
-    let n_ways = if way == Way::In { 1 } else { 2 };
+    let n_copies = if direction == Direction::In { 1 } else { 2 };
     interleave(
         Unit::Micros,
         effort.large_blocks,
-        // What the call takes away is made before its time begins.
+        // The argument is made before the measured time begins.
         || call(data.clone()),
         || {
             let start = Instant::now();
-            for _ in 0..n_ways {
+            for _ in 0..n_copies {
                 black_box(&mut warm).copy_from_slice(&data);
                 black_box(warm.clone());
             }

@@ -1,7 +1,7 @@
-//! A million calls queued, then drained: what each of them takes, on two workers.
+//! A million calls queued, then drained, on two workers: the time per call.
 //!
-//! Reference: a thousand queued, then drained, again and again, on the same workers. A call is to cost the same however many
-//! wait; what it may cost more is memory that is fresh, and that no cache holds.
+//! Reference: a thousand calls queued, then drained, repeatedly, on these workers. The cost of a call should not depend on the
+//! length of the queue. The budget allows for fresh memory and cache misses.
 
 use std::time::Instant;
 
@@ -14,13 +14,13 @@ use super::{Row, executor, noop};
 pub(crate) const ROW: Row =
     Row { budget: Budget::now(1.5), has_sides: false, ..Row::new("1M queued, drained", measure) };
 
-/// What the name says.
+/// The number in the name of the row.
 const ALL: usize = 1_000_000;
 
-/// How many wait at a time in the reference.
+/// The queue length of the reference.
 const FEW: usize = 1000;
 
-/// How often they do in a block.
+/// The repetitions in a block of the reference.
 const ROUNDS: usize = 100;
 
 fn measure(effort: &Effort, place: &Place) -> Result<Blocks> {
@@ -36,7 +36,7 @@ fn measure(effort: &Effort, place: &Place) -> Result<Blocks> {
     Ok(blocks.with_remark((n_calls < ALL).then(|| format!("{n_calls} calls a block"))))
 }
 
-/// What a call takes, of so many that are queued together, so many times.
+/// Returns the time per call: queues `n_calls` calls and drains them, `rounds` times.
 fn micros_each(executor: &ProcessPoolExecutor, n_calls: usize, rounds: usize) -> Result<f64> {
     let start = Instant::now();
     for _ in 0..rounds {

@@ -1,7 +1,7 @@
-//! A million no-ops by `map`, with its own idea of how to cut them up: calls in a second, on two workers.
+//! A million no-ops by `map` with default batches, on two workers: calls per second.
 //!
-//! Reference: messages to one other process and back with up to 64 under way, in writes and reads of as many as there are.
-//! Where a million would take too long, `map` has as many as the time is enough for.
+//! Reference: messages to one echo process, up to 64 at a time without an echo, with as few writes and reads as possible. If a
+//! million would take too long, `map` gets fewer items.
 
 use std::iter::repeat_n;
 use std::os::unix::net::UnixStream;
@@ -16,10 +16,10 @@ use super::{Row, executor, noop};
 pub(crate) const ROW: Row =
     Row { budget: Budget::now(0.4), ..Row::new("map of 1M no-ops", measure) };
 
-/// What the name says.
+/// The number in the name of the row.
 const ALL: usize = 1_000_000;
 
-/// How many messages of the reference are under way.
+/// The most messages of the reference without an echo.
 const DEPTH: usize = 64;
 
 fn measure(effort: &Effort, place: &Place) -> Result<Blocks> {

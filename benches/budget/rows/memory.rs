@@ -1,4 +1,4 @@
-//! Memory: what an idle worker has to itself, and what a `map` over an endless iterator takes here.
+//! Memory: of an idle worker, and of the caller of a `map` over an endless iterator.
 
 use std::iter::repeat;
 use std::process;
@@ -8,9 +8,8 @@ use loky_benches::{Blocks, Budget, EchoProcess, Memory, Result, Unit, interleave
 
 use super::{Row, noop};
 
-/// A worker that has run a call and has nothing to do, beside a copy of this program that waits for a message: their
-/// proportional set sizes, which share each page among those that have it mapped. Both are there at the same time, so what
-/// they share with each other and with this process counts alike.
+/// The proportional set size of an idle worker that has run a call, beside that of a copy of this program that waits for a message.
+/// Both live at one time, so pages that they share with each other and with this process count alike.
 pub(crate) const IDLE_WORKER: Row = Row {
     budget: Budget::now(1.5),
     has_sides: false,
@@ -29,11 +28,10 @@ pub(crate) const IDLE_WORKER: Row = Row {
     })
 };
 
-/// A `map` that never ends: the anonymous memory of this process when it has given a million items, beside that when it has
-/// given the first ten thousand. They are the same if it runs no further ahead than its window.
+/// An endless `map`: the anonymous memory of this process after a million items, beside that after the first ten thousand. They are
+/// equal if `map` stays within its window.
 ///
-/// Each block takes another million, so what would grow slowly is seen as well. There is nothing to be measured by turns: the
-/// reference stays.
+/// The blocks continue one `map`, so slow growth shows as well. The reference is measured once.
 pub(crate) const ENDLESS_MAP: Row = Row {
     budget: Budget::now(1.1),
     has_sides: false,

@@ -14,26 +14,26 @@ mod submit_then_collect;
 use loky::ProcessPoolExecutor;
 use loky_benches::{Blocks, Budget, Effort, Place, Placement, Result};
 
-/// Something that is measured beside its reference.
+/// A subject that is measured beside its reference.
 pub(crate) struct Row {
-    /// Its name in the table.
+    /// The name in the table.
     pub(crate) name: &'static str,
-    /// What its ratio is allowed to be.
+    /// The limits of its ratio.
     pub(crate) budget: Budget,
-    /// Whether it is about two sides of which each can be put on a CPU. A row that is not is measured unpinned only: what one
-    /// thread does by itself, the start of processes, memory.
+    /// Whether it has two sides that can be pinned to CPUs. Other rows are measured unpinned only: work of a single thread, the
+    /// start of processes, memory.
     pub(crate) has_sides: bool,
-    /// Measures it.
+    /// Measures the row.
     pub(crate) measure: fn(&Effort, &Place) -> Result<Blocks>,
 }
 
 impl Row {
-    /// A row with two sides and no budget.
+    /// Creates a row with two sides and no budget.
     const fn new(name: &'static str, measure: fn(&Effort, &Place) -> Result<Blocks>) -> Self {
         Self { name, budget: Budget::NONE, has_sides: true, measure }
     }
 
-    /// Whether it is to be measured there.
+    /// Whether the row is measured in this placement.
     pub(crate) fn belongs_to(&self, placement: Placement) -> bool {
         self.has_sides || placement == Placement::Unpinned
     }
@@ -59,11 +59,11 @@ pub(crate) const ROWS: &[Row] = &[
     memory::ENDLESS_MAP,
 ];
 
-/// The task of every row: what remains is what a call costs.
+/// The task of most rows, so that a row shows the cost of the call itself.
 #[loky::task]
 fn noop() {}
 
-/// An executor whose workers are up, and where they belong.
+/// Creates an executor with ready workers on the CPU of the other side.
 fn executor(n_workers: usize, place: &Place) -> Result<ProcessPoolExecutor> {
     let executor = ProcessPoolExecutor::builder().max_workers(n_workers).build()?;
     executor.prewarm()?;

@@ -1,6 +1,6 @@
-//! One caller that waits for each call: the median time from `submit` to its result.
+//! One caller that waits for each call: the median time from `submit` to the result.
 //!
-//! Reference: a message to another process and back, by blocking writes and reads on a stream socket pair.
+//! Reference: a message to an echo process and back, by blocking writes and reads on a stream socket pair.
 
 use loky_benches::{
     Blocks, Budget, EchoProcess, Effort, Place, Result, Unit, interleave, p50, ping_pong,
@@ -8,13 +8,13 @@ use loky_benches::{
 
 use super::{Row, executor, noop};
 
-/// The row that the budget speaks of.
+/// The row with a budget.
 pub(crate) const WITH_ONE_WORKER: Row = Row {
     budget: Budget::now(0.7),
     ..Row::new("round trip", |effort, place| measure(1, effort, place))
 };
 
-/// The same with a second worker, which has nothing to do: what it costs to have a choice.
+/// A row with a second, idle worker: the cost of a choice.
 pub(crate) const WITH_TWO_WORKERS: Row =
     Row::new("round trip, 2 workers", |effort, place| measure(2, effort, place));
 

@@ -1,7 +1,7 @@
-//! 64 MiB that lie in shared memory already: passed to a task, and passed and read.
+//! 64 MiB in shared memory: passed to a task, and passed and read.
 //!
-//! Reference of the first: half a millisecond, which it may take. Of the second, in which the task reads a byte of every page: one
-//! copy of as much, from warm memory into warm memory, by one thread of this process.
+//! Reference for passing: half a millisecond, the allowed time. In the second row the task reads a byte of each page. Its reference
+//! is one copy of 64 MiB from warm memory into warm memory, by one thread of this process.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use loky_benches::{Blocks, Budget, Effort, Place, Result, Unit, interleave};
 
 use super::{Row, executor};
 
-/// Only the handle travels.
+/// Passing alone.
 pub(crate) const PASSED: Row = Row {
     budget: Budget::now(1.0),
     ..Row::new("64 MiB SharedBytes passed", |effort, place| {
@@ -19,7 +19,7 @@ pub(crate) const PASSED: Row = Row {
     })
 };
 
-/// And each page is looked at.
+/// Passing, and reading a byte of each page.
 pub(crate) const READ: Row = Row {
     budget: Budget::now(0.3),
     ..Row::new("64 MiB SharedBytes read", |effort, place| {
@@ -31,10 +31,10 @@ pub(crate) const READ: Row = Row {
     })
 };
 
-/// In microseconds.
+/// The reference in microseconds.
 const HALF_A_MILLISECOND: f64 = 500.0;
 
-/// What the names say.
+/// The size in the names of the rows.
 const ALL_BYTES: usize = 64 << 20;
 
 const PAGE_BYTES: usize = 4096;

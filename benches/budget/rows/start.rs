@@ -1,7 +1,7 @@
-//! The start of workers: to the first result of a pool of two, and until a hundred are up.
+//! The start of workers: to the first result of a pool of two, and until a hundred workers are ready.
 //!
-//! Reference: copies of this program that are started by `Command`, one after another, and have each sent a message back. The end
-//! of either is not measured.
+//! Reference: copies of this program that `Command` starts in sequence, until each has echoed a message. The exit of processes is not
+//! measured.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use loky_benches::{
 
 use super::{Row, noop};
 
-/// One pool after another, of two workers: from its making to the result of its first call, beside one process.
+/// Pools of two workers in sequence: the time from creation to the result of the first call, beside the start of one process.
 pub(crate) const COLD: Row = Row {
     budget: Budget::now(1.5),
     has_sides: false,
@@ -26,12 +26,12 @@ pub(crate) const COLD: Row = Row {
     })
 };
 
-/// All the workers of a large pool, beside as many processes.
+/// All workers of a large pool, beside the start of equally many processes.
 pub(crate) const HUNDRED: Row =
     Row { budget: Budget::now(1.2), has_sides: false, ..Row::new("start of 100 workers", hundred) };
 
 fn hundred(effort: &Effort, _place: &Place) -> Result<Blocks> {
-    let all_up = || {
+    let all_ready = || {
         let start = Instant::now();
         let executor = ProcessPoolExecutor::builder().max_workers(100).build()?;
         executor.prewarm()?;
@@ -43,12 +43,12 @@ fn hundred(effort: &Effort, _place: &Place) -> Result<Blocks> {
     interleave(
         Unit::Micros,
         effort.long_blocks,
-        || all_up().map(micros),
+        || all_ready().map(micros),
         || first_bytes(100).map(micros),
     )
 }
 
-/// How long it takes until a new pool has its first result.
+/// Measures the time to the first result of a new pool.
 fn first_result() -> Result<Duration> {
     let start = Instant::now();
     let executor = ProcessPoolExecutor::builder().max_workers(2).build()?;
@@ -58,7 +58,7 @@ fn first_result() -> Result<Duration> {
     Ok(took)
 }
 
-/// How long it takes until so many processes have sent something back.
+/// Measures the time until `n_processes` new processes have echoed a message.
 fn first_bytes(n_processes: usize) -> Result<Duration> {
     let start = Instant::now();
     let started = (0..n_processes).map(|_| EchoProcess::start());
@@ -67,7 +67,7 @@ fn first_bytes(n_processes: usize) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// The median in microseconds of as many as there is time for.
+/// Returns the median in microseconds of as many runs as fit into a block.
 fn median_of(effort: &Effort, mut once: impl FnMut() -> Result<Duration>) -> Result<f64> {
     let start = Instant::now();
     let mut times = Vec::new();

@@ -1,6 +1,6 @@
-//! All calls submitted at once, then all results asked for, in order: calls in a second, on two workers.
+//! All calls submitted, then all results collected in order, on two workers: calls per second.
 //!
-//! Reference: the same on a pool of two threads.
+//! Reference: a pool of two threads in place of the workers.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::{Row, executor, noop};
 pub(crate) const ROW: Row =
     Row { budget: Budget::now(2.0), ..Row::new("submit, then collect", measure) };
 
-/// What the budget speaks of.
+/// The number of calls for which the budget holds.
 const ALL: usize = 100_000;
 
 fn measure(effort: &Effort, place: &Place) -> Result<Blocks> {

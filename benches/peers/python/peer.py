@@ -1,7 +1,7 @@
 """One of Python's pools, measured block by block: peer.py loky|concurrent.futures|multiprocessing.Pool
 
-First it prints its version. Then it reads the name of a measure from each line of its input, and prints a number for it: what
-each means is written down in `src/measure.rs`, which does the same for the programs in Rust.
+It prints its version, then reads the name of a measure from each line of its input and prints a number for it. `src/measure.rs`
+defines the measures, and does this for the programs in Rust.
 """
 
 import sys
@@ -11,7 +11,7 @@ import tasks
 
 
 class Executor:
-    """What loky and concurrent.futures have in common."""
+    """The common interface of loky and concurrent.futures."""
 
     def __init__(self, executor):
         self.executor = executor
@@ -25,7 +25,7 @@ class Executor:
             future.result()
 
     def map(self, n_items):
-        # By default it would be a message for each item.
+        # The default is one message per item.
         return sum(1 for _ in self.executor.map(tasks.noop, range(n_items), chunksize=100))
 
     def large(self, data):
@@ -61,7 +61,7 @@ class Pool:
 
 
 def find(name):
-    """The version, and what makes a pool of so many workers."""
+    """Returns the version, and a function that makes a pool of n workers."""
     python = "Python " + ".".join(map(str, sys.version_info[:3]))
     if name == "loky":
         import loky

@@ -1,4 +1,4 @@
-"""What the workers run. In a module, so that it is found by name and not sent along with each call."""
+"""The task of the workers, in a module, so that it is found by name and not sent with each call."""
 
 
 def noop(_=None):

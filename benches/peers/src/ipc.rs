@@ -1,6 +1,6 @@
-//! ipc-channel: no pool, but the channels that one could be built on. One other process that does what messages ask of it.
+//! ipc-channel: channels on which a pool could be built. One other process serves requests.
 //!
-//! Bytes go by its shared memory, and are copied out of it where they arrive, since with the others they belong to the task too.
+//! Bytes travel in its shared memory, and the receiver copies them, because in the other programs the task owns them too.
 
 use std::env;
 use std::process::{Child, Command};
@@ -64,7 +64,7 @@ impl Drop for Process {
     }
 }
 
-/// The other process.
+/// Serves requests, in the other process.
 pub(crate) fn work(server: &str) -> Result<()> {
     let (calls, our_calls) = ipc::channel()?;
     let (our_results, results) = ipc::channel()?;

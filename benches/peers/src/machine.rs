@@ -1,4 +1,4 @@
-//! Where and when it was measured.
+//! The description of the machine.
 
 use std::process::Command;
 use std::{fs, thread};
@@ -6,7 +6,7 @@ use std::{fs, thread};
 use loky_benches::Result;
 use loky_benches::peers::Circumstances;
 
-/// This machine, at the end of the comparison.
+/// Describes this machine, at the end of the comparison.
 pub(crate) fn describe(load_before: &str, n_blocks: usize) -> Result<Circumstances> {
     let date = Command::new("date").args(["-u", "+%F"]).output()?.stdout;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
@@ -23,7 +23,7 @@ pub(crate) fn describe(load_before: &str, n_blocks: usize) -> Result<Circumstanc
     })
 }
 
-/// How many wanted a CPU of late, on average (proc_loadavg(5)). The comparison itself is one or two of them.
+/// Returns the load average of five minutes (proc_loadavg(5)). The comparison itself adds one or two.
 pub(crate) fn load() -> Result<String> {
     let text = fs::read_to_string("/proc/loadavg")?;
     Ok(text.split_whitespace().nth(1).unwrap_or_default().to_owned())

@@ -1,9 +1,9 @@
-//! loky beside other ways to run functions in processes, each in a program of its own, measured by turns in one run.
+//! Compares loky with other ways to run functions in processes. Each runs in a program of its own; their blocks alternate in one run.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml [-- [--python PATH] [--out FILE]]`
 //!
-//! Writes `benches/results/peers.tsv`, of which `cargo run -p loky-benches --bin speed` makes the README's table and picture.
-//! Python's pools are compared where the given Python (by default `python3`) has loky: see `requirements.txt`.
+//! Writes `benches/results/peers.tsv`, from which `cargo run -p loky-benches --bin speed` makes the table and the picture of the
+//! README. Python's pools take part if the given Python (by default `python3`) has loky: see `requirements.txt`.
 
 mod ipc;
 mod machine;
@@ -22,12 +22,12 @@ use loky_benches::peers::{Measure, Results, table};
 use crate::measure::serve;
 use crate::program::Program;
 
-/// How often each program is asked for each measure.
+/// The number of blocks for each program and measure.
 const N_BLOCKS: usize = 7;
 
 loky::main! {
     fn main() -> ExitCode {
-        // Does not return where procspawn has started this process, as `loky::main!` does not where loky has.
+        // Does not return in a worker of procspawn, just as `loky::main!` does not in a worker of loky.
         procspawn::init();
         match run(&env::args().skip(1).collect::<Vec<_>>()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -79,7 +79,7 @@ fn compare(python: &str, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Starts what can be compared here.
+/// Starts the programs that are available here.
 fn start(python: &str) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
     for name in ["loky", "procspawn", "ipc-channel"] {
@@ -87,7 +87,7 @@ fn start(python: &str) -> Result<Vec<Program>> {
     }
     if !program::has_loky(python) {
         eprintln!(
-            "NOT COMPARED: Python's pools. `{python}` has no loky: install `requirements.txt` somewhere, and say where by --python"
+            "NOT COMPARED: Python's pools. `{python}` has no loky: install `requirements.txt`, and pass the interpreter with --python"
         );
         return Ok(programs);
     }

@@ -1,10 +1,10 @@
-//! What is measured of each program, and the loop of a program that is asked for it.
+//! The measures, and the loop of a program that serves requests for them.
 //!
 //! | measure | workers | a block |
 //! |---|---|---|
-//! | round trip | 1 | no-op calls, each waited for, for 100 ms: the median time of one |
-//! | collect | 2 | 10,000 no-op calls submitted, then all results asked for, again and again for 200 ms (procspawn: 200 at a time, see `spawned.rs`) |
-//! | map | 2 | 100,000 no-op calls by the pool's own `map`, again and again for 200 ms |
+//! | round trip | 1 | no-op calls in sequence for 100 ms: the median time of one |
+//! | collect | 2 | 10,000 no-op calls submitted, then all results collected, repeated for 200 ms (procspawn: 200 at a time, see `spawned.rs`) |
+//! | map | 2 | 100,000 no-op calls by the pool's own `map`, repeated for 200 ms |
 //! | 64 MiB | 1 | one call with 64 MiB of bytes, owned by the task, that returns their number |
 //! | start | 2 | a new pool, until its first call has returned |
 
@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 use loky_benches::peers::Measure;
 use loky_benches::{Result, p50};
 
-/// Some way to have functions run in other processes. What it cannot do it says by `None`.
+/// A way to run functions in other processes. A method returns `None` if the pool has no such operation.
 pub(crate) trait Pool: Sized {
-    /// With so many workers.
+    /// Starts a pool with `n_workers` workers.
     fn start(n_workers: usize) -> Result<Self>;
-    /// Makes a call that does nothing, and waits for it.
+    /// Makes a no-op call and waits for it.
     fn call(&mut self) -> Result<()>;
-    /// Submits so many of them, then asks for all results.
+    /// Submits `n_calls` no-op calls, then collects all results.
     fn collect(&mut self, n_calls: usize) -> Result<Option<()>>;
-    /// Makes so many by what it has for that.
+    /// Makes `n_items` no-op calls by its `map`.
     fn map(&mut self, n_items: usize) -> Result<Option<()>>;
-    /// Has a worker own these bytes, and tell how many they are.
+    /// Passes these bytes to a worker, which owns them and returns their count.
     fn large(&mut self, data: Vec<u8>) -> Result<usize>;
     /// Whether it starts its workers itself.
     const STARTS: bool = true;
@@ -36,12 +36,12 @@ const N_COLLECTED: usize = 10_000;
 const N_MAPPED: usize = 100_000;
 const LARGE_BYTES: usize = 64 << 20;
 
-/// Answers each line of the input, which names a measure, with a number, or `-` for none.
+/// Answers each line of the input, the name of a measure, with a number, or with `-` if the pool does not support it.
 pub(crate) fn serve<P: Pool>() -> Result<()> {
     let (mut one, mut two) = (P::start(1)?, P::start(2)?);
     one.call()?;
     two.call()?;
-    println!(); // Its version is known to who started it.
+    println!(); // The parent knows the version.
     for line in io::stdin().lock().lines() {
         let measure = Measure::named(&line?).ok_or("no measure of this name")?;
         let value = match measure {

@@ -1,4 +1,4 @@
-//! A program that is compared: it lives as long as the comparison, and is asked for one block at a time.
+//! A compared program: a process that lives as long as the comparison and measures one block at a time.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -17,23 +17,23 @@ pub(crate) struct Program {
     output: BufReader<ChildStdout>,
 }
 
-/// Whether this Python can be compared.
+/// Whether this Python has loky.
 pub(crate) fn has_loky(python: &str) -> bool {
-    // A folder of the name `loky` is a module as well, but one without a version.
+    // A folder `loky` is a module as well, but without a version.
     let mut command = Command::new(python);
     command.args(["-c", "import loky; loky.__version__"]).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 impl Program {
-    /// This program, as one of those that it compares.
+    /// Starts this program as one of the compared ones.
     pub(crate) fn in_rust(name: &str) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--serve", name]);
         Self::start(command, name.to_owned(), Some(version(name)?))
     }
 
-    /// One of Python's pools.
+    /// Starts one of Python's pools.
     pub(crate) fn in_python(python: &str, name: &str) -> Result<Self> {
         let mut command = Command::new(python);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/peer.py");
@@ -45,10 +45,10 @@ impl Program {
     fn start(mut command: Command, name: String, version: Option<String>) -> Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut program = Self { name, version: String::new(), child, input, output };
-        let said = program.read_line()?;
-        program.version = version.unwrap_or(said);
+        let line = program.read_line()?;
+        program.version = version.unwrap_or(line);
         Ok(program)
     }
 
@@ -56,12 +56,12 @@ impl Program {
         &self.name
     }
 
-    /// Its name and version.
+    /// Returns name and version.
     pub(crate) fn describe(&self) -> peers::Program {
         peers::Program { name: self.name.clone(), version: self.version.clone() }
     }
 
-    /// One block; `None` if the program has nothing of the kind.
+    /// Measures one block; `None` if the program does not support the measure.
     pub(crate) fn ask(&mut self, measure: Measure) -> Result<Option<f64>> {
         let mut input = self.input.as_ref().expect("taken by the drop alone");
         writeln!(input, "{}", measure.name())?;
@@ -74,7 +74,7 @@ impl Program {
     fn read_line(&mut self) -> Result<String> {
         let mut line = String::new();
         match self.output.read_line(&mut line)? {
-            0 => Err(format!("`{}` ended", self.name).into()),
+            0 => Err(format!("`{}` exited", self.name).into()),
             _ => Ok(line.trim().to_owned()),
         }
     }
@@ -82,13 +82,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.input = None; // It ends at the end of its input.
+        self.input = None; // The program exits at the end of its input.
         let _ = self.child.wait();
     }
 }
 
-/// The version of a crate that this program is built with: as it is pinned, since others may bring another one along, or, for
-/// loky, as it is.
+/// Returns the version of a crate of this program: the pinned one, because dependencies may bring another one along, or the
+/// locked one of loky.
 fn version(name: &str) -> Result<String> {
     let pinned = (include_str!("../Cargo.toml"), format!("\n{name} = \"="));
     let locked = (include_str!("../Cargo.lock"), format!("name = \"{name}\"\nversion = \""));

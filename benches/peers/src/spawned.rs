@@ -6,7 +6,7 @@ use loky_benches::Result;
 
 use crate::measure::Pool;
 
-/// How many calls it gets at once: each holds descriptors until it is over, and the usual limit of them is 1024.
+/// The number of concurrent calls. Each holds descriptors until it is over, and the usual limit of these is 1024.
 const AT_ONCE: usize = 200;
 
 pub(crate) struct Spawned(procspawn::Pool);

@@ -1,4 +1,4 @@
-//! loky.
+//! loky's pool.
 
 use std::iter::repeat_n;
 

@@ -1,5 +1,5 @@
-//! What came out of the comparison with other programs (`benches/peers`), and how it is shown: the README's table and its
-//! picture. All that is shown comes from one file of results, and a test holds them together.
+//! The results of the comparison with other programs (`benches/peers`), and their presentation: the table of the README and its
+//! picture. Both are made from one file of results, and a test checks that they agree with it.
 
 mod picture;
 mod results;
@@ -9,27 +9,27 @@ pub use picture::picture;
 pub use results::{Circumstances, Program, Results};
 pub use table::{insert, table};
 
-/// What is measured of each program.
+/// A measure of each program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// A no-op call that is waited for.
+    /// The time of a no-op call.
     RoundTrip,
-    /// Many no-op calls, all submitted before any result is asked for.
+    /// The rate of no-op calls that are all submitted before the first result is collected.
     Collect,
-    /// Many no-op calls by `map`.
+    /// The rate of no-op calls by `map`.
     Map,
-    /// 64 MiB as an argument.
+    /// The time of a call with 64 MiB as an argument.
     Large,
-    /// A new pool, until its first result.
+    /// The time from the creation of a pool to its first result.
     Start,
 }
 
 impl Measure {
-    /// All of them, as they are shown.
+    /// All measures, in the order of the table.
     pub const ALL: [Self; 5] =
         [Self::RoundTrip, Self::Collect, Self::Map, Self::Large, Self::Start];
 
-    /// Its name, in the file of results and between the programs.
+    /// Returns the name in the file of results and in the protocol between the programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,13 +41,13 @@ impl Measure {
         }
     }
 
-    /// The one of this name.
+    /// Returns the measure of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// What it is, for who reads the table.
+    /// Returns the heading in the table.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -59,13 +59,13 @@ impl Measure {
         }
     }
 
-    /// Whether a greater number is a better one.
+    /// Whether a greater number is better.
     #[must_use]
     pub fn is_rate(self) -> bool {
         matches!(self, Self::Collect | Self::Map)
     }
 
-    /// What its numbers count.
+    /// Returns the unit of the numbers.
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl Measure {
         }
     }
 
-    /// A number of it with its unit: two digits of it, or more where that is shorter.
+    /// Formats a number with its unit, in about two digits.
     #[must_use]
     pub fn quantity(self, value: f64) -> String {
         if self.is_rate() {
@@ -97,7 +97,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_readme_and_the_picture_show_the_stored_results() {
+    fn readme_and_picture_agree_with_stored_results() {
         let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
         let read = |path: &str| fs::read_to_string(benches.join(path)).expect(path);
         let results = Results::parse(&read("results/peers.tsv")).expect("the stored results");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_short() {
+    fn quantity_is_rounded_to_few_digits() {
         assert_eq!(Measure::RoundTrip.quantity(4.26), "4.3 µs");
         assert_eq!(Measure::Large.quantity(216.4), "216 ms");
         assert_eq!(Measure::Collect.quantity(3_210.0), "3.2 k/s");

@@ -1,14 +1,14 @@
-//! The picture: for each measure a bar for each program, on a logarithmic scale. An SVG with no background of its own, in
-//! colours that can be read on a light one and on a dark one, also by a viewer that does not say which it has.
+//! The picture: a bar for each program and measure, on logarithmic scales. The SVG has no background. Its colours are readable on a
+//! light and on a dark one, also in viewers that do not report which they have.
 
 use std::fmt::Write;
 
 use super::{Measure, Program, Results};
 
 const WIDTH: u32 = 760;
-/// Where the bars begin; left of it are the names.
+/// The left end of the bars; the names are left of it.
 const LEFT: u32 = 190;
-/// How long the longest bar may be; right of it is room for its number.
+/// The length of the longest bar, which leaves room for its number.
 const LONGEST: u32 = 470;
 const BAR: u32 = 20;
 const TITLE: u32 = 34;
@@ -31,7 +31,7 @@ text { fill: #e6edf3; }
 </style>
 ";
 
-/// The picture of the medians.
+/// Draws the medians.
 #[must_use]
 pub fn picture(results: &Results) -> String {
     let mut y = 0;
@@ -68,7 +68,7 @@ pub fn picture(results: &Results) -> String {
     )
 }
 
-/// How long the bar of a value is: equal factors are equal steps, from the power of ten below the least to the greatest.
+/// Returns the length of a bar, on a logarithmic scale from the power of ten below the least value to the greatest value.
 fn length(bars: &[(&Program, f64)], value: f64) -> u32 {
     let values = || bars.iter().map(|(_, value)| *value);
     let begin = 10_f64.powf(values().fold(f64::INFINITY, f64::min).log10().floor());
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_factors_are_equal_steps() {
+    fn bar_length_is_logarithmic() {
         let program = Program { name: "any".into(), version: "1".into() };
         let bars = [(&program, 20.0), (&program, 200.0), (&program, 2000.0)];
         let [a, b, c] = [20.0, 200.0, 2000.0].map(|value| length(&bars, value));

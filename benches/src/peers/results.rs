@@ -1,4 +1,4 @@
-//! The file of results: lines of cells with a tab between them, of which the first says what the line is.
+//! The file of results: lines of cells, separated by tabs. The first cell is the kind of the line.
 
 use super::Measure;
 use crate::Result;
@@ -9,29 +9,29 @@ const HEADING: &str = "\
 # result\tmeasure\tprogram\tunit\tbest\tmedian
 ";
 
-/// Where and when it was measured.
+/// The machine and the date of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// Year, month, day.
     pub date: String,
     /// CPUs and system.
     pub machine: String,
-    /// How many wanted a CPU before and after it.
+    /// The load average before and after the comparison.
     pub load: String,
-    /// How often each program was asked for each measure.
+    /// The number of blocks for each program and measure.
     pub n_blocks: usize,
 }
 
-/// What is compared.
+/// A compared program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
 }
 
-/// What each program took.
+/// The results of all programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Results {
     circumstances: Circumstances,
@@ -39,7 +39,7 @@ pub struct Results {
     entries: Vec<Entry>,
 }
 
-/// What one program took for one measure.
+/// The result of one program for one measure.
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     measure: Measure,
@@ -49,13 +49,13 @@ struct Entry {
 }
 
 impl Results {
-    /// Without a result.
+    /// Creates an empty set of results.
     #[must_use]
     pub fn new(circumstances: Circumstances, programs: Vec<Program>) -> Self {
         Self { circumstances, programs, entries: Vec::new() }
     }
 
-    /// Adds what a program took, block by block.
+    /// Adds the blocks of a program.
     pub fn add(&mut self, measure: Measure, program: &str, blocks: &[f64]) {
         let better = if measure.is_rate() { f64::max } else { f64::min };
         self.entries.push(Entry {
@@ -66,29 +66,29 @@ impl Results {
         });
     }
 
-    /// Where and when.
+    /// Returns the machine and the date.
     #[must_use]
     pub fn circumstances(&self) -> &Circumstances {
         &self.circumstances
     }
 
-    /// What was compared.
+    /// Returns the compared programs.
     #[must_use]
     pub fn programs(&self) -> &[Program] {
         &self.programs
     }
 
-    /// Best and median of a program, if it can do that.
+    /// Returns best and median of a program; `None` if it does not support the measure.
     #[must_use]
     pub fn of(&self, measure: Measure, program: &Program) -> Option<(f64, f64)> {
         let is_it = |it: &&Entry| it.measure == measure && it.program == program.name;
         self.entries.iter().find(is_it).map(|it| (it.best, it.median))
     }
 
-    /// The text of a file of results.
+    /// Parses a file of results.
     ///
     /// # Errors
-    /// It is none.
+    /// A line is malformed.
     pub fn parse(text: &str) -> Result<Self> {
         let mut results = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -114,7 +114,7 @@ impl Results {
         Ok(results)
     }
 
-    /// The text of their file.
+    /// Returns the text of the file of results.
     #[must_use]
     pub fn to_text(&self) -> String {
         let Circumstances { date, machine, load, n_blocks } = &self.circumstances;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_results_parse_back() {
         let circumstances = Circumstances {
             date: "2026-11-25".into(),
             machine: "2 CPUs, Linux".into(),

@@ -1,4 +1,4 @@
-//! The README's table.
+//! The table of the README.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::Result;
 const BEGIN: &str = "<!-- begin of what `cargo run -p loky-benches --bin speed` writes -->\n";
 const END: &str = "<!-- end of it -->\n";
 
-/// The table in Markdown, with what is to be said of it: a row for each program, the median of each measure.
+/// Returns the table in Markdown, with a note on the machine: a row for each program, the median of each measure.
 #[must_use]
 pub fn table(results: &Results) -> String {
     let titles: Vec<&str> = Measure::ALL.iter().map(|it| it.title()).collect();
@@ -37,13 +37,14 @@ pub fn table(results: &Results) -> String {
     text
 }
 
-/// The text with what is between its two marks replaced by the table.
+/// Replaces the text between the two markers by the table.
 ///
 /// # Errors
-/// The marks are missing.
+/// A marker is missing.
 pub fn insert(text: &str, table: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).ok_or("the table's beginning is not marked")?;
-    let (_, after) = rest.split_once(END).ok_or("the table's end is not marked")?;
+    let (before, rest) =
+        text.split_once(BEGIN).ok_or("the begin marker of the table is missing")?;
+    let (_, after) = rest.split_once(END).ok_or("the end marker of the table is missing")?;
     Ok(format!("{before}{BEGIN}{table}{END}{after}"))
 }
 
@@ -53,7 +54,7 @@ mod tests {
     use crate::peers::{Circumstances, Program};
 
     #[test]
-    fn what_a_program_cannot_do_is_a_dash() {
+    fn unsupported_measure_is_a_dash() {
         let program = Program { name: "loky".into(), version: "0.1.0".into() };
         let mut results = Results::new(Circumstances::default(), vec![program]);
         results.add(Measure::RoundTrip, "loky", &[4.0]);
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_marked_is_replaced() {
+    fn insert_replaces_marked_part_only() {
         let text = |inside: &str| format!("a\n{BEGIN}{inside}{END}b\n");
         assert_eq!(insert(&text("old\n"), "new\n").expect("marks"), text("new\n"));
         assert!(insert("a\nb\n", "new\n").is_err());
