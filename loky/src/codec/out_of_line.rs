@@ -204,7 +204,7 @@ mod tests {
             (forged(0, 0), &encoded.attachments, "too early"),
             (forged(0, 1 << 40), &encoded.attachments, "shorter than its value"),
             (forged(0, u64::MAX), &encoded.attachments, "shorter than its value"),
-            (forged(0, length), &zeros, "something else than a segment"),
+            (forged(0, length), &zeros, "is not a segment"),
         ] {
             let error = codec.decode_all(&bytes, attachments).unwrap_err();
             assert!(error.0.contains(text), "{error}");

@@ -55,12 +55,12 @@ struct Shared {
 impl Segments {
     /// The segments of a pool. A call holds its segments until it is over.
     pub(crate) fn of_pool(wake: Arc<Wake>) -> Self {
-        Self::new(Release::Known, wake, at_most())
+        Self::new(Release::Implied, wake, at_most())
     }
 
     /// The segments of a worker, which has none until the pool [allows](Self::allow) some.
     pub(crate) fn of_worker(wake: Arc<Wake>) -> Self {
-        Self::new(Release::EventSink, wake, 0)
+        Self::new(Release::Reported, wake, 0)
     }
 
     fn new(release: Release, wake: Arc<Wake>, limit: usize) -> Self {

@@ -89,7 +89,7 @@ fn last_used_of_equal_segments_is_reused() {
 
 #[test]
 fn segments_on_lease_are_limited() {
-    let segments = Segments::new(Release::Known, wake(), 3);
+    let segments = Segments::new(Release::Implied, wake(), 3);
     let put = || segments.put(&[0; SEGMENT_BYTES]);
     let mut leases: Vec<_> = std::iter::repeat_with(put).take(5).collect();
     assert_eq!(leases.iter().flatten().count(), 3);

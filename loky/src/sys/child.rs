@@ -1,12 +1,12 @@
-//! A child process that can be watched, asked how it ended, and killed, without ever signalling a stranger.
+//! A child process: watch it, read its exit status, kill it. A signal never reaches another process.
 //!
-//! Where the kernel gives a pidfd, it stands for the process whatever becomes of its number. Where it does not (an old
-//! kernel, a sandbox; forced by `--cfg loky_force_no_pidfd`), a number is used only while waitid(2) says that it is still
-//! that of our unreaped child. A host that ignores `SIGCHLD` or waits for all children takes the status away: then it is
-//! unknown how the child ended. See pidfd_open(2), waitid(2).
+//! With a pidfd, the kernel identifies the process even after its number is used again. Without one (old kernels, sandboxes,
+//! `--cfg loky_force_no_pidfd`), a number is used only while waitid(2) reports an unreaped child of this number. If the user's
+//! program ignores `SIGCHLD` or waits for all children, the exit status is lost, and the exit is unknown. See pidfd_open(2),
+//! waitid(2).
 //!
 //! # Safety
-//! One system call without a wrapper, which gets plain numbers.
+//! One system call has no wrapper. Its arguments are plain numbers and a null pointer.
 #![allow(unsafe_code, reason = "the null signal has no safe wrapper")]
 
 use std::io;
@@ -17,7 +17,7 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-/// How a child ended.
+/// The exit of a child: a code or a signal, or neither if the status is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exit {
     pub(crate) code: Option<i32>,
@@ -25,13 +25,13 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
-    /// Whether somebody else has taken the status: then the number may be another process's by now.
+    /// Whether the status is lost because other code has reaped the child. Its number may belong to another process now.
     pub(crate) fn is_unknown(self) -> bool {
         self == Self::default()
     }
 }
 
-/// A started process of ours.
+/// A child process of this process.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
     child: Child,
@@ -49,12 +49,12 @@ impl ChildProcess {
         self.child.id()
     }
 
-    /// Becomes readable when the process has ended; `None` where the kernel has no such thing.
+    /// Returns a descriptor that becomes readable when the process exits; `None` where the kernel has no pidfds.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// How the process ended, or `None` while it runs. Its number stays taken until [`reap`](Self::reap).
+    /// Returns the exit of the process, or `None` while it runs. Its number stays reserved until [`reap`](Self::reap).
     pub(crate) fn exit(&self) -> Option<Exit> {
         let id = match &self.pidfd {
             Some(pidfd) => WaitId::PidFd(pidfd.as_fd()),
@@ -66,13 +66,13 @@ impl ChildProcess {
             Ok(Some(status)) => {
                 Some(Exit { code: status.exit_status(), signal: status.terminating_signal() })
             }
-            // Somebody else has taken the status. With a pidfd it can still be told whether it has ended.
+            // Other code has reaped the child. The pidfd still tells whether the process has exited.
             Err(Errno::CHILD) if self.pidfd().is_some_and(|pidfd| !is_reaped(pidfd)) => None,
             Err(_) => Some(Exit::default()),
         }
     }
 
-    /// Ends the process at once, if it is still there.
+    /// Kills the process, if it still runs.
     pub(crate) fn kill(&self) {
         match &self.pidfd {
             Some(pidfd) => {
@@ -85,13 +85,13 @@ impl ChildProcess {
         }
     }
 
-    /// Gives the number back to the system, once the process has ended.
+    /// Reaps the process once it has exited, which releases its number.
     pub(crate) fn reap(&mut self) {
         let _ = self.child.try_wait();
     }
 }
 
-/// A descriptor for the process `pid`, which the caller knows to be alive or unreaped.
+/// Returns a pidfd of the process `pid`, which the caller knows to be alive or unreaped.
 pub(crate) fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
     if cfg!(loky_force_no_pidfd) {
         return None;
@@ -100,22 +100,23 @@ pub(crate) fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
     super::above_stdio(pidfd).ok()
 }
 
-/// The parent of this process, as something that becomes readable when it has ended. `None` where the kernel has no such
-/// thing; an error if the parent is not (or no longer) `expected`.
+/// Returns a descriptor that becomes readable when the parent of this process exits; `None` where the kernel has no pidfds.
+///
+/// # Errors
+/// The parent is not, or no longer, `expected`.
 pub(crate) fn watch_parent(expected: u32) -> io::Result<Option<OwnedFd>> {
     let pidfd = rustix::process::getppid().and_then(open_pidfd);
-    // Asked afterwards, so that the descriptor cannot be that of whoever inherited us.
+    // Checked after the descriptor is open, so that it cannot belong to a process that has adopted this one.
     if is_parent(expected) { Ok(pidfd) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-/// Whether `pid` is the parent of this process. It is so until it has ended: then somebody else inherits us.
+/// Whether `pid` is the parent of this process. When the parent exits, another process adopts this one.
 pub(crate) fn is_parent(pid: u32) -> bool {
     let parent = rustix::process::getppid();
     parent.is_some_and(|parent| parent.as_raw_nonzero().get().cast_unsigned() == pid)
 }
 
-/// Whether the process of a pidfd has ended and somebody has taken its status. See pidfd_send_signal(2): the null signal
-/// only asks.
+/// Whether the process of a pidfd has exited and was reaped. The null signal of pidfd_send_signal(2) only checks.
 fn is_reaped(pidfd: BorrowedFd<'_>) -> bool {
     // SAFETY: plain numbers and a null pointer, which the call allows.
     let asked = unsafe {

@@ -1,12 +1,12 @@
-//! Which CPU a thread runs on. See sched_getcpu(3).
+//! The CPU of a thread. See sched_getcpu(3).
 //!
 //! # Safety
-//! The function takes nothing and touches nothing of ours.
+//! `sched_getcpu` takes no argument and accesses no memory of the program.
 #![allow(unsafe_code, reason = "the C library knows it without a system call")]
 
-/// The CPU that the calling thread runs on now, and perhaps not any more when this returns.
+/// Returns the CPU of the calling thread. The thread may have moved by the time this returns.
 pub(crate) fn current() -> u64 {
-    // SAFETY: as said above.
+    // SAFETY: see the module head.
     let cpu = unsafe { libc::sched_getcpu() };
-    u64::try_from(cpu).unwrap_or(u64::MAX) // Not known: then it is another one than any.
+    u64::try_from(cpu).unwrap_or(u64::MAX) // An unknown CPU equals no other one.
 }

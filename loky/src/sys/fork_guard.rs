@@ -1,10 +1,10 @@
-//! Noticing, without a system call, that this process was forked off the one that a pool belongs to.
+//! Detection of a fork without a system call: a forked child must not use the pools of its parent.
 //!
-//! One page of the process holds its pid. The kernel hands a forked child that page full of zeros (`MADV_WIPEONFORK`, see
-//! madvise(2)), so a child that looks finds no pid there, and writes its own.
+//! One page of the process holds its pid. The kernel fills this page with zeros in a forked child (`MADV_WIPEONFORK`, see
+//! madvise(2)). A child that finds no pid there writes its own.
 //!
 //! # Safety
-//! The page is mapped once, never unmapped, and only ever seen as one `AtomicU32`.
+//! The page is mapped once, never unmapped, and only accessed as one `AtomicU32`.
 #![allow(unsafe_code, reason = "a page of its own has to be mapped by hand")]
 
 use std::ptr;
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-/// This process: the pid, as long as nobody forked.
+/// Returns the pid of this process: without a system call, except for the first time after a fork.
 pub(crate) fn current_pid() -> u32 {
     static WORD: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     let Some(word) = WORD.get_or_init(map) else {
-        return std::process::id(); // An old kernel: a system call, then.
+        return std::process::id(); // The kernel is too old for the page.
     };
     match word.load(Ordering::Relaxed) {
         0 => {
@@ -29,18 +29,21 @@ pub(crate) fn current_pid() -> u32 {
     }
 }
 
-/// A value of its own in each process: a forked child finds a new one, whatever its parent's was in the middle of, and never
-/// touches that. (But for the parent's first use, which a fork in another thread must not come upon: so the entry uses it.)
+/// A value per process: a forked child gets a new one and never touches its parent's, which may be locked.
+///
+/// The parent's first use must not run while another thread forks. So the entry of the program uses it.
 pub(crate) struct PerProcess<T: 'static> {
-    first: Link<T>,
+    first: Node<T>,
 }
 
-type Link<T> = OnceLock<Box<Of<T>>>;
+/// A list with a node for each process of a chain of forks.
+type Node<T> = OnceLock<Box<Owned<T>>>;
 
-struct Of<T: 'static> {
+/// The value of one process.
+struct Owned<T: 'static> {
     pid: u32,
     value: T,
-    next: Link<T>,
+    next: Node<T>,
 }
 
 impl<T: Default> PerProcess<T> {
@@ -48,21 +51,22 @@ impl<T: Default> PerProcess<T> {
         Self { first: OnceLock::new() }
     }
 
-    /// The one of this process.
+    /// Returns the value of this process.
     pub(crate) fn get(&'static self) -> &'static T {
         let pid = current_pid();
-        let mut link = &self.first;
+        let mut node = &self.first;
         loop {
-            let new = || Box::new(Of { pid, value: T::default(), next: OnceLock::new() });
-            let of = link.get_or_init(new);
-            if of.pid == pid {
-                return &of.value;
+            let new = || Box::new(Owned { pid, value: T::default(), next: OnceLock::new() });
+            let owned = node.get_or_init(new);
+            if owned.pid == pid {
+                return &owned.value;
             }
-            link = &of.next;
+            node = &owned.next;
         }
     }
 }
 
+/// Maps the page; `None` if the kernel does not know the advice.
 fn map() -> Option<&'static AtomicU32> {
     let length = size_of::<AtomicU32>(); // The kernel rounds up to its page.
     // SAFETY: a new private mapping, placed by the kernel, overlaps nothing.
@@ -84,7 +88,7 @@ fn map() -> Option<&'static AtomicU32> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn it_is_the_pid() {
+    fn current_pid_agrees_with_std() {
         assert_eq!(super::current_pid(), std::process::id());
         assert_eq!(super::current_pid(), std::process::id());
     }

@@ -1,11 +1,11 @@
-//! Sleeping on a word that another process changes, and waking who sleeps on it. See futex(2).
+//! Futexes: threads sleep on a word that another process changes, and are woken by it. See futex(2).
 //!
-//! The kernel looks at 32 bits: at the low half of the word. This program reads and writes whole words only.
+//! The kernel compares 32 bits, the low half of the word. The library reads and writes whole words only.
 //!
 //! # Safety
-//! An `AtomicU64` is as long as two `AtomicU32`s and aligned at least as well; through the reference that is made here nothing is
-//! read or written but by the kernel.
-#![allow(unsafe_code, reason = "the kernel wants half of a word")]
+//! An `AtomicU64` has the size of two `AtomicU32`s and at least their alignment. Only the kernel accesses memory through the
+//! reference that is made here.
+#![allow(unsafe_code, reason = "the kernel takes half of a word")]
 
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -15,24 +15,24 @@ use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags};
 
-/// The half of the word that the kernel looks at.
+/// Returns the half of the word that the kernel compares.
 fn low_half(word: &AtomicU64) -> &AtomicU32 {
     let half = usize::from(cfg!(target_endian = "big"));
-    // SAFETY: within the word, and alive as long as that.
+    // SAFETY: within the word, with its lifetime.
     unsafe { &*std::ptr::from_ref(word).cast::<AtomicU32>().wrapping_add(half) }
 }
 
-/// Sleeps while the low half of `word` is `value`, until somebody wakes or `timeout` has passed. It may return for nothing.
+/// Sleeps while the low half of `word` is `value`, until [`wake`] or for `timeout`. Returns spuriously at times.
 pub(crate) fn wait(word: &AtomicU64, value: u32, timeout: Option<Duration>) {
     let timeout = timeout.map(|timeout| Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
-    // Not private: the other process has the word somewhere else. Whatever it returns, the caller looks again.
+    // Not private: the other process maps the word at another address. The caller checks the word whatever this returns.
     let _ = futex::wait(low_half(word), Flags::empty(), value, timeout.as_ref());
 }
 
-/// Wakes all who sleep on `word`.
+/// Wakes all threads that sleep on `word`.
 pub(crate) fn wake(word: &AtomicU64) {
     let _ = futex::wake(low_half(word), Flags::empty(), i32::MAX.unsigned_abs());
 }
@@ -53,10 +53,10 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     #[test]
-    fn another_mapping_wakes_who_sleeps() {
+    fn wake_through_another_mapping_ends_sleep() {
         let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
         let theirs = SharedWords::open(fd.as_fd(), 8).unwrap();
-        wait(&ours.words()[1], 5, None); // It is not 5.
+        wait(&ours.words()[1], 5, None); // The word is not 5.
         probe(&ours.words()[1], 5).unwrap();
         ours.words()[1].store(7 << 32 | 5, Ordering::Relaxed);
         wait(&ours.words()[1], 5, Some(Duration::from_millis(1)));

@@ -1,8 +1,8 @@
-//! Large memory in large pages, of which a fresh one costs one fault where 512 small ones cost as many. See madvise(2).
+//! Huge pages for large memory: the first access to one costs one fault instead of 512. See madvise(2).
 //!
 //! # Safety
-//! The advice is about pages that belong to the vector, or the mapping, in whole, and changes no byte of them.
-#![allow(unsafe_code, reason = "rustix cannot know that this advice does no harm")]
+//! The advice concerns pages that lie within the vector, or the mapping, and changes no byte of them.
+#![allow(unsafe_code, reason = "rustix cannot know that this advice is harmless")]
 
 use std::io;
 use std::ops::Range;
@@ -12,14 +12,10 @@ use rustix::fs::FallocateFlags;
 use rustix::io::retry_on_intr;
 use rustix::mm::Advice;
 
-use super::mapping::Mapping;
+use super::mapping::{HUGE_PAGE_BYTES as PAGE_BYTES, Mapping};
 use crate::limits;
 
-/// What the advice is aligned to: a huge page, on most systems.
-pub(super) const PAGE_BYTES: usize = 2 << 20;
-
-/// Asks for huge pages where `values` has room that it has not used yet, if that is large. Where the system has none, or does
-/// not want to give any, it stays as it is.
+/// Asks for huge pages in the spare capacity of `values`, if that is large. Without huge pages nothing changes.
 pub(crate) fn prefer<T>(values: &mut Vec<T>) {
     let room = values.spare_capacity_mut();
     let length = size_of_val(room);
@@ -29,38 +25,37 @@ pub(crate) fn prefer<T>(values: &mut Vec<T>) {
     let start = room.as_mut_ptr().cast::<u8>();
     let skipped = start.align_offset(PAGE_BYTES);
     let whole = length.saturating_sub(skipped) / PAGE_BYTES * PAGE_BYTES;
-    // SAFETY: so many bytes from there on are within the room; which pages they lie on is all that changes.
+    // SAFETY: these bytes are within the spare capacity; only the size of their pages changes.
     let _ = unsafe {
         rustix::mm::madvise(start.wrapping_add(skipped).cast(), whole, Advice::LinuxHugepage)
     };
 }
 
-/// Gives the memory behind `fd` huge pages, as many as lie in its first `length` bytes in whole, if these are many: all zeros where
-/// there was nothing. `mapping` is of that descriptor. Where the system gives none it stays as it is, but for a page of the usual size
-/// at the beginning.
+/// Backs the first `length` bytes of `fd` with huge pages, as far as whole ones fit, if `length` is large. Bytes without memory
+/// become zeros. `mapping` maps the descriptor. Without huge pages only one page of the usual size is allocated, at the beginning.
 ///
-/// This is `MADV_COLLAPSE`, of Linux 6.1 and later, which needs no leave of the administrator's: `MADV_HUGEPAGE` does, for shared
-/// memory, and has it on few systems.
+/// The advice is `MADV_COLLAPSE` (Linux 6.1), which needs no permission. `MADV_HUGEPAGE` for shared memory depends on a setting of
+/// the administrator, which few systems have on.
 pub(super) fn back(fd: impl AsFd, mapping: &Mapping, length: usize) {
     debug_assert!(length <= mapping.length);
     if length < limits::HUGE_ROOM_BYTES {
         return;
     }
     let whole = length / PAGE_BYTES * PAGE_BYTES;
-    // The first one says whether there are any.
+    // The first page shows whether the system has any.
     let _ = collapse(&fd, mapping, 0..PAGE_BYTES)
         .and_then(|()| collapse(&fd, mapping, PAGE_BYTES..whole));
 }
 
-/// Makes huge pages of these bytes, which begin and end with one.
+/// Makes huge pages of these bytes, whose ends are multiples of a huge page.
 fn collapse(fd: impl AsFd, mapping: &Mapping, bytes: Range<usize>) -> io::Result<()> {
-    // A little of each has to be there: the rest comes with it.
+    // The kernel collapses only pages of which a part is allocated.
     for start in bytes.clone().step_by(PAGE_BYTES) {
         let mode = FallocateFlags::empty();
         retry_on_intr(|| rustix::fs::fallocate(&fd, mode, start as u64, 1))?;
     }
     let first = mapping.first.as_ptr().wrapping_add(bytes.start);
-    // SAFETY: within the mapping; which pages its bytes lie on is all that changes.
+    // SAFETY: within the mapping; only the size of the pages changes.
     match unsafe { libc::madvise(first.cast(), bytes.len(), libc::MADV_COLLAPSE) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -77,7 +72,7 @@ mod tests {
     use crate::sys::segment::{self, Segment, SegmentMut};
 
     #[test]
-    fn values_stay_what_they_are() {
+    fn prefer_keeps_values() {
         for length in [0, 1, limits::HUGE_ROOM_BYTES, limits::HUGE_ROOM_BYTES + PAGE_BYTES + 1] {
             let mut values = vec![7_u16; 3];
             values.reserve_exact(length / 2);
@@ -88,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_memory_is_there_in_whole_huge_pages_alone() {
+    fn back_allocates_whole_huge_pages_only() {
         let huge = limits::HUGE_ROOM_BYTES;
         let length = 3 * huge;
         for long in [0, huge - 1, huge, huge + 1, length - 1] {
@@ -108,8 +103,8 @@ mod tests {
         }
     }
 
-    /// Whether this system has so much memory in huge pages to give, for the asking.
-    fn are_there(length: usize) -> bool {
+    /// Whether this system has `length` bytes in huge pages.
+    fn are_available(length: usize) -> bool {
         let mut room: Vec<u8> = Vec::with_capacity(length + PAGE_BYTES);
         let skipped = room.as_ptr().align_offset(PAGE_BYTES);
         room.resize(skipped + length, 1);
@@ -119,7 +114,7 @@ mod tests {
     }
 
     fn faults() -> i64 {
-        // SAFETY: plain numbers, for which zero is a value.
+        // SAFETY: plain numbers, for which zero is valid.
         let mut usage = unsafe { std::mem::zeroed() };
         // SAFETY: there is room for what is written.
         assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }, 0);
@@ -127,11 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn frozen_memory_is_read_with_a_fault_for_each_huge_page() {
+    fn reading_frozen_memory_faults_once_per_huge_page() {
         let length = 4 * limits::HUGE_ROOM_BYTES;
         let setting = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
         let setting = std::fs::read_to_string(setting).unwrap_or_default();
-        if setting.is_empty() || setting.contains("[deny]") || !are_there(length) {
+        if setting.is_empty() || setting.contains("[deny]") || !are_available(length) {
             return;
         }
         let copied = Segment::create(&vec![7; length]).unwrap();

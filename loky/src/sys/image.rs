@@ -1,15 +1,15 @@
-//! Which executable this process runs.
+//! The identity of the executable that this process runs.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// The path by which Linux lets a process execute its own image again, whatever has become of the file's name. See proc(5).
+/// The path through which a process can execute its own image, even if the file was renamed or removed. See proc(5).
 pub(crate) const SELF_EXE: &str = "/proc/self/exe";
 
-/// What tells one executable file from another. A running one cannot be written to, so no more is needed; its times can be
-/// changed by anybody who touches it, so they tell nothing.
+/// The identity of an executable file. A running executable cannot be written to, so device, inode and size suffice. Its times
+/// say nothing, because `touch` changes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) device: u64,
@@ -18,10 +18,10 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// The image of this process, as it was when first asked for.
+    /// Returns the image of this process, as of the first call of this function.
     pub(crate) fn current() -> Self {
         static CURRENT: OnceLock<Image> = OnceLock::new();
-        // Without /proc nothing can be told apart; and without it no worker starts either.
+        // Without /proc all images are equal, but no worker starts either.
         *CURRENT.get_or_init(|| Self::of(Path::new(SELF_EXE)).unwrap_or_default())
     }
 

@@ -1,8 +1,8 @@
-//! The functions that run before `main`, of which the test support is one.
+//! The initializers of the program: functions that run before `main`. Test support is one of them.
 //!
 //! # Safety
-//! The linker puts the addresses of these functions between two symbols of its own; every entry is a function of the C
-//! start code's type, and calling those that were to come next is what the start code would have done.
+//! The linker puts the addresses of these functions between two symbols. Each entry is a function of the type that the C start
+//! code calls, and that code would have called the remaining entries next, in this order.
 #![allow(unsafe_code, reason = "the table is made by the linker and called by address")]
 
 use std::ffi::{c_char, c_int};
@@ -15,8 +15,7 @@ unsafe extern "C" {
     static END: Initializer;
 }
 
-/// Calls the initializers that stand behind the one at `own`, so that everything that is ready when `main` begins is
-/// ready: C++ statics, above all.
+/// Calls the initializers behind the one at `own`, so that C++ statics, for example, are ready as at the start of `main`.
 pub(crate) fn run_remaining(
     own: &'static Initializer,
     argc: c_int,
@@ -28,9 +27,9 @@ pub(crate) fn run_remaining(
     while next < end {
         // SAFETY: between a known entry and the end lie only entries.
         let address = unsafe { next.cast::<usize>().read() };
-        // 0 and -1 are the marks that old linkers left at the ends.
+        // Old linkers put the markers 0 and -1 at the ends.
         if address != 0 && address != usize::MAX {
-            // SAFETY: the same place, now known to hold a function.
+            // SAFETY: this entry is no marker, so it is a function.
             let initializer = unsafe { next.read() };
             initializer(argc, argv, envp);
         }

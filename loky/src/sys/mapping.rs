@@ -1,7 +1,7 @@
-//! A part of the address space in which a descriptor's memory lies. See mmap(2).
+//! A mapping: the range of the address space that shows the memory of a descriptor. See mmap(2).
 //!
 //! # Safety
-//! It is owned by one [`Mapping`], and unmapped by its drop alone.
+//! One [`Mapping`] owns the range, and only its drop unmaps it.
 #![allow(unsafe_code, reason = "memory has to be mapped by hand")]
 
 use std::io;
@@ -12,23 +12,26 @@ use std::ptr::{self, NonNull};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
-use super::huge_pages;
 use crate::limits;
 
+/// The size and alignment of a huge page, on most systems.
+pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// A mapped range, unmapped on drop.
 #[derive(Debug)]
 pub(super) struct Mapping {
     pub(super) first: NonNull<u8>,
-    /// 0 where there is none: the kernel maps no empty ones.
+    /// 0 for an empty mapping, which the kernel does not know.
     pub(super) length: usize,
 }
 
-// SAFETY: it owns its mapping, which any thread may unmap. What is borrowed from it says itself what threads may do.
+// SAFETY: it owns its range, which any thread may unmap. References into the range have their own rules.
 unsafe impl Send for Mapping {}
-// SAFETY: nothing of it changes through a shared reference.
+// SAFETY: it has no interior mutability.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// From the beginning of `fd` on. Where it is long, huge pages of the one are huge pages of the other.
+    /// Maps the first `length` bytes of `fd`. A long mapping is aligned so that it can use the huge pages of the memory.
     pub(super) fn new(
         fd: BorrowedFd<'_>,
         length: usize,
@@ -43,32 +46,32 @@ impl Mapping {
             let first = unsafe { mmap(ptr::null_mut(), length, protection, flags, fd, 0) }?;
             return Self::at(first.cast(), length);
         };
-        // Never unmapped if the next step fails: what lies there may be gone by then, and another thread may have the place.
+        // Not unmapped if the next step fails: the kernel may have unmapped a part by then, and another thread may have reused it.
         let room = ManuallyDrop::new(room);
-        // SAFETY: it takes the place of a part of `room`, which nobody else has.
+        // SAFETY: it replaces a part of `room`, which only this function uses.
         unsafe { mmap(start.cast(), length, protection, flags | MapFlags::FIXED, fd, 0) }?;
         ManuallyDrop::into_inner(room).cut_out(start, length);
         Self::at(start, length)
     }
 
-    /// Address space for so much, if that is long, and where in it huge pages begin.
+    /// Reserves address space for a long mapping, and returns it with its first address that is aligned to a huge page.
     fn room(length: usize) -> Option<(Self, *mut u8)> {
         if length < limits::HUGE_ROOM_BYTES {
             return None;
         }
         let rounded = length.checked_next_multiple_of(page_size())?;
-        let rounded = rounded.checked_add(huge_pages::PAGE_BYTES)?;
+        let rounded = rounded.checked_add(HUGE_PAGE_BYTES)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping, placed by the kernel, overlaps nothing.
         let first =
             unsafe { mmap_anonymous(ptr::null_mut(), rounded, ProtFlags::empty(), flags) }.ok()?;
         let room = Self::at(first.cast(), rounded).ok()?;
-        let skipped = room.first.as_ptr().align_offset(huge_pages::PAGE_BYTES);
+        let skipped = room.first.as_ptr().align_offset(HUGE_PAGE_BYTES);
         let start = room.first.as_ptr().wrapping_add(skipped);
         Some((room, start))
     }
 
-    /// Unmaps what lies before and behind so much from `start` on, which belongs to another one now.
+    /// Unmaps the parts before and behind `length` bytes at `start`, which belong to another mapping now.
     fn cut_out(self, start: *mut u8, length: usize) {
         let room = ManuallyDrop::new(self);
         let end = start.wrapping_add(length.next_multiple_of(page_size()));
@@ -78,7 +81,7 @@ impl Mapping {
         drop(Self::at(end, behind));
     }
 
-    /// What is mapped there already.
+    /// Takes ownership of an existing mapping.
     fn at(first: *mut u8, length: usize) -> io::Result<Self> {
         let first = NonNull::new(first).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { first, length })
@@ -88,7 +91,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         if self.length > 0 {
-            // SAFETY: exactly what was mapped for it; nobody has a reference into it any more.
+            // SAFETY: exactly the range that this value owns; no reference into it is left.
             let _ = unsafe { munmap(self.first.as_ptr().cast(), self.length) };
         }
     }
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
     use crate::sys::segment;
 
-    /// What is mapped in this process, of and around `mapping`.
+    /// Returns the size of the entries of /proc/self/maps that overlap `mapping`.
     fn mapped_bytes(mapping: &Mapping) -> usize {
         let (first, end) =
             (mapping.first.addr().get(), mapping.first.addr().get() + mapping.length);
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_begins_a_huge_page_and_takes_no_more_room_than_it_needs() {
+    fn long_mapping_is_aligned_and_leaves_no_reserved_space() {
         let huge = limits::HUGE_ROOM_BYTES;
         let fd = segment::create("test").unwrap();
         rustix::fs::ftruncate(&fd, 3 * huge as u64).unwrap();
@@ -124,7 +127,7 @@ mod tests {
             for flags in [MapFlags::SHARED, MapFlags::PRIVATE] {
                 let mapping = Mapping::new(fd.as_fd(), length, ProtFlags::READ, flags).unwrap();
                 assert_eq!(mapped_bytes(&mapping), length.next_multiple_of(page_size()));
-                let is_aligned = mapping.first.addr().get().is_multiple_of(huge_pages::PAGE_BYTES);
+                let is_aligned = mapping.first.addr().get().is_multiple_of(HUGE_PAGE_BYTES);
                 assert!(length < huge || is_aligned, "{mapping:?}");
             }
         }

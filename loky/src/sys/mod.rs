@@ -1,12 +1,19 @@
-//! The operating system behind owned, typed values. All unsafe code of the crate that is about the system lies here.
+//! The operating system behind owned, typed values. All unsafe code of the crate that makes system calls is here.
 //!
-//! A file is one subject of the system: [`socket`]s and waiting for them ([`poll`], [`wake`]), memory that two
-//! processes share ([`shared_words`]) and sleep on ([`futex`]), hand on to one another ([`segment`], filled with
-//! plain values: [`pod`]), or fill again and again for one another ([`carrier`]), what lies where in the address space
-//! ([`mapping`]) and on how large pages ([`huge_pages`]), [`child`] processes and what hangs below them ([`tree`]), what a
-//! process puts right in itself when it starts as a worker ([`startup`], [`signals`], [`init_array`]), and what a process
-//! knows of itself ([`image`], [`memory`], [`cpu`], [`fork_guard`]). Nothing here knows what the bytes mean.
-//! Tested beside the code where one process is enough, else through real workers in the package `tests`.
+//! Each file has one subject:
+//!
+//! | subject | files |
+//! |---|---|
+//! | channels, and waiting for them | [`socket`], [`poll`], [`wake`] |
+//! | words that two processes share | [`shared_words`], [`futex`] |
+//! | values in shared memory | [`segment`] (frozen), [`segment_memory`] (reusable), [`pod`] (types that are their bytes) |
+//! | address space and page sizes | [`mapping`], [`huge_pages`] |
+//! | other processes | [`child`], [`tree`] (descendants), [`reserve`] (descriptors to look for them), [`no_fork`] |
+//! | the start of a worker | [`startup`], [`signals`], [`init_array`], [`streams`] |
+//! | facts about this process | [`image`], [`memory`], [`cpu`], [`fork_guard`] |
+//!
+//! No file here knows the meaning of the bytes that it moves. Unit tests are beside the code where one process suffices. The
+//! package `tests` covers the rest with real workers.
 
 pub(crate) mod child;
 pub(crate) mod cpu;
@@ -34,11 +41,11 @@ pub(crate) mod wake;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The lowest descriptor that ours may have. Below lie stdin, stdout and stderr: a program that closed one of them would
-/// otherwise print into a channel.
+/// The lowest number for a descriptor of the library. A program may have closed stdin, stdout or stderr, and would otherwise
+/// print into a channel.
 const LOWEST: i32 = 3;
 
-/// `fd` itself, or a duplicate of it above the standard streams.
+/// Returns `fd` itself, or a duplicate of it above the standard streams.
 fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     if fd.as_raw_fd() >= LOWEST {
@@ -47,13 +54,13 @@ fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), LOWEST)?)
 }
 
-/// How many descriptors this process may have at a time.
+/// Returns how many descriptors this process may have open.
 pub(crate) fn descriptor_limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-/// Whether the system is out of something that it may have again later, so that trying again is no folly.
+/// Whether the system lacks a resource that may be free again later, so that another attempt can succeed.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -68,7 +75,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
-/// What to say beside an error of the system: which limit it names.
+/// Returns the limit behind an error of the system, as a suffix of a message.
 pub(crate) fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => " (the limit is `RLIMIT_NOFILE`; see `ulimit -n`)",

@@ -1,13 +1,13 @@
-//! Descriptors held back, so that what has to be done can be done when the process has none left.
+//! A reserve of descriptors, for the scan of /proc when the process has none left.
 //!
-//! Looking for processes takes two: the folder /proc, and one file in it at a time.
+//! A scan needs two: the folder /proc, and one file in it at a time.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use super::streams;
 
-/// Two descriptors that refer to nothing of interest.
+/// Two open descriptors of `/dev/null`, closed when others are needed in their place.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     held: Vec<OwnedFd>,
@@ -22,7 +22,7 @@ impl Reserve {
         Ok(reserve)
     }
 
-    /// Runs `work` while the descriptors are free. If others take them meanwhile, the reserve stays smaller for a while.
+    /// Runs `work` while the reserve is closed. If other threads take the descriptors, the reserve is refilled at a later time.
     pub(crate) fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.held.clear();
         let done = work();

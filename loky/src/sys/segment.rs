@@ -1,25 +1,25 @@
-//! Memory that goes from process to process as a descriptor: a memfd of its own, which is filled once, then frozen, and can
-//! be mapped by whoever has the descriptor. See memfd_create(2), fcntl(2), mmap(2).
+//! Frozen shared memory: a memfd that is filled once, then sealed, and mapped by every process that gets its descriptor. See
+//! memfd_create(2), fcntl(2), mmap(2).
 //!
-//! | | written | seals | mapped |
+//! | type | written | seals | mapped |
 //! |---|---|---|---|
 //! | [`SegmentMut`] | through its mapping, by its one owner | grow, shrink | read, write; shared |
-//! | [`Segment`] | never again, by nobody | grow, shrink, write, seal | read; private |
+//! | [`Segment`] | never again | grow, shrink, write, seal | read; private |
 //!
-//! Whoever maps a descriptor that came from elsewhere checks first that it is such a frozen memfd. Without the seals the other
-//! side could cut it off, which would be a SIGBUS here, or change what lies behind a `&[T]`.
+//! A process maps a received descriptor only after it has checked these seals. Without them another process could truncate the
+//! memory, and an access would raise SIGBUS. Or it could change the bytes behind a `&[T]`.
 //!
-//! Long ones lie in [huge pages](huge_pages), as far as the system has some: to map them, read them and unmap them takes a tenth
-//! of the time then.
+//! Large segments use [huge pages](huge_pages), as far as the system has any. Mapping, reading and unmapping them then take a
+//! tenth of the time.
 //!
-//! A frozen segment is mapped privately, which is the same where nobody writes: shared mappings of a descriptor that is open
-//! for writing are refused by kernels before 6.7, even read-only ones.
+//! A frozen segment is mapped privately, which makes no difference without writers. Kernels before 6.7 reject shared mappings of a
+//! write-sealed memfd that is open for writing, even read-only ones.
 //!
 //! # Safety
-//! A [`Mapping`] is as long as its memfd, which cannot grow or shrink.
-//! What lies in a [`Segment`] never changes, so it may be borrowed; a [`SegmentMut`] is mapped nowhere else in this process,
-//! and its descriptor leaves it only as a frozen one. The types that are laid over the bytes are [`Pod`].
-#![allow(unsafe_code, reason = "memory that other processes have as well has to be mapped by hand")]
+//! A [`Mapping`] is as long as its memfd, which cannot grow or shrink. The bytes of a [`Segment`] never change, so they may be
+//! borrowed. A [`SegmentMut`] is mapped nowhere else in this process, and its descriptor leaves it only after freezing. The types
+//! that are laid over the bytes are [`Pod`].
+#![allow(unsafe_code, reason = "shared memory has to be mapped by hand")]
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,22 +35,22 @@ use super::mapping::Mapping;
 use super::pod::Pod;
 use crate::limits;
 
-/// What /proc shows of such memory.
+/// The name of such memory in /proc.
 const NAME: &str = "loky-shared";
 
-/// What holds from the beginning.
+/// The seals from the beginning.
 pub(super) const FIXED: SealFlags = SealFlags::GROW.union(SealFlags::SHRINK);
 
-/// What holds of frozen memory.
+/// The seals of frozen memory.
 const FROZEN: SealFlags = FIXED.union(SealFlags::WRITE);
 
-/// The file system that memfds lie in. There are others with seals: a memfd of huge pages is a SIGBUS where none are left.
+/// The file system of ordinary memfds. A memfd on hugetlbfs has seals too, but raises SIGBUS when no huge pages are left.
 const TMPFS: i64 = 0x0102_1994;
 
-/// How much is copied at a time.
+/// The size of the buffer for a copy.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// Memory that nobody changes any more.
+/// Frozen memory, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct Segment {
     fd: Arc<OwnedFd>,
@@ -58,7 +58,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// New memory with these bytes.
+    /// Creates frozen memory with these bytes.
     pub(crate) fn create(bytes: &[u8]) -> io::Result<Self> {
         let fd = create(NAME)?;
         rustix::fs::ftruncate(&fd, bytes.len() as u64)?;
@@ -69,10 +69,10 @@ impl Segment {
         Ok(segment)
     }
 
-    /// What another process has made, of so many bytes.
+    /// Maps `length` bytes of frozen memory that another process has created.
     ///
     /// # Errors
-    /// `InvalidData` if it is not memory that nobody can change any more, or of another length.
+    /// `InvalidData` if the memory is not frozen or has another length.
     pub(crate) fn open(fd: Arc<OwnedFd>, length: usize) -> io::Result<Self> {
         check(fd.as_fd(), length)?;
         Self::map(fd, length)
@@ -83,24 +83,24 @@ impl Segment {
         Ok(Self { fd, mapping })
     }
 
-    /// What another process can map it by. Whoever has it as well keeps the memory.
+    /// Returns the descriptor by which another process can map the memory. The memory lives as long as any descriptor or mapping.
     pub(crate) fn fd(&self) -> &Arc<OwnedFd> {
         &self.fd
     }
 
-    /// What lies in it. Bytes at the end that are no whole element are left out.
+    /// Returns the elements. An incomplete element at the end is left out.
     pub(crate) fn elements<T: Pod>(&self) -> &[T] {
         let Mapping { first, length } = self.mapping;
         if length == 0 {
             return &[];
         }
         let n = length / const { size_of_element::<T>() };
-        // SAFETY: mapped, aligned to a page, of any bytes, which never change, and alive as long as `self`.
+        // SAFETY: mapped as long as `self`, aligned to a page, and never changed; any bytes are valid.
         unsafe { slice::from_raw_parts(first.as_ptr().cast(), n) }
     }
 }
 
-/// Memory that is being filled.
+/// Memory that its one owner fills before it is frozen.
 #[derive(Debug)]
 pub(crate) struct SegmentMut {
     fd: OwnedFd,
@@ -108,7 +108,7 @@ pub(crate) struct SegmentMut {
 }
 
 impl SegmentMut {
-    /// So many bytes, all zero.
+    /// Creates `length` zero bytes.
     pub(crate) fn zeroed(length: usize) -> io::Result<Self> {
         let fd = create(NAME)?;
         rustix::fs::ftruncate(&fd, length as u64)?;
@@ -119,37 +119,37 @@ impl SegmentMut {
         Ok(Self { fd, mapping })
     }
 
-    /// What lies in it.
+    /// Returns the elements.
     pub(crate) fn elements<T: Pod>(&self) -> &[T] {
         let Mapping { first, length } = self.mapping;
         if length == 0 {
             return &[];
         }
         let n = length / const { size_of_element::<T>() };
-        // SAFETY: mapped, aligned to a page, of any bytes, which change through `&mut self` alone.
+        // SAFETY: mapped as long as `self`, aligned to a page, changed only through `&mut self`; any bytes are valid.
         unsafe { slice::from_raw_parts(first.as_ptr().cast(), n) }
     }
 
-    /// What lies in it, to be filled.
+    /// Returns the elements for writing.
     pub(crate) fn elements_mut<T: Pod>(&mut self) -> &mut [T] {
         let Mapping { first, length } = self.mapping;
         if length == 0 {
             return &mut [];
         }
         let n = length / const { size_of_element::<T>() };
-        // SAFETY: as in `elements`, and borrowed as `self` is, which is all that refers to it.
+        // SAFETY: as in `elements`, and `&mut self` is the only access to the mapping.
         unsafe { slice::from_raw_parts_mut(first.as_ptr().cast(), n) }
     }
 
-    /// The same memory, which from now on nobody can change.
+    /// Freezes the memory: no process can change it from now on.
     pub(crate) fn freeze(self) -> io::Result<Segment> {
         let Self { fd, mapping } = self;
         let length = mapping.length;
-        // The kernel refuses the seal as long as anybody could write.
+        // The kernel rejects the seal while a writable mapping exists.
         drop(mapping);
         let fd = match rustix::fs::fcntl_add_seals(&fd, FROZEN | SealFlags::SEAL) {
             Ok(()) => fd,
-            // Somebody still can: a process that was forked off this one has the mapping too.
+            // A forked child of this process still has the mapping.
             Err(Errno::BUSY) => copy(&fd)?,
             Err(error) => return Err(error.into()),
         };
@@ -157,20 +157,20 @@ impl SegmentMut {
     }
 }
 
-/// The size of an element, which is to have one, and no more than a page's alignment.
+/// Returns the size of an element. Checks at compile time that it is not zero, and that a page is aligned enough.
 const fn size_of_element<T>() -> usize {
     assert!(size_of::<T>() > 0, "an element of shared memory has at least one byte");
     assert!(align_of::<T>() <= 4096, "an element of shared memory is aligned to a page at most");
     size_of::<T>()
 }
 
-/// Empty memory, which can be sealed. `name` is for /proc alone.
+/// Creates an empty memfd that can be sealed. `name` appears in /proc only.
 pub(super) fn create(name: &str) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     super::above_stdio(rustix::fs::memfd_create(name, flags)?)
 }
 
-/// Writes at the current offset. Not through a mapping: the kernel would have to be asked for each page.
+/// Writes at the current offset. A write through a mapping would cost a fault for each page.
 pub(super) fn write(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes))?;
@@ -179,7 +179,7 @@ pub(super) fn write(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A frozen copy, without a mapping that somebody else might write to meanwhile.
+/// Makes a frozen copy. It is never mapped writable, so no other process can write to it meanwhile.
 fn copy(from: &OwnedFd) -> io::Result<OwnedFd> {
     let copy = create(NAME)?;
     let mut buffer = vec![0; COPY_BYTES];
@@ -197,16 +197,16 @@ fn copy(from: &OwnedFd) -> io::Result<OwnedFd> {
     Ok(copy)
 }
 
-/// Whether a descriptor that came from elsewhere is memory of this length that nobody can change.
+/// Checks that a received descriptor is frozen memory of this length.
 fn check(fd: BorrowedFd<'_>, length: usize) -> io::Result<()> {
-    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    // What has no seals at all is some other file.
+    let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    // A file of another kind has no seals.
     let seals = rustix::fs::fcntl_get_seals(fd).unwrap_or(SealFlags::empty());
     if !seals.contains(FROZEN) || rustix::fs::fstatfs(fd)?.f_type as i64 != TMPFS {
-        return refused("a descriptor of something else than frozen memory");
+        return invalid("the descriptor is not frozen memory");
     }
     if u64::try_from(rustix::fs::fstat(fd)?.st_size) != Ok(length as u64) {
-        return refused("shared memory of another length");
+        return invalid("shared memory has the wrong length");
     }
     Ok(())
 }
@@ -221,23 +221,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_is_seen_by_all_and_changed_by_nobody() {
+    fn frozen_memory_is_readable_and_immutable() {
         let mut filled = SegmentMut::zeroed(8).unwrap();
         assert_eq!(filled.elements::<u8>(), [0; 8]);
         filled.elements_mut::<u16>().copy_from_slice(&[1, 2, 3, 4]);
         assert!(is_writable(&filled.fd));
-        assert!(rustix::fs::ftruncate(&filled.fd, 9).is_err(), "it is sealed");
+        assert!(rustix::fs::ftruncate(&filled.fd, 9).is_err(), "the size is sealed");
         let ours = filled.freeze().unwrap();
         let theirs = Segment::open(Arc::clone(ours.fd()), 8).unwrap();
         drop(ours);
         assert_eq!(theirs.elements::<u16>(), [1, 2, 3, 4]);
         assert!(!is_writable(theirs.fd()));
         assert!(rustix::io::pwrite(theirs.fd(), &[1], 0).is_err());
-        assert!(rustix::fs::fcntl_add_seals(theirs.fd(), SealFlags::EXEC).is_err(), "for good");
+        assert!(
+            rustix::fs::fcntl_add_seals(theirs.fd(), SealFlags::EXEC).is_err(),
+            "no more seals can be added"
+        );
     }
 
     #[test]
-    fn bytes_are_copied_in_at_any_length() {
+    fn segments_of_any_length_hold_their_bytes() {
         for length in [0, 1, 4095, 4096, 4097, 1_000_000] {
             let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
             let ours = Segment::create(&bytes).unwrap();
@@ -250,21 +253,21 @@ mod tests {
         }
     }
 
-    /// A second mapping in this process stands for one of a forked child.
+    /// A second mapping in this process stands for the one of a forked child.
     #[test]
-    fn what_somebody_else_could_write_to_is_copied() {
+    fn freezing_with_another_writable_mapping_copies() {
         let mut filled = SegmentMut::zeroed(200_000).unwrap();
         filled.elements_mut::<u8>().fill(7);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let elsewhere = Mapping::new(filled.fd.as_fd(), 200_000, protection, MapFlags::SHARED);
+        let other = Mapping::new(filled.fd.as_fd(), 200_000, protection, MapFlags::SHARED);
         let frozen = filled.freeze().unwrap();
         assert_eq!(frozen.elements::<u8>(), vec![7; 200_000]);
         assert!(!is_writable(frozen.fd()));
-        drop(elsewhere);
+        drop(other);
     }
 
     #[test]
-    fn what_is_not_frozen_memory_is_not_mapped() {
+    fn descriptors_without_the_seals_are_rejected() {
         let memfd = |seals| {
             let fd = create(NAME).unwrap();
             rustix::fs::ftruncate(&fd, 8).unwrap();
@@ -272,7 +275,7 @@ mod tests {
             fd
         };
         let file = || OwnedFd::from(std::fs::File::open("/proc/self/exe").unwrap());
-        let refused = [
+        let rejected = [
             memfd(SealFlags::empty()),
             memfd(FIXED),
             memfd(SealFlags::GROW | SealFlags::WRITE),
@@ -280,7 +283,7 @@ mod tests {
             memfd(FIXED | SealFlags::FUTURE_WRITE),
             file(),
         ];
-        for fd in refused {
+        for fd in rejected {
             let error = Segment::open(fd.into(), 8).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
         }

@@ -1,11 +1,11 @@
-//! A page of words that two processes share: a memfd, mapped on both sides. See memfd_create(2), mmap(2).
+//! Words that two processes share: a memfd, mapped on both sides. See memfd_create(2), mmap(2).
 //!
-//! The memfd can neither grow nor shrink: it is sealed when it is made, and whoever maps it checks that first, since a page
-//! that the other side cuts off would be a SIGBUS here. What the other side writes is no more than numbers.
+//! The creator seals the memfd against growing and shrinking, and the other side checks the seals before it maps. Without them
+//! either process could truncate the memory, and an access would raise SIGBUS in the other one. The words are plain numbers.
 //!
 //! # Safety
-//! The mapping is as long as `words` says, owned by one [`SharedWords`], unmapped by its drop alone, and only ever seen as
-//! `AtomicU64`s: so the other process may change them at any time.
+//! The mapping has the length of `words` words. One [`SharedWords`] owns it, and only its drop unmaps it. It is only accessed as
+//! `AtomicU64`s, so the other process may change the words at any time.
 #![allow(
     unsafe_code,
     reason = "memory that is shared with another process has to be mapped by hand"
@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicU64;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-/// The mapped words.
+/// Words in memory that is shared with another process.
 #[derive(Debug)]
 pub(crate) struct SharedWords {
     first: NonNull<AtomicU64>,
@@ -30,13 +30,13 @@ pub(crate) struct SharedWords {
 
 // SAFETY: it owns its mapping, which any thread may unmap.
 unsafe impl Send for SharedWords {}
-// SAFETY: all that can be reached through it are atomics.
+// SAFETY: only atomics are reachable through it.
 unsafe impl Sync for SharedWords {}
 
 const SEALS: SealFlags = SealFlags::GROW.union(SealFlags::SHRINK);
 
 impl SharedWords {
-    /// So many words, all zero, and the descriptor by which another process can map them. `name` is for /proc alone.
+    /// Creates `words` zero words, and returns a descriptor for another process. `name` appears in /proc only.
     pub(crate) fn create(name: &str, words: usize) -> io::Result<(Self, OwnedFd)> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd = super::above_stdio(rustix::fs::memfd_create(name, flags)?)?;
@@ -45,17 +45,20 @@ impl SharedWords {
         Ok((Self::map(fd.as_fd(), words)?, fd))
     }
 
-    /// What another process has created with so many words.
+    /// Maps `words` words that another process has created.
+    ///
+    /// # Errors
+    /// `InvalidData` if the descriptor has another size or lacks the seals.
     pub(crate) fn open(fd: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
         let length = rustix::fs::fstat(fd)?.st_size;
         if u64::try_from(length) != Ok(bytes(words) as u64) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "shared memory of another size",
+                "shared memory has the wrong size",
             ));
         }
         if !rustix::fs::fcntl_get_seals(fd)?.contains(SEALS) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "shared memory without seals"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "shared memory is not sealed"));
         }
         Self::map(fd, words)
     }
@@ -82,21 +85,21 @@ impl SharedWords {
         Ok(Self { first, words })
     }
 
-    /// The words.
+    /// Returns the words.
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: mapped, aligned to a page, initialised by the kernel, and alive as long as `self`.
         unsafe { slice::from_raw_parts(self.first.as_ptr(), self.words) }
     }
 
-    /// Gives the memory of some words back to the system, until somebody writes there again. They are zero from now on, on both
-    /// sides. See madvise(2), `MADV_REMOVE`.
+    /// Returns the memory of some words to the system until the next write. The words become zero on both sides. See madvise(2),
+    /// `MADV_REMOVE`.
     ///
     /// # Errors
-    /// The first of them does not begin a page.
+    /// The first word is not at the beginning of a page.
     pub(crate) fn give_back(&self, range: Range<usize>) -> io::Result<()> {
         let words = &self.words()[range];
         let first = words.as_ptr().cast_mut();
-        // SAFETY: these are words of the mapping, each of which may change at any time, by the other process as well.
+        // SAFETY: words of the mapping, which may change at any time, since they are atomics.
         unsafe { rustix::mm::madvise(first.cast(), size_of_val(words), Advice::LinuxRemove) }?;
         Ok(())
     }
@@ -104,7 +107,7 @@ impl SharedWords {
 
 impl Drop for SharedWords {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping that `map` made; nobody has a reference into it any more.
+        // SAFETY: exactly the mapping that `map` made; no reference into it is left.
         let _ = unsafe { rustix::mm::munmap(self.first.as_ptr().cast(), bytes(self.words)) };
     }
 }
@@ -119,7 +122,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     #[test]
-    fn both_sides_see_the_same_words() {
+    fn both_mappings_show_the_same_words() {
         let (ours, fd) = SharedWords::create("loky-test", 8).unwrap();
         let theirs = SharedWords::open(fd.as_fd(), 8).unwrap();
         ours.words()[7].store(7, Ordering::Relaxed);
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_takes_no_memory_and_is_zero() {
+    fn give_back_frees_memory_and_zeroes_words() {
         const WORDS: usize = 64 * 1024;
         let (ours, fd) = SharedWords::create("loky-test", WORDS).unwrap();
         let theirs = SharedWords::open(fd.as_fd(), WORDS).unwrap();
@@ -143,11 +146,11 @@ mod tests {
         assert_eq!((kept(&ours), kept(&theirs)), (WORDS / 2, WORDS / 2));
         theirs.words()[WORDS - 1].store(8, Ordering::Relaxed);
         assert_eq!(ours.words()[WORDS - 1].load(Ordering::Relaxed), 8);
-        assert!(ours.give_back(1..2).is_err(), "no page begins there");
+        assert!(ours.give_back(1..2).is_err(), "not at the beginning of a page");
     }
 
     #[test]
-    fn what_could_be_cut_off_is_not_mapped() {
+    fn memory_that_can_shrink_is_not_mapped() {
         let (_ours, fd) = SharedWords::create("loky-test", 8).unwrap();
         assert!(rustix::fs::ftruncate(&fd, 0).is_err(), "it is sealed");
         assert!(SharedWords::open(fd.as_fd(), 9).is_err(), "another size");

@@ -1,24 +1,23 @@
-//! Signal dispositions and the signal mask, both inherited through exec. See signal(7).
+//! Signal dispositions and the signal mask of a new worker, which exec inherits from the parent. See signal(7).
 //!
 //! # Safety
-//! The calls here take plain data and change only how this process treats signals; they are made before the process has
-//! other threads of ours.
+//! The calls take plain data and change only the signal handling of this process, before the library has started other threads.
 #![allow(unsafe_code, reason = "sigaction and sigprocmask have no safe wrapper")]
 
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Undoes what a parent handed down: ignored signals get their default again, blocked ones are let through. `SIGPIPE`
-/// stays, or becomes, ignored, as in every Rust program: a write to a closed pipe is an error there, not a death.
+/// Resets inherited signal settings: ignored signals get their default disposition, blocked ones are unblocked.
 ///
-/// Handlers are left alone: exec has reset those of the parent, so the ones in place are Rust's own.
+/// `SIGPIPE` is ignored, as in every Rust program, so that a write to a closed pipe is an error. Handlers stay: exec has reset
+/// those of the parent, so the present ones are Rust's own.
 pub(crate) fn restore_defaults() {
     for signal in 1..=libc::SIGRTMAX() {
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
-        // SAFETY: `action` has room for what is written; a null new action only asks.
+        // SAFETY: `action` has room for the result; a null new action only queries.
         let asked = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
         if asked != 0 {
-            continue; // Reserved by the C library, or no signal.
+            continue; // Reserved by the C library, or not a signal.
         }
         // SAFETY: sigaction has filled it in.
         let action = unsafe { action.assume_init() };
@@ -31,11 +30,11 @@ pub(crate) fn restore_defaults() {
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `none` has room for a set.
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };
-    // SAFETY: sigemptyset has filled it in; the old mask is not asked for.
+    // SAFETY: sigemptyset has filled it in; the old mask is not requested.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
 }
 
 fn set(signal: libc::c_int, disposition: libc::sighandler_t) {
-    // SAFETY: the disposition is one of the two constants, no function.
+    // SAFETY: the disposition is one of two constants, not a function.
     unsafe { libc::signal(signal, disposition) };
 }

@@ -11,33 +11,33 @@ use rustix::net::{
 
 use crate::limits::BATCH;
 
-/// The room for the descriptors of one write, beside its bytes.
+/// The size of the control message with the descriptors of one write.
 const BATCH_SPACE: usize = rustix::cmsg_space!(ScmRights(BATCH));
 
-/// The descriptors that came with the bytes of one read. They were sent by one write: a read ends where the bytes of such a write
-/// end, and has its descriptors also if it ends before.
+/// The descriptors that arrive with the bytes of one read. They come from one write: a read never crosses the end of a write with
+/// descriptors, and delivers them even if it ends earlier.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) fds: Vec<OwnedFd>,
-    /// Whether there were more, for which this process has no room. These are the first ones.
+    /// Whether descriptors after these are lost, because this process has no room for more.
     pub(crate) is_cut_off: bool,
 }
 
 impl Batch {
-    /// Whether there was nothing.
+    /// Whether no descriptors arrived and none were lost.
     pub(crate) fn is_none(&self) -> bool {
         self.fds.is_empty() && !self.is_cut_off
     }
 }
 
-/// One end of a pair. Closed on exec, and never one of the standard descriptors.
+/// One end of a socket pair. Closed on exec, and never a standard descriptor.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
 }
 
 impl Socket {
-    /// Two ends, each of which reads what the other writes.
+    /// Creates two connected ends.
     pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = rustix::net::socketpair(
             AddressFamily::UNIX,
@@ -56,23 +56,23 @@ impl Socket {
         self.fd
     }
 
-    /// What identifies this end in the whole system as long as it is open.
+    /// Returns the number that identifies this end in the whole system while it is open.
     pub(crate) fn inode(&self) -> io::Result<u64> {
         inode(self.fd.as_fd())
     }
 
-    /// Writes what fits now. `WouldBlock` if nothing does.
+    /// Writes as many bytes as fit, without blocking. `WouldBlock` if none do.
     pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         Ok(rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, bytes, flags))?)
     }
 
-    /// Writes what fits now, and these descriptors with it: all of them, if anything is written.
+    /// As [`try_send`](Self::try_send), with descriptors. If any byte is written, all descriptors are sent with it.
     pub(crate) fn try_send_with(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
         self.sendmsg(bytes, fds, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
     }
 
-    /// As [`try_send_with`](Self::try_send_with), waiting for room.
+    /// As [`try_send_with`](Self::try_send_with), but blocks until there is room.
     pub(crate) fn send_with(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
         self.sendmsg(bytes, fds, SendFlags::NOSIGNAL)
     }
@@ -88,7 +88,7 @@ impl Socket {
         })?)
     }
 
-    /// Writes all of it, however long the other side takes.
+    /// Writes all bytes, and blocks for as long as that takes.
     pub(crate) fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let sent = rustix::io::retry_on_intr(|| {
@@ -99,12 +99,12 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads what is there, waiting for the first byte. 0 is the end.
+    /// Reads the available bytes, and blocks until there is one. 0 bytes mean the end.
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<(usize, Batch)> {
         self.recvmsg(buffer, RecvFlags::CMSG_CLOEXEC)
     }
 
-    /// Reads what is there now. `WouldBlock` if nothing is; 0 is the end.
+    /// Reads the available bytes without blocking. `WouldBlock` if there are none; 0 bytes mean the end.
     pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<(usize, Batch)> {
         self.recvmsg(buffer, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
     }
@@ -130,14 +130,14 @@ impl Socket {
         Ok((received.bytes, batch))
     }
 
-    /// Ends both directions: the other side is told of a hang-up.
+    /// Shuts down both directions. The other end sees a hang-up.
     pub(crate) fn hang_up(&self) {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
     }
 
-    /// Ends this direction: the other side reads what was written, then the end.
+    /// Shuts down the outgoing direction. The other end reads the remaining bytes, then the end.
     pub(crate) fn finish_sending(&self) {
-        // The other side may be gone already.
+        // The other end may be closed already.
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 }
@@ -148,7 +148,7 @@ impl AsFd for Socket {
     }
 }
 
-/// The inode of what `fd` refers to, if that is a socket.
+/// Returns the inode of `fd`, if that is a socket.
 pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let stat = rustix::fs::fstat(fd)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_travel_and_the_end_is_seen() {
+    fn receiver_gets_bytes_then_end() {
         let (a, b) = Socket::pair().unwrap();
         assert_ne!(a.inode().unwrap(), b.inode().unwrap());
         a.send_all(b"abc").unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_travel_with_bytes() {
+    fn receiver_gets_descriptors_with_their_bytes() {
         let (a, b) = Socket::pair().unwrap();
         let (c, d) = Socket::pair().unwrap();
         a.send_all(b"before").unwrap();
@@ -185,11 +185,15 @@ mod tests {
         a.send_all(b"def").unwrap();
         assert!(
             a.try_send_with(b"x", &[d.as_fd(); BATCH + 1]).is_err(),
-            "more than the kernel takes"
+            "above the limit of the kernel"
         );
         let mut buffer = [0; 64];
         let (read, Batch { fds, is_cut_off }) = b.recv(&mut buffer).unwrap();
-        assert_eq!((&buffer[..read], is_cut_off), (&b"beforeabc"[..], false), "up to these bytes");
+        assert_eq!(
+            (&buffer[..read], is_cut_off),
+            (&b"beforeabc"[..], false),
+            "the read ends with the bytes of the descriptors"
+        );
         assert_eq!(fds.len(), BATCH);
         for fd in fds {
             let copy = Socket::from_fd(fd);
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_come_with_the_first_of_their_bytes() {
+    fn descriptors_arrive_with_first_of_their_bytes() {
         let (a, b) = Socket::pair().unwrap();
         a.send_with(b"abc", &[a.as_fd()]).unwrap();
         a.send_with(b"def", &[a.as_fd(), a.as_fd()]).unwrap();
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_a_hang_up_can_still_be_read() {
+    fn bytes_before_hang_up_are_readable() {
         let (a, b) = Socket::pair().unwrap();
         b.send_all(b"last words").unwrap();
         a.send_all(b"never read there").unwrap();
@@ -227,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_channel_refuses_instead_of_blocking() {
+    fn try_send_on_full_socket_would_block() {
         let (a, _b) = Socket::pair().unwrap();
-        let chunk = vec![0; 1 << 20];
-        let error = std::iter::repeat_with(|| a.try_send(&chunk)).find_map(Result::err).unwrap();
+        let bytes = vec![0; 1 << 20];
+        let error = std::iter::repeat_with(|| a.try_send(&bytes)).find_map(Result::err).unwrap();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

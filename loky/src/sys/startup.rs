@@ -1,7 +1,7 @@
-//! What a process puts right in itself when it begins as a worker.
+//! The first steps of a worker process: environment, descriptors, session, name.
 //!
 //! # Safety
-//! Runs where no other thread can exist yet: before `main`, or as its first statement.
+//! These functions run before `main` or as its first statement, when no other thread exists.
 #![allow(unsafe_code, reason = "the environment and raw descriptors are changed here")]
 
 use std::ffi::{CString, OsStr};
@@ -19,30 +19,30 @@ pub(crate) fn remove_env(name: &str) {
     unsafe { std::env::remove_var(name) };
 }
 
-/// stdin, if it is a socket: its inode.
+/// Returns the inode of stdin, if it is a socket.
 pub(crate) fn stdin_socket() -> Option<u64> {
     super::socket::inode(stdin()).ok()
 }
 
 fn stdin() -> BorrowedFd<'static> {
-    // SAFETY: descriptor 0 may be closed, which the calls made with it report; nothing here closes it.
+    // SAFETY: descriptor 0 may be closed, which the calls made with it report. Nothing here closes it.
     unsafe { BorrowedFd::borrow_raw(0) }
 }
 
-/// Where the channel's descriptor lies at least, out of the way of numbers that native code may write to by mistake.
+/// The lowest number for the channel's descriptor. Native code that uses a wrong descriptor mostly uses a small one.
 const CHANNEL_LOWEST: i32 = 200;
 
-/// A descriptor of its own for the channel that is stdin.
+/// Duplicates stdin, which is the channel, to a descriptor of its own.
 pub(crate) fn stdin_as_channel() -> io::Result<Socket> {
     let high = rustix::io::fcntl_dupfd_cloexec(stdin(), CHANNEL_LOWEST);
-    // A limit of descriptors may lie below that.
+    // The limit of descriptors may be lower than that.
     let fd = high.or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdin(), super::LOWEST))?;
     Ok(Socket::from_fd(fd))
 }
 
-/// Takes the channel out of stdin, which is empty afterwards.
+/// Moves the channel away from stdin, which is `/dev/null` afterwards.
 ///
-/// Standard streams that are closed are opened on `/dev/null`, so that no file that a task opens becomes its stdout.
+/// Closed standard streams become `/dev/null` too, so that no file that a task opens becomes its stdout.
 pub(crate) fn take_channel() -> io::Result<Socket> {
     let channel = stdin_as_channel()?;
     let null = streams::null()?;
@@ -56,28 +56,28 @@ pub(crate) fn take_channel() -> io::Result<Socket> {
     Ok(channel)
 }
 
-/// Ends this process by SIGKILL: at once, and without a word or a core.
+/// Ends this process by SIGKILL, without output or a core file.
 pub(crate) fn kill_self() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
     exit_at_once(1)
 }
 
-/// Ends this process as nothing else does: at once, with all its threads, and without running anything more of it.
+/// Ends this process and all its threads at once, without exit handlers or destructors.
 pub(crate) fn exit_at_once(code: i32) -> ! {
-    // SAFETY: it does not return, and looks at nothing but the number.
+    // SAFETY: the call does not return and takes a number only.
     unsafe { libc::_exit(code) }
 }
 
 fn is_closed(fd: i32) -> bool {
-    // SAFETY: the number is only asked about; a closed one is the answer, not a fault.
+    // SAFETY: the descriptor is only queried, and the query reports a closed one.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     rustix::io::fcntl_getfd(fd.as_fd()).is_err()
 }
 
-/// Closes what a parent handed down by mistake: every descriptor but the standard ones. The library has none open yet in
-/// this process.
+/// Closes descriptors that were inherited by mistake: all but the standard ones. The library has none open yet in this
+/// process.
 pub(crate) fn close_inherited() {
-    // SAFETY: plain numbers; who owns a descriptor above 2 here has inherited it without knowing.
+    // SAFETY: plain numbers. No code of this process has opened a descriptor above 2 yet.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
     if closed == 0 {
         return;
@@ -89,19 +89,19 @@ pub(crate) fn close_inherited() {
         .filter(|fd| *fd > 2)
         .collect();
     for fd in open {
-        // SAFETY: as above. The one that read the folder is closed already, which is no fault.
+        // SAFETY: as above. The descriptor of the folder is closed already, so closing its number only fails.
         unsafe { libc::close(fd) };
     }
 }
 
-/// Makes this process the leader of a session of its own, so that what it starts can be found, and Ctrl-C in the terminal
-/// is not its business. See setsid(2).
+/// Makes this process the leader of a new session, so that its descendants can be found, and Ctrl-C in the terminal does not
+/// reach it. See setsid(2).
 pub(crate) fn lead_session() {
-    // Refused only to a process that leads already.
+    // Fails only in a process that leads its group already.
     let _ = rustix::process::setsid();
 }
 
-/// Names the calling thread `<program>-loky-<index>`, as far as the 15 bytes of prctl(2) go.
+/// Names the calling thread `<program>-loky-<index>`. The program is cut so that the name fits into the 15 bytes of prctl(2).
 pub(crate) fn name_process(program: &OsStr, index: usize) {
     let suffix = format!("-loky-{index}");
     let mut name: Vec<u8> = program.as_encoded_bytes().to_vec();

@@ -1,5 +1,5 @@
-//! What can be put in the place of a standard stream. Never one of the standard descriptors itself, which a program may have
-//! closed: std moves only those out of its way that it is given, not those that it opens.
+//! Replacements for standard streams. None of them has the number of a standard stream, which a program may have closed: when it
+//! starts a process, std moves descriptors that it was given out of the way, but not those that it opens.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,20 +8,20 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 
-/// Takes everything, and has nothing to read. See null(4).
+/// Opens `/dev/null`. See null(4).
 pub(crate) fn null() -> io::Result<OwnedFd> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     super::above_stdio(null)
 }
 
-/// The read end of a pipe, which never blocks, and the write end, which is for somebody else.
+/// Creates a pipe with a non-blocking read end, and a write end for another process.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
     Ok((super::above_stdio(read)?, super::above_stdio(write)?))
 }
 
-/// The end of a file, which is created if need be. A named pipe that nobody reads is an error, and not waited for.
+/// Opens a file for appending, and creates it if needed. A named pipe without a reader is an error; the call does not block.
 pub(crate) fn append(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o666))?;

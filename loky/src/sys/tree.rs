@@ -1,7 +1,10 @@
-//! What hangs below a worker: its session and its descendants, found by a scan of /proc. See proc_pid_stat(5).
+//! The processes below a worker, its session and its descendants: found by scans of /proc, and killed. See proc_pid_stat(5).
 //!
-//! A worker leads a session of its own; what its tasks start belongs to that session, or descends from the worker, or
-//! both. Not found, and documented so: a process in a session of its own whose parent is dead already.
+//! A worker leads a session. A process that its tasks start belongs to that session, descends from the worker, or both. One kind
+//! is not found, as the documentation says: a process in a session of its own whose parent has exited.
+//!
+//! No function here kills the roots of a family, or a process whose number was used again: a process is identified by number and
+//! start time. Unit tests are at the end of this file; storms in the package `tests` count the surviving processes.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +18,7 @@ use super::poll::PollSet;
 use super::reserve::Reserve;
 use crate::{clock, limits};
 
-/// One line of /proc/PID/stat, as far as it says who belongs to whom.
+/// The fields of /proc/PID/stat that show to which family a process belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     pid: u32,
@@ -23,7 +26,7 @@ struct Stat {
     parent: u32,
     session: u32,
     n_threads: u32,
-    /// When it was started, which tells it from a later one of the same number.
+    /// The start time, which differs from that of a later process with this number.
     started: u64,
 }
 
@@ -32,10 +35,10 @@ impl Stat {
         Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The name in brackets may hold anything, brackets and spaces included: what counts comes after the last one.
+    /// The name in parentheses may contain any character, so the fields begin after the last parenthesis.
     fn parse(pid: u32, line: &[u8]) -> Option<Self> {
-        let behind_name = line.iter().rposition(|byte| *byte == b')')? + 1;
-        let rest = std::str::from_utf8(line.get(behind_name..)?).ok()?;
+        let fields_begin = line.iter().rposition(|byte| *byte == b')')? + 1;
+        let rest = std::str::from_utf8(line.get(fields_begin..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
@@ -46,12 +49,13 @@ impl Stat {
         Some(Self { pid, state, parent, session, n_threads, started })
     }
 
-    /// One whose main thread alone has ended looks like a zombie too.
+    /// A process also has state Z if only its main thread has ended.
     fn is_alive(&self) -> bool {
         !matches!(self.state, b'Z' | b'X' | b'x') || self.n_threads > 1
     }
 }
 
+/// Lists all processes.
 fn processes() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -60,11 +64,11 @@ fn processes() -> Vec<Stat> {
         .collect()
 }
 
-/// Some processes, and how to find what belongs to them.
+/// Some processes, the roots, and the means to find the processes below them.
 struct Family {
-    /// They are not looked for themselves.
+    /// The roots. They are not members.
     roots: HashSet<u32>,
-    /// Theirs, and those of members that have one of their own, which would be lost from sight with them.
+    /// The sessions of the roots, and of members that lead one: these sessions are still found after their leader has exited.
     sessions: HashSet<u32>,
 }
 
@@ -74,8 +78,7 @@ impl Family {
         Self { sessions: roots.clone(), roots }
     }
 
-    /// The members, dead ones that are not reaped included: in these sessions, or descended from the roots. Not the roots
-    /// themselves.
+    /// Returns the members, including zombies: the processes in these sessions, and the descendants of the roots.
     fn members(&self, all: &[Stat]) -> Vec<Stat> {
         let mut members = self.roots.clone();
         loop {
@@ -93,39 +96,39 @@ impl Family {
         all.iter().filter(belongs).copied().collect()
     }
 
-    /// Kills the members that are there now. The last of those that were.
+    /// Kills all present members, and returns the last one; `None` if there were none.
     fn kill_members(&mut self) -> Option<Killed> {
         let members = self.members(&processes());
         let leaders = members.iter().filter(|member| member.pid == member.session);
         self.sessions.extend(leaders.map(|leader| leader.pid));
         let mut killed = None;
         for member in members.into_iter().filter(Stat::is_alive) {
-            drop(killed.take()); // Its descriptor may be the last that is to be had.
+            drop(killed.take()); // The process may have no other free descriptor.
             killed = Some(Killed { pidfd: kill(member) });
         }
         killed
     }
 }
 
-/// A process that was told to die, if it can be waited for.
+/// A killed process, with its pidfd if it can be waited for.
 struct Killed {
     pidfd: Option<OwnedFd>,
 }
 
-/// Kills what belongs to `roots`, but not the roots themselves.
+/// Kills the processes below `roots`, but not the roots.
 ///
-/// The caller keeps the roots' numbers taken (alive or unreaped), so that no stranger can have one of them as its session;
-/// one that is not sure asks [`is_free`].
+/// The roots are alive or unreaped, so that no foreign session can have one of their numbers. A caller that is not sure asks
+/// [`is_free`].
 pub(crate) fn kill_below(roots: &[u32], reserve: &mut Reserve) {
     if !roots.is_empty() {
         reserve.lend(|| kill_until_none_is_found(Family::of(roots)));
     }
 }
 
-/// Kills `roots`, which is done by `kill_roots`, with what belongs to them.
+/// Kills `roots` by `kill_roots`, and the processes below them.
 ///
-/// What belongs to them goes first: a descendant in a session of its own is lost from sight when they are gone. And as long as
-/// they live they see to it themselves if this process ends in the middle of this (so they must not be stopped meanwhile).
+/// The processes below go first, because a descendant in a session of its own is not found once its ancestors have exited. If this
+/// process exits in between, the roots finish the work themselves. So they must not be stopped meanwhile.
 pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl FnOnce()) {
     if roots.is_empty() {
         return;
@@ -138,8 +141,8 @@ pub(crate) fn kill_with(roots: &[u32], reserve: &mut Reserve, kill_roots: impl F
     });
 }
 
-/// Repeated until a scan finds nobody: a process that forks meanwhile does not get away, and one that was killed is dead when
-/// this returns, unless it takes too long to die.
+/// Kills until a scan finds no member. So a process that forks meanwhile does not escape, and the members are dead when this
+/// returns, except those that take longer than [`limits::KILL_SCANS`] to die.
 fn kill_until_none_is_found(mut family: Family) {
     let deadline = clock::deadline(Some(limits::KILL_SCANS));
     while let Some(killed) = family.kill_members() {
@@ -150,7 +153,7 @@ fn kill_until_none_is_found(mut family: Family) {
     }
 }
 
-/// Waits a moment for one of those that were killed; the next scan looks for the others.
+/// Waits a moment for one killed process. The next scan finds the others.
 fn wait_for_death(killed: Killed) {
     match killed.pidfd {
         Some(pidfd) => {
@@ -167,7 +170,7 @@ pub(crate) fn is_free(pid: u32) -> bool {
     Stat::read(pid).is_none_or(|stat| !stat.is_alive())
 }
 
-/// Kills the process that `stat` was read of, unless its number has passed to another since. Its pidfd, if there is one.
+/// Kills the process of `stat`, unless another process has its number now. Returns its pidfd, if there is one.
 fn kill(stat: Stat) -> Option<OwnedFd> {
     let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw)?;
     let pidfd = open_pidfd(pid);
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_may_hold_anything() {
+    fn stat_with_parentheses_in_name_is_parsed() {
         let line = b"12 (a) b (c)) R 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 15 16 17 0 99 18 19";
         assert_eq!(
             Stat::parse(12, line),
@@ -204,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn sessions_and_descendants_belong() {
+    fn members_are_sessions_and_descendants() {
         let all = [
             stat(1, 0, 1),
             stat(10, 1, 10),  // the root
             stat(11, 10, 10), // its child
             stat(12, 11, 12), // a grandchild in a session of its own
             stat(13, 1, 10),  // an orphan of the session
-            stat(20, 1, 20),  // a stranger
+            stat(20, 1, 20),  // an unrelated process
             Stat { state: b'Z', ..stat(14, 10, 10) },
         ];
         let pids = |family: &Family| {
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_killed_is_looked_for_until_it_is_dead_also_when_its_parent_is_gone() {
+    fn orphaned_session_is_still_a_member() {
         let mut family = Family::of(&[10]);
         family.sessions.insert(12);
         let dying = [stat(1, 0, 1), stat(12, 1, 12), stat(15, 12, 12), stat(20, 1, 20)];
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found() {
+    fn scan_finds_this_process() {
         let me = Stat::read(std::process::id()).unwrap();
         assert!(me.is_alive());
         assert!(processes().iter().any(|stat| stat.pid == me.pid));

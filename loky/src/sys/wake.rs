@@ -1,11 +1,11 @@
-//! A descriptor by which one thread wakes another out of poll. See eventfd(2).
+//! A descriptor through which one thread wakes another one from poll. See eventfd(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::EventfdFlags;
 
-/// Readable from [`wake`](Self::wake) until [`clear`](Self::clear).
+/// An eventfd that is readable from [`wake`](Self::wake) until [`clear`](Self::clear).
 #[derive(Debug)]
 pub(crate) struct Wake {
     fd: OwnedFd,
@@ -18,12 +18,12 @@ impl Wake {
     }
 
     pub(crate) fn wake(&self) {
-        // Fails only when the counter is full, and then it is readable anyway.
+        // Fails only when the counter is full, and then the descriptor is readable anyway.
         let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
     }
 
     pub(crate) fn clear(&self) {
-        // Fails only when nobody woke.
+        // Fails only when the counter is zero.
         let _ = rustix::io::read(&self.fd, &mut [0; 8]);
     }
 }
