@@ -4,7 +4,7 @@
 //! into warm memory, one from there into fresh memory, which is freed. The subject does more: `submit` takes its argument, so
 //! that is freed within the measured time as well.
 //!
-//! The subject uses a segment, and makes the same two copies. The kernel makes the reader's, into huge pages if there are any. There
+//! The subject uses a segment, and makes these two copies. The kernel makes the reader's, into huge pages if there are any. There
 //! are few blocks, of one call each.
 
 use std::hint::black_box;

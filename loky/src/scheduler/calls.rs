@@ -261,8 +261,8 @@ impl Calls {
         }
     }
 
-    /// Asserts that the queue holds exactly the queued calls, in order, with the same links in both directions. Returns
-    /// all calls with their states.
+    /// Asserts that the queue holds exactly the queued calls, in order, with links that agree in both directions.
+    /// Returns all calls with their states.
     #[cfg(test)]
     pub(super) fn check(&mut self) -> Vec<(CallId, CallState)> {
         let mut queue = Vec::new();

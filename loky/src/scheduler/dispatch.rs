@@ -136,7 +136,7 @@ impl Scheduler {
         self.run_time.ran(ran);
         self.unused_deaths = 0;
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.has_begun_call = true;
+        worker.has_answered = true;
         worker.last_progress = now;
         worker.is_slow = false;
         // Always the front, unless a task has overwritten the page.

@@ -1,6 +1,6 @@
 //! The initializer: the task that a new worker runs before its first call.
 //!
-//! A failure, a death or a timeout of the initializer breaks the pool, because a replacement would fail in the same way. The
+//! A failure, a death or a timeout of the initializer breaks the pool, because a replacement would fail likewise. The
 //! error names the initializer and the event.
 
 use std::time::Instant;

@@ -23,7 +23,7 @@
 //!
 //! A *batch* is several short calls that are dispatched, answered and revoked together. All of the above holds for a batch as for a
 //! call. If one of its calls runs for long, the action `Divide` asks the pool to cut off the calls behind it
-//! ([`Scheduler::chunk_divided`]). If the worker dies, the pool divides the batch in the same way.
+//! ([`Scheduler::chunk_divided`]). If the worker dies, the pool divides the batch likewise.
 //!
 //! # States of a worker
 //!

@@ -1,8 +1,9 @@
 //! The life of a worker: the events of its process, its deadlines, and the fate of its calls when it dies.
 //!
-//! The states and transitions are in the table of the [module](super). Every state but Ready has a deadline, at which the
-//! worker is killed. In Ready a worker gets one when it closes its channel. A death before a worker has begun any call counts
-//! towards two limits: deaths before Ready break the pool, deaths of unused ready workers slow down their replacement.
+//! The states and transitions are in the table of the [module](super). Starting and Leaving have a deadline, at which the worker
+//! is killed. Initializing has one if `init_timeout` is set, and any worker gets one when it closes its channel. Deaths
+//! before a worker has begun any call have two limits: deaths before Ready break the pool, deaths of unused ready workers delay
+//! their replacement.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -67,7 +68,7 @@ pub(super) struct Worker {
     /// Whether the worker is Leaving and finishes the calls of pools that its tasks have created.
     pub(super) lingers: bool,
     /// Whether the worker has answered any call.
-    pub(super) has_begun_call: bool,
+    pub(super) has_answered: bool,
     pub(super) killed: bool,
     /// When the worker is killed, and the remark for that case.
     pub(super) deadline: Option<(Instant, &'static str)>,
@@ -92,7 +93,7 @@ impl Worker {
             quota: max_tasks,
             began_initializer: false,
             lingers: false,
-            has_begun_call: false,
+            has_answered: false,
             killed: false,
             deadline: Some((now + limits::HANDSHAKE, remark)),
             remark: None,
@@ -388,7 +389,7 @@ impl Scheduler {
                 let cause = Error::new(ErrorKind::BrokenProcessPool, message);
                 self.break_pool(cause.with_worker_exit(exit));
             }
-        } else if !worker.has_begun_call && !has_begun {
+        } else if !worker.has_answered && !has_begun {
             self.unused_deaths += 1;
             if self.unused_deaths >= limits::MAX_UNUSED_DEATHS {
                 self.no_start_before = Some(now + limits::RESPAWN_PACE);

@@ -88,7 +88,7 @@ where
 
 /// Returns the bytes of a slice.
 pub(crate) fn bytes_of<T: Pod>(values: &[T]) -> &[u8] {
-    // SAFETY: no byte of a `Pod` is padding, so all are initialised; the length is that of the same memory.
+    // SAFETY: no byte of a `Pod` is padding, so all are initialised; the length is that of the slice in bytes.
     unsafe { slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
