@@ -1,41 +1,43 @@
-//! The keys of the attribute: `#[loky::task(name = "geo.add", timeout = "30s")]`.
+//! The keys of the attribute: `#[loky::task(name = "geo.add", companion = "add_task")]`.
 //!
-//! Each key stands for itself: a mistake in one is noted and the others are still read. Never rejects the whole attribute,
-//! so that the task expands, with what was right, even beside an error. Tested by `ui-tests`.
-
-use std::time::Duration;
+//! The keys are read one by one. A mistake in one key is noted, and the others are still read. The parser never rejects the
+//! whole attribute, so the task expands with its correct keys even beside an error. Tested by `ui-tests`.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{LitInt, LitStr, Path, Token};
+use syn::{LitStr, Token};
 
-use crate::duration;
 use crate::mistakes::Mistakes;
 
-/// The keys, each with how it is written.
-const KEYS: [(&str, &str); 4] = [
-    ("name", r#"name = "geo.add""#),
-    ("timeout", r#"timeout = "30s""#),
-    ("retries", "retries = 2"),
-    ("companion", r#"companion = "add_task""#),
+/// The keys, each with an example of its use.
+const KEYS: [(&str, &str); 2] =
+    [("name", r#"name = "geo.add""#), ("companion", r#"companion = "add_task""#)];
+
+/// The keys of later versions, each with the help for a program that wants it now.
+const LATER_KEYS: [(&str, &str); 3] = [
+    ("codec", "leave it out: a later version brings it"),
+    (
+        "retries",
+        "leave it out: a later version brings it; until then submit the call again if `Error::is_terminated_worker`",
+    ),
+    (
+        "timeout",
+        "leave it out: a later version brings it; until then `Future::result_timeout` limits the wait for one call",
+    ),
 ];
 
-/// What the attribute said.
+/// The values of the attribute's keys.
 #[derive(Default)]
 pub(crate) struct TaskArgs {
     /// The name to register under.
     pub(crate) name: Option<LitStr>,
-    /// The wall time of one run.
-    pub(crate) timeout: Option<Duration>,
-    /// How often a call may run again.
-    pub(crate) retries: Option<u32>,
     /// The name of the companion.
     pub(crate) companion: Option<Ident>,
 }
 
 impl TaskArgs {
-    /// Reads what stands in the attribute's brackets.
+    /// Parses the tokens in the attribute's brackets.
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
         let mut args = Self::default();
         let keys = |input: ParseStream<'_>| {
@@ -71,8 +73,8 @@ impl TaskArgs {
             return Ok(());
         }
         seen.push(key.clone());
-        if key == "codec" {
-            check_codec(&key, value, mistakes);
+        if let Some((name, help)) = LATER_KEYS.iter().find(|(name, _)| key == name) {
+            mistakes.add(&key, format_args!("`{name}` is not supported yet"), help);
         } else if let Some((_, example)) = KEYS.iter().find(|(name, _)| key == name) {
             if has_value && !value.is_empty() {
                 self.set(&Entry { key, value, example }, mistakes);
@@ -90,14 +92,12 @@ impl TaskArgs {
     fn set(&mut self, entry: &Entry, mistakes: &mut Mistakes) {
         match entry.key.to_string().as_str() {
             "name" => self.name = entry.name(mistakes),
-            "timeout" => self.timeout = entry.timeout(mistakes),
-            "retries" => self.retries = entry.retries(mistakes),
             _ => self.companion = entry.companion(mistakes),
         }
     }
 }
 
-/// One `key = value`, and how the key is written.
+/// One `key = value`, with an example of the key's use.
 struct Entry {
     key: Ident,
     value: TokenStream,
@@ -121,28 +121,6 @@ impl Entry {
         Some(name)
     }
 
-    fn timeout(&self, mistakes: &mut Mistakes) -> Option<Duration> {
-        let text: Option<LitStr> = syn::parse2(self.value.clone()).ok();
-        let timeout = text.and_then(|text| duration::parse(&text.value()));
-        if timeout.is_none() {
-            let what =
-                "`timeout` must be a number with the unit `ms`, `s`, `m` or `h`, more than 0";
-            self.refuse(what, mistakes);
-        }
-        timeout
-    }
-
-    fn retries(&self, mistakes: &mut Mistakes) -> Option<u32> {
-        let number: Option<LitInt> = syn::parse2(self.value.clone()).ok();
-        let retries = number
-            .filter(|number| matches!(number.suffix(), "" | "u32"))
-            .and_then(|number| number.base10_parse().ok());
-        if retries.is_none() {
-            self.refuse("`retries` must be a whole number that fits `u32`", mistakes);
-        }
-        retries
-    }
-
     fn companion(&self, mistakes: &mut Mistakes) -> Option<Ident> {
         let text: Option<LitStr> = syn::parse2(self.value.clone()).ok();
         let companion = text.and_then(|text| text.parse().ok());
@@ -154,15 +132,6 @@ impl Entry {
 
     fn refuse(&self, what: &str, mistakes: &mut Mistakes) {
         mistakes.add(&self.value, what, format_args!("write `{}`", self.example));
-    }
-}
-
-fn check_codec(key: &Ident, value: TokenStream, mistakes: &mut Mistakes) {
-    if syn::parse2::<Path>(value).is_ok() {
-        let help = "leave it out, and choose a codec for the whole executor";
-        mistakes.add(key, "`codec` is not supported yet", help);
-    } else {
-        mistakes.add(key, "`codec` must be the path of a type", "leave it out");
     }
 }
 

@@ -1,6 +1,6 @@
-//! What the real companion and the inert one share: name, visibility, and the attributes that they take over.
+//! The parts that the real companion and the inert one share: name, visibility, and the attributes that they take over.
 //!
-//! Never takes an attribute over that means something for functions only. Tested by `ui-tests`.
+//! Attributes that have a meaning for functions only are never taken over. Tested by `ui-tests`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -10,11 +10,11 @@ use syn::{Attribute, Meta, Token, Visibility};
 use crate::args::TaskArgs;
 use crate::signature::{Function, generated, generated_at};
 
-/// How the companion of a function is declared.
+/// The declaration of a companion.
 pub(crate) struct Companion {
     /// The name of the type.
     pub(crate) name: Ident,
-    /// Who sees it: the same as the function.
+    /// The visibility of the function.
     pub(crate) vis: Visibility,
     attrs: TokenStream,
     deprecated: Option<Attribute>,
@@ -53,7 +53,7 @@ impl Companion {
     }
 }
 
-/// `vis` as the macro's, so lints do not take it for the user's.
+/// `vis` with a span of the macro, so that lints do not count it as code of the user.
 fn generated_visibility(vis: &Visibility) -> Visibility {
     let mut vis = vis.clone();
     match &mut vis {
@@ -64,7 +64,7 @@ fn generated_visibility(vis: &Visibility) -> Visibility {
     vis
 }
 
-/// What generated code needs of an attribute of its function: where that exists, and the lints that the user let be.
+/// The part of an attribute that generated code needs: conditions of `cfg`, and lints that the user allows.
 pub(crate) fn taken_over(attr: &Attribute) -> Option<TokenStream> {
     let kept = kept(&attr.meta)?;
     Some(quote!(#[#kept]))
@@ -76,7 +76,7 @@ fn kept(meta: &Meta) -> Option<TokenStream> {
     if list.path.is_ident("cfg") || list.path.is_ident("allow") {
         Some(quote!(#list))
     } else if list.path.is_ident("expect") {
-        // The function fulfils it; whether the companion does as well is not known.
+        // The function fulfils it. The companion may not.
         Some(quote!(allow(#tokens)))
     } else if list.path.is_ident("cfg_attr") {
         let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;

@@ -1,7 +1,7 @@
-//! `loky::main! { fn main() { … } }`: the user's `main` inside of one that lets workers off before they reach it.
+//! `loky::main!` and `#[loky::entry]`: the user's `main` inside one that turns the process of a worker into a worker.
 //!
-//! The function keeps its attributes, which may make another of it (`#[tokio::main]`), and its return type. Never adds
-//! code of its own inside of it. Tested by `ui-tests`.
+//! Both forms have one expansion. The user's function keeps its attributes, which may rewrite it (`#[tokio::main]`), and
+//! its return type. The expansion never adds code inside that function. Tested by `ui-tests`.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::quote;
@@ -11,43 +11,90 @@ use syn::{Attribute, Safety, Signature, Visibility};
 use crate::companion;
 use crate::mistakes::Mistakes;
 
-const FORM: &str = "write `loky::main! { fn main() { … } }`";
-
-/// The attributes that the compiler itself knows and that leave a function what it is.
+/// The attributes of the compiler that leave a function as it is.
 const PLAIN_ATTRS: [&str; 8] =
     ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid", "deprecated"];
+
+/// The two ways to write an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Macro,
+    Attribute,
+}
+
+impl Form {
+    /// The name of this form in error messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Macro => "`loky::main!`",
+            Self::Attribute => "`#[loky::entry]`",
+        }
+    }
+
+    /// The help that shows the whole form.
+    fn help(self) -> &'static str {
+        match self {
+            Self::Macro => "write `loky::main! { fn main() { … } }`",
+            Self::Attribute => "write `#[loky::entry] fn main() { … }`",
+        }
+    }
+}
 
 /// The expansion of `loky::main!`.
 pub(crate) fn main(input: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let entry = Entry::parse(input, &mut mistakes);
-    if let Some(entry) = &entry {
-        check(entry, &mut mistakes);
+    if input.is_empty() {
+        let what = "`loky::main!` needs the function `main`";
+        mistakes.add_at(Span::call_site(), what, Form::Macro.help());
+        let errors = mistakes.into_compile_errors();
+        return quote!(#errors fn main() {});
     }
-    if mistakes.count() == 0 {
-        return entry.map_or_else(TokenStream::new, |entry| expand(&entry));
+    let entry = Entry::parse(input, Form::Macro, &mut mistakes);
+    if let Some(entry) = &entry
+        && mistakes.count() == 0
+    {
+        return expand(entry);
     }
     let errors = mistakes.into_compile_errors();
     let inert = inert(entry.as_ref());
     quote!(#errors #inert)
 }
 
-/// The function in the macro's brackets.
+/// The expansion of `#[loky::entry]`.
+pub(crate) fn attribute(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    if !args.is_empty() {
+        let what = "`#[loky::entry]` takes no arguments";
+        mistakes.add(args, what, Form::Attribute.help());
+    }
+    let entry = Entry::parse(item.clone(), Form::Attribute, &mut mistakes);
+    if let Some(entry) = &entry
+        && mistakes.count() == 0
+    {
+        return expand(entry);
+    }
+    let errors = mistakes.into_compile_errors();
+    // An item that is not `main` probably stands beside a `main`.
+    let rest = match &entry {
+        Some(entry) if entry.sig.ident == "main" => inert(Some(entry)),
+        _ => item,
+    };
+    quote!(#errors #rest)
+}
+
+/// The user's function `main`.
 struct Entry {
     attrs: Vec<Attribute>,
     vis: Visibility,
     sig: Signature,
     body: Group,
-    /// What stands behind it, and should not.
+    /// The tokens after the function, which are a mistake.
     rest: TokenStream,
 }
 
 impl Entry {
-    fn parse(input: TokenStream, mistakes: &mut Mistakes) -> Option<Self> {
-        if input.is_empty() {
-            mistakes.add_at(Span::call_site(), "`loky::main!` needs the function `main`", FORM);
-            return None;
-        }
+    /// Parses the function and notes the mistakes in its signature.
+    fn parse(input: TokenStream, form: Form, mistakes: &mut Mistakes) -> Option<Self> {
         let function = |input: ParseStream<'_>| {
             let attrs = input.call(Attribute::parse_outer)?;
             let (vis, sig) = (input.parse()?, input.parse()?);
@@ -58,51 +105,63 @@ impl Entry {
             Ok(Self { attrs, vis, sig, body, rest: input.parse()? })
         };
         let entry = function.parse2(input).map_err(|error| {
-            let what = "`loky::main!` takes one function, named `main`";
-            mistakes.add_at(error.span(), what, FORM);
+            let what = match form {
+                Form::Macro => "`loky::main!` takes one function, named `main`",
+                Form::Attribute => "`#[loky::entry]` is for the function `main`",
+            };
+            mistakes.add_at(error.span(), what, form.help());
         });
-        entry.ok()
+        let entry = entry.ok()?;
+        entry.check(form, mistakes);
+        Some(entry)
+    }
+
+    fn check(&self, form: Form, mistakes: &mut Mistakes) {
+        let sig = &self.sig;
+        if sig.ident != "main" {
+            let name = form.name();
+            let what = format!("the function of {name} must be named `main`, not `{}`", sig.ident);
+            mistakes.add(&sig.ident, what, form.help());
+        }
+        let is_plain = |attr: &Attribute| PLAIN_ATTRS.iter().any(|name| attr.path().is_ident(name));
+        if let Some(asyncness) = &sig.asyncness
+            && self.attrs.iter().all(is_plain)
+        {
+            let help = match form {
+                Form::Macro => {
+                    "put the attribute of a runtime on it, inside `loky::main!`, such as `#[tokio::main]`"
+                }
+                Form::Attribute => {
+                    "put the attribute of a runtime below `#[loky::entry]`, such as `#[tokio::main]`"
+                }
+            };
+            mistakes.add(asyncness, "an `async fn main` needs a runtime that runs it", help);
+        }
+        if let Safety::Unsafe(unsafety) = &sig.safety {
+            mistakes.add(unsafety, "`main` cannot be an `unsafe fn`", form.help());
+        }
+        if let Some(abi) = &sig.abi {
+            mistakes.add(abi, "`main` cannot be an `extern fn`", form.help());
+        }
+        if !sig.generics.params.is_empty() {
+            mistakes.add(&sig.generics, "`main` cannot be generic", form.help());
+        } else if let Some(clause) = &sig.generics.where_clause {
+            mistakes.add(clause, "`main` cannot have a `where` clause", form.help());
+        }
+        check_parameters(sig, form, mistakes);
+        if !self.rest.is_empty() {
+            let what = "`loky::main!` takes nothing but the function `main`";
+            mistakes.add(&self.rest, what, "move the rest out of the macro");
+        }
     }
 }
 
-fn check(entry: &Entry, mistakes: &mut Mistakes) {
-    let sig = &entry.sig;
-    if sig.ident != "main" {
-        let what =
-            format!("the function in `loky::main!` must be named `main`, not `{}`", sig.ident);
-        mistakes.add(&sig.ident, what, FORM);
-    }
-    let is_plain = |attr: &Attribute| PLAIN_ATTRS.iter().any(|name| attr.path().is_ident(name));
-    if let Some(asyncness) = &sig.asyncness
-        && entry.attrs.iter().all(is_plain)
-    {
-        let help = "put the attribute of its runtime on it, inside of `loky::main!`, such as `#[tokio::main]`";
-        mistakes.add(asyncness, "an `async fn main` needs something that runs it", help);
-    }
-    if let Safety::Unsafe(unsafety) = &sig.safety {
-        mistakes.add(unsafety, "`main` cannot be an `unsafe fn`", FORM);
-    }
-    if let Some(abi) = &sig.abi {
-        mistakes.add(abi, "`main` cannot be an `extern fn`", FORM);
-    }
-    if !sig.generics.params.is_empty() {
-        mistakes.add(&sig.generics, "`main` cannot be generic", FORM);
-    } else if let Some(clause) = &sig.generics.where_clause {
-        mistakes.add(clause, "`main` cannot have a `where` clause", FORM);
-    }
-    check_parameters(sig, mistakes);
-    if !entry.rest.is_empty() {
-        let what = "`loky::main!` takes nothing but the function `main`";
-        mistakes.add(&entry.rest, what, "move the rest out of the macro");
-    }
-}
-
-fn check_parameters(sig: &Signature, mistakes: &mut Mistakes) {
+fn check_parameters(sig: &Signature, form: Form, mistakes: &mut Mistakes) {
     if !sig.inputs.is_empty() {
         let help = "leave them out: the arguments of the program are in `std::env::args`";
         mistakes.add(&sig.inputs, "`main` takes no parameters", help);
     } else if let Some(variadic) = &sig.variadic {
-        mistakes.add(variadic, "`main` takes no parameters", FORM);
+        mistakes.add(variadic, "`main` takes no parameters", form.help());
     }
 }
 
@@ -124,7 +183,8 @@ fn expand(entry: &Entry) -> TokenStream {
     }
 }
 
-/// A `main` for the program that has none now, with the user's function inside, so that what it uses counts as used.
+/// A `main` for a program whose own has a mistake. The user's function stands inside it, so that the compiler counts the
+/// function's uses of other items.
 fn inert(entry: Option<&Entry>) -> TokenStream {
     let function = entry.map(|Entry { attrs, sig, body, .. }| quote!(#(#attrs)* #sig #body));
     let items = entry.map(|entry| &entry.rest).filter(|rest| is_items(rest));

@@ -1,9 +1,9 @@
-//! What a task becomes: its companion, with a row for the link-time table inside.
+//! The expansion of a task: its companion, with a row for the link-time table inside.
 //!
-//! All names are absolute or begin with `__loky`, since the user's names are all in scope here, also those of the prelude.
-//! The one place with a trait bound is the witness of each type, spanned at the type as the user wrote it: so a type that
-//! cannot travel gives one error. Never emits a lint attribute that a `forbid` in the user's crate could clash with,
-//! unless the function has it too. Tested by `ui-tests`.
+//! All names are absolute or begin with `__loky`, since the user's names are in scope, and may shadow the prelude. Only the codec
+//! constant of each type has a trait bound, with the span of the type in the source. So a type without serde gives one error.
+//! The expansion has no lint attribute that a `forbid` in the user's crate could reject, unless the function has it too. Tested
+//! by `ui-tests`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -31,8 +31,8 @@ struct Parts<'a> {
     /// The type of all arguments together: `()`, the bare one, or a tuple.
     args: TokenStream,
     result: Type,
-    /// For each argument the constant that holds its witness.
-    witnesses: Vec<Ident>,
+    /// For each argument the constant that holds its codec.
+    codecs: Vec<Ident>,
     /// For each argument a name that none of the user's can be.
     locals: Vec<Ident>,
 }
@@ -47,7 +47,7 @@ impl<'a> Parts<'a> {
             function,
             args: together(&types),
             result: function.result_type(),
-            witnesses: numbered("__LOKY_ARG"),
+            codecs: numbered("__LOKY_ARG"),
             locals: numbered("__loky_arg"),
             types,
         }
@@ -66,13 +66,13 @@ pub(crate) fn together(parts: &[impl quote::ToTokens]) -> TokenStream {
 fn task(parts: &Parts<'_>, args: &TaskArgs, companion: &Companion) -> TokenStream {
     let Parts { args: all, result, .. } = parts;
     let vis = &companion.vis;
-    let witnesses = witnesses(parts);
+    let codecs = codecs(parts);
     let functions = [item(parts), run(parts)];
     let encode = encode(parts);
     let entry = entry(parts, args);
     quote! {
         #vis const TASK: ::loky::Task<#all, #result> = {
-            #witnesses
+            #codecs
             #(#functions)*
             static __LOKY_TYPED: ::loky::Task<#all, #result> =
                 ::loky::Task::__new(&__LOKY_ENTRY, #encode, __LOKY_OUTPUT);
@@ -97,18 +97,18 @@ fn call(parts: &Parts<'_>, companion: &Companion) -> TokenStream {
 }
 
 /// A constant for each type that travels: the only places that ask something of it.
-fn witnesses(parts: &Parts<'_>) -> TokenStream {
-    let witness = |name: &Ident, ty: &Type, kind: &str| {
+fn codecs(parts: &Parts<'_>) -> TokenStream {
+    let codec = |name: &Ident, ty: &Type, kind: &str| {
         let kind = format_ident!("{kind}", span = generated_at(ty.span()));
         quote_spanned! {generated_at(ty.span())=>
             const #name: ::loky::__private::v1::ValueCodec<#ty> = ::loky::__private::v1::#kind::<#ty>()
                 .or_rather(::loky::__private::v1::BulkProbe::<#ty>::__LOKY_BULK);
         }
     };
-    let arguments = parts.witnesses.iter().zip(&parts.types);
-    let arguments = arguments.map(|(name, ty)| witness(name, ty, "argument"));
+    let arguments = parts.codecs.iter().zip(&parts.types);
+    let arguments = arguments.map(|(name, ty)| codec(name, ty, "argument"));
     let kind = if is_result(&parts.result) { "fallible_output" } else { "output" };
-    let output = witness(&format_ident!("__LOKY_OUTPUT"), &parts.result, kind);
+    let output = codec(&format_ident!("__LOKY_OUTPUT"), &parts.result, kind);
     quote! {
         // Used by the types that have no such constant of their own, of which here is one in any case: else, of a task whose
         // types all have one, rustc would say that the import is not used.
@@ -144,18 +144,18 @@ fn item(parts: &Parts<'_>) -> TokenStream {
 
 /// A closure, since the type of its argument written once more would be one more place for errors.
 fn encode(parts: &Parts<'_>) -> TokenStream {
-    let Parts { witnesses, locals, .. } = parts;
+    let Parts { codecs, locals, .. } = parts;
     let pattern = together(locals);
     quote! {
         |#pattern, __loky_out| {
-            #(__loky_out.put(#witnesses, #locals)?;)*
+            #(__loky_out.put(#codecs, #locals)?;)*
             ::core::result::Result::Ok(())
         }
     }
 }
 
 fn run(parts: &Parts<'_>) -> TokenStream {
-    let Parts { function, witnesses, locals, .. } = parts;
+    let Parts { function, codecs, locals, .. } = parts;
     let name = &function.sig.ident;
     let values = together(locals);
     quote! {
@@ -164,7 +164,7 @@ fn run(parts: &Parts<'_>) -> TokenStream {
         ) -> ::loky::__private::v1::Ran {
             __loky_run.task(
                 |__loky_args| {
-                    #(let #locals = __loky_args.take(#witnesses)?;)*
+                    #(let #locals = __loky_args.take(#codecs)?;)*
                     ::core::result::Result::Ok(#values)
                 },
                 |#values| #name(#(#locals),*),
@@ -181,11 +181,6 @@ fn entry(parts: &Parts<'_>, args: &TaskArgs) -> TokenStream {
         let text = LitStr::new(&name.value(), generated_at(name.span()));
         quote!(#text)
     }));
-    let timeout = optional(args.timeout.map(|timeout| {
-        let (secs, nanos) = (timeout.as_secs(), timeout.subsec_nanos());
-        quote!(::core::time::Duration::new(#secs, #nanos))
-    }));
-    let retries = args.retries.unwrap_or(0);
     let signature = type_text::signature(parts.types.iter().copied(), &parts.result);
     // With the span of the name, whose line is wanted, and not that of the attribute.
     let line = quote_spanned!(name.span()=> ::core::line!());
@@ -199,7 +194,6 @@ fn entry(parts: &Parts<'_>, args: &TaskArgs) -> TokenStream {
             line: #line,
             run: __loky_run,
             typed: &__LOKY_TYPED,
-            options: ::loky::__private::v1::TaskOptions { timeout: #timeout, retries: #retries },
         };
     }
 }

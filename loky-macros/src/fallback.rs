@@ -1,7 +1,7 @@
-//! What stands beside a function that is no task: a companion that does nothing, so that its uses are no errors as well.
+//! The companion of a function with a mistake. It does nothing, but uses of the task cause no further errors.
 //!
-//! Never registers anything, and asks nothing of the function's types: they are taken over where they can be named outside
-//! of it, and stand as `()` where they cannot. Tested by the `fail` cases of `ui-tests` that also use what they declare.
+//! It is never registered, and requires nothing of the function's types: types that cannot be named outside the function become
+//! `()`. Tested by the `fail` cases of `ui-tests` that use the tasks that they declare.
 
 use proc_macro2::{Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -12,10 +12,10 @@ use crate::companion::Companion;
 use crate::expand::together;
 use crate::signature::{Function, is_refused_anyway};
 
-/// The inert companion of a function that was refused.
+/// The inert companion of a function.
 pub(crate) fn companion(function: &Function, args: &TaskArgs) -> TokenStream {
     if is_in_impl(function) {
-        // No type can stand beside it.
+        // No type can be declared beside it.
         return TokenStream::new();
     }
     let companion = Companion::new(function, args);
@@ -25,7 +25,7 @@ pub(crate) fn companion(function: &Function, args: &TaskArgs) -> TokenStream {
     let types: Vec<_> = function.argument_types().iter().map(|ty| stand_in(ty)).collect();
     let (task_args, result) = (together(&types), stand_in(&function.result_type()));
 
-    // Callers give whatever they have: references to their locals as well.
+    // Callers may pass values of any type, references to their locals included.
     let numbered = |prefix: &str| -> Vec<Ident> {
         (0..types.len()).map(|index| format_ident!("{prefix}{index}")).collect()
     };

@@ -1,15 +1,15 @@
-//! The macros of `loky`, to be used through that crate: `#[loky::task]` and `loky::main!`.
+//! The macros of the crate [`loky`](https://docs.rs/loky), which exports them: `#[loky::task]`, `#[loky::entry]` and
+//! `loky::main!`.
 //!
-//! A task goes through small steps: `args` reads the attribute, `signature` the function, `validate` refuses what cannot
-//! travel, `expand` writes the companion, or `fallback` an inert one, so that a mistake in a task is not followed by one
-//! more at each of its callers. `entry` is `loky::main!`.
+//! A task passes through small steps: `args` parses the attribute and `signature` the function, `validate` notes what cannot
+//! travel, and `expand` writes the companion. After a mistake `fallback` writes an inert companion instead, so that the
+//! callers of the task cause no further errors. `entry` expands the two forms of an entry.
 //!
-//! Never: change the function that the attribute stands on, stop at the first mistake, or take a name from the value
-//! namespace. Tested by the programs of the package `ui-tests`; what needs no compiler has its tests beside it.
+//! The macros never change the function below the attribute, never stop at the first mistake, and take no name from the value
+//! namespace. Tested by the programs of the package `ui-tests`; code that needs no compiler has its tests beside it.
 
 mod args;
 mod companion;
-mod duration;
 mod entry;
 mod expand;
 mod fallback;
@@ -25,14 +25,18 @@ use crate::args::TaskArgs;
 use crate::mistakes::Mistakes;
 use crate::signature::Function;
 
-/// Registers a function as a task, to be run in worker processes.
+/// Registers a function as a task, which worker processes can run.
 ///
-/// The function stays what it is. Beside it stands a companion of the same name, for types: `add::TASK` is the task as a
-/// value, `add::call(1, 2)` the task with its arguments.
+/// See [`loky::task`](https://docs.rs/loky/latest/loky/attr.task.html) for the keys and the generated items.
 ///
-/// Keys, all optional: `name = "geo.add"` registers under that name instead of the path of the function,
-/// `timeout = "30s"` (`ms`, `s`, `m`, `h`) and `retries = 2` are defaults for its calls, `companion = "add_task"` gives the
-/// companion another name.
+/// ```
+/// #[loky::task(name = "geo.add")]
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+///
+/// assert_eq!(add::TASK.name(), "geo.add");
+/// ```
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -47,9 +51,32 @@ pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#item #companion #errors).into()
 }
 
-/// Wraps the `main` of a program, so that its workers start without running it.
+/// Makes the function `main` the entry of the program, so that its workers start without running it.
 ///
-/// Takes that one function, with its attributes and any return type that a `main` may have.
+/// See [`loky::entry`](https://docs.rs/loky/latest/loky/attr.entry.html).
+///
+/// ```
+/// #[loky::entry]
+/// fn main() {
+///     assert!(!loky::is_worker());
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn entry(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::attribute(args.into(), item.into()).into()
+}
+
+/// Makes the function `main` the entry of the program, as a macro around it.
+///
+/// See [`loky::main!`](https://docs.rs/loky/latest/loky/macro.main.html).
+///
+/// ```
+/// loky::main! {
+///     fn main() {
+///         assert!(!loky::is_worker());
+///     }
+/// }
+/// ```
 #[proc_macro]
 pub fn main(input: TokenStream) -> TokenStream {
     entry::main(input.into()).into()

@@ -1,8 +1,8 @@
-//! What is wrong with the input, collected so that it is all reported at once.
+//! The mistakes in the input, collected so that one compilation reports them all.
 //!
-//! Each mistake is one error at the tokens that it is about, and says in a second line what to write instead. Stable Rust
-//! gives macros no notes of their own, so that line is part of the message. Never panics: a panic of a macro has no place
-//! in the user's source. Tested by the `fail` cases of `ui-tests`.
+//! Each mistake is one error at its tokens, with a second line that tells what to write instead. Stable Rust gives macros no
+//! notes, so that line is part of the message. The code never panics: a panic of a macro has no place in the user's source.
+//! Tested by the `fail` cases of `ui-tests`.
 
 use std::fmt::Display;
 

@@ -1,7 +1,7 @@
-//! The function that the attribute stands on, read but never changed.
+//! The function below the attribute, which is read but never changed.
 //!
-//! Only what stands before the body is parsed, so syntax in the body that is newer than the parser does no harm. What is
-//! read here may still be refused: that is the business of `validate`. Tested by `ui-tests`.
+//! Only the tokens before the body are parsed, so the body may use syntax that the parser does not know. `validate` rejects
+//! functions that cannot be tasks. Tested by `ui-tests`.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
@@ -54,7 +54,7 @@ impl Function {
         typed.collect()
     }
 
-    /// A name for each argument that the user would know it by, or, for a pattern, one that can be nobody else's.
+    /// A name for each argument: as written, or, for a pattern, one that no other item can have.
     pub(crate) fn argument_names(&self) -> Vec<Ident> {
         let mut names: Vec<Ident> = Vec::new();
         for (index, input) in self.sig.inputs.iter().enumerate() {
@@ -81,7 +81,7 @@ impl Function {
     }
 }
 
-/// Whether rustc refuses a function with this type, in words that are good enough: what has no size, and `_`.
+/// Whether rustc itself rejects a function with this type, with a clear error: unsized types, and `_`.
 pub(crate) fn is_refused_anyway(ty: &Type) -> bool {
     match ty {
         Type::Slice(_) | Type::TraitObject(_) => true,
@@ -103,14 +103,14 @@ fn has_placeholder(tokens: TokenStream) -> bool {
     })
 }
 
-/// `name` where it stands, but as written by the macro: so lints do not take it for the user's.
+/// `name` at its place, with a span of the macro, so that lints do not count it as code of the user.
 pub(crate) fn generated(name: &Ident) -> Ident {
     let mut name = name.clone();
     name.set_span(generated_at(name.span()));
     name
 }
 
-/// The place `span`, with names resolved as those of the macro are.
+/// The place of `span`, with the name resolution of the macro.
 pub(crate) fn generated_at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

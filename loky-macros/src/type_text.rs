@@ -6,7 +6,7 @@
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// `(arguments) -> result`, spaced the same way whatever the source looks like.
+/// `(arguments) -> result`, with spaces that do not depend on those of the source.
 pub(crate) fn signature<'a>(
     arguments: impl IntoIterator<Item = &'a syn::Type>,
     result: &syn::Type,

@@ -1,4 +1,5 @@
-//! What the expansions of the macros name. No part of the public contract: a version of the macros names its own module.
+//! The names that the expansions of the macros use. They are no part of the public contract: each version of the macros has a
+//! module of its own.
 
 /// The names that the macros of this version use.
 pub mod v1 {
@@ -16,7 +17,7 @@ pub mod v1 {
     pub use crate::registry::ByTask;
     pub use crate::sys::init_array::Initializer;
     pub use crate::task::{
-        Arguments, EncodedArgs, Failure, Item, Ran, Run, TaskEntry, TaskOptions, item_of, refused,
+        Arguments, EncodedArgs, Failure, Item, Ran, Run, TaskEntry, item_of, refused,
     };
 }
 

@@ -1,7 +1,7 @@
-//! The entry of a program: where it is decided whether this process is a worker.
+//! The entry of a program, which finds out whether this process is a worker.
 //!
-//! Three ways lead here: [`main!`](crate::main), [`init`] by hand, and [`enable_test_support!`](crate::enable_test_support),
-//! which runs before `main`. In a worker none of them returns.
+//! There are three: [`#[entry]`](macro@crate::entry) or [`main!`](crate::main), [`init`] by hand, and
+//! [`enable_test_support!`](crate::enable_test_support), which runs before `main`. In a worker none of them returns.
 
 use std::ffi::{c_char, c_int};
 
@@ -15,10 +15,10 @@ use crate::sys::init_array::{self, Initializer};
 use crate::sys::startup;
 use crate::worker::{self, Calling, NestedPools};
 
-/// Makes this process a worker, if that is what it was started for; returns otherwise.
+/// Makes this process a worker, if it was started as one. Returns otherwise.
 ///
-/// To be called as the first statement of `main`, before there are threads, by a program that does not use
-/// [`main!`](crate::main). At the end of such a program nothing waits for calls that are not over; [`main!`](crate::main) does.
+/// A program without [`#[loky::entry]`](macro@crate::entry) calls it as the first statement of `main`, before it has threads. The
+/// end of such a program does not wait for unfinished calls.
 ///
 /// ```
 /// #[loky::task]
@@ -41,13 +41,13 @@ pub fn init() {
     }
 }
 
-/// Uses for the first time, while there is hardly another thread, what a fork must not find in the middle of its first use.
+/// Initialises the locks that a fork must not find half initialised, while the process has hardly another thread.
 fn prepare_for_forks() {
     let _ = (pool::are_any_left(), executor::is_one_shared());
 }
 
-/// What `loky::main!` holds while the user's `main` runs. At its end the executors that are still there finish what they have
-/// accepted; if it ends in a panic, they are killed.
+/// The guard that an entry holds while the user's `main` runs. Its drop lets the remaining executors finish the accepted calls,
+/// or kills them during a panic.
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use]
@@ -59,18 +59,18 @@ impl Drop for Entered {
     }
 }
 
-/// What a worker does at its own end: so that what its tasks have submitted without waiting for it is not lost.
+/// The end of a worker: calls that its tasks have submitted, and not waited for, are finished.
 const NESTED_POOLS: NestedPools =
     NestedPools { are_any_left: pool::are_any_left, finish: || pool::end_all(Shutdown::Wait) };
 
-/// The beginning of what `loky::main!` expands to.
+/// The first statement of the expansion of an entry.
 #[doc(hidden)]
 pub fn enter() -> Entered {
     init();
     Entered(())
 }
 
-/// What `enable_test_support!` has called before `main`, with the place of that call in the linker's table.
+/// The function that `enable_test_support!` runs before `main`. `own` is the place of that call in the linker's table.
 #[doc(hidden)]
 pub fn enter_before_main(
     own: &'static Initializer,
@@ -81,17 +81,17 @@ pub fn enter_before_main(
     role::set_entered();
     prepare_for_forks();
     if let Calling::Worker(cookie) = worker::calling() {
-        startup::close_inherited(); // Before others open what is theirs.
-        // This never returns to where the remaining ones would be called.
+        startup::close_inherited(); // Before the remaining initialisers open descriptors of their own.
+        // The caller would run the remaining initialisers, but this function never returns to it.
         init_array::run_remaining(own, argc, argv, envp);
         worker::run(cookie, NESTED_POOLS);
     }
 }
 
-/// Lets the `#[test]` functions of a test binary use executors. Once, at the root of the crate.
+/// Lets the `#[test]` functions of a test binary use executors. Write it once, at the root of the crate.
 ///
-/// Test binaries have a `main` of their own, in which no entry can stand; this one runs before it. For benches and examples
-/// with such a `main` as well.
+/// The `main` of a test binary is generated, so it cannot have an entry. This entry runs before it. It also serves benches and
+/// examples with a generated `main`.
 ///
 /// ```
 /// loky::enable_test_support!();

@@ -1,4 +1,4 @@
-//! What this process is, as far as the entry has found out: nothing is spawned before it has.
+//! The role of this process, as the entry has found it. No worker starts before the entry has run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,27 +6,27 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::worker::{self, Calling};
 
-/// Whether the entry has run, and found that this is the user's process, or made it a worker.
+/// Whether the entry has run in this process.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// The entry has run: copies of this program become workers.
+/// Notes that the entry has run, so copies of this program become workers.
 pub(crate) fn set_entered() {
     IS_ENTERED.store(true, Ordering::Release);
 }
 
-/// What a program lacks.
+/// The error of a program without an entry.
 const NO_ENTRY: &str = "this program cannot start workers, since its copies would run its `main` again: \
-    write `loky::main! { fn main() { … } }`, or call `loky::init()` as the first statement of `main`, \
+    write `#[loky::entry]` on `fn main`, or `loky::main! { fn main() { … } }`, or call `loky::init()` as the first statement of `main`, \
     or, for tests, benches and examples, put `loky::enable_test_support!();` at the root of the crate";
 
-/// Refuses to build an executor where copies of this program would not become workers.
+/// Checks that copies of this program become workers, and that executors are not nested too deep.
 pub(crate) fn check() -> Result<()> {
     match worker::calling() {
         Calling::None if IS_ENTERED.load(Ordering::Acquire) => check_depth(),
         Calling::None => Err(Error::new(ErrorKind::InvalidConfig, NO_ENTRY)),
-        // Somebody's worker was to be here, or above: going on would start processes without end.
+        // This process, or one above it, was started as a worker. To go on would start processes without end.
         Calling::Worker(_) => {
-            // In this order: who hears the refusal kills this process.
+            // In this order, since the parent kills this process when it gets the message.
             say(NO_ENTRY);
             worker::refuse(NO_ENTRY);
             Err(Error::new(ErrorKind::Handshake, NO_ENTRY))
@@ -39,7 +39,7 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// Refuses what is nested deeper than allowed, which is most likely a task that calls itself without end.
+/// Checks the depth of nested executors. Most likely a task that exceeds it calls itself without end.
 fn check_depth() -> Result<()> {
     let most = match std::env::var(MAX_DEPTH_ENV) {
         Err(std::env::VarError::NotPresent) => i64::from(limits::MAX_DEPTH),
@@ -64,8 +64,8 @@ fn not_a_depth(value: &str) -> Error {
     Error::new(ErrorKind::InvalidConfig, message)
 }
 
-/// The one thing that is printed: by a program that was started as a worker, cannot be one, and would otherwise end without
-/// a word where nobody sees the error of its parent.
+/// Prints to stderr, which the library does here only. A program that was started as a worker, and has no entry, would otherwise
+/// end without a message if the error of its parent is not shown.
 #[expect(clippy::print_stderr, reason = "see above")]
 fn say(text: &str) {
     eprintln!("loky: {text}");

@@ -20,9 +20,9 @@ pub const fn add(left: u64, right: u64) -> u64 {
     left.saturating_add(right)
 }
 
-/// Nobody should use it.
+/// Replaced by `add`.
 #[deprecated(note = "use `add`")]
-#[loky::task(name = "old", timeout = "30s", retries = 2)]
+#[loky::task(name = "old")]
 #[inline]
 pub const fn old() {}
 

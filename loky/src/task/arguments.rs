@@ -1,4 +1,4 @@
-//! The arguments of one call as bytes: put in one after another by the caller, taken out in the same order by the worker.
+//! The arguments of one call as bytes. The caller appends them one after another, and the worker takes them in that order.
 
 use crate::codec::{self, Attachments, CodecError, EncodedValue, ValueCodec};
 use crate::segments::Segments;
@@ -7,30 +7,30 @@ use crate::segments::Segments;
 #[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct EncodedArgs<'a> {
-    parcel: EncodedValue,
+    value: EncodedValue,
     segments: Option<&'a Segments>,
 }
 
 impl<'a> EncodedArgs<'a> {
-    /// To be appended to `parcel`, but for what is long and finds a place in one of these segments.
-    pub(crate) fn new(parcel: EncodedValue, segments: Option<&'a Segments>) -> Self {
-        Self { parcel, segments }
+    /// Arguments are appended to `value`; long ones go into these segments, if there is room.
+    pub(crate) fn new(value: EncodedValue, segments: Option<&'a Segments>) -> Self {
+        Self { value, segments }
     }
 
     /// Appends one argument.
     ///
     /// # Errors
-    /// What serde says.
-    pub fn put<T>(&mut self, witness: ValueCodec<T>, value: &T) -> Result<(), CodecError> {
-        witness.encode(value, &mut self.parcel, self.segments)
+    /// The error of serde.
+    pub fn put<T>(&mut self, codec: ValueCodec<T>, value: &T) -> Result<(), CodecError> {
+        codec.encode(value, &mut self.value, self.segments)
     }
 
-    pub(crate) fn into_parcel(self) -> EncodedValue {
-        self.parcel
+    pub(crate) fn into_value(self) -> EncodedValue {
+        self.value
     }
 }
 
-/// The arguments of one call, to be taken one after the other.
+/// The arguments of one call, which are taken one after the other.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Arguments<'a> {
@@ -46,12 +46,12 @@ impl<'a> Arguments<'a> {
     /// Takes the next argument.
     ///
     /// # Errors
-    /// What serde says.
-    pub fn take<T>(&mut self, witness: ValueCodec<T>) -> Result<T, CodecError> {
-        witness.decode(&mut self.rest, &self.attachments)
+    /// The error of serde.
+    pub fn take<T>(&mut self, codec: ValueCodec<T>) -> Result<T, CodecError> {
+        codec.decode(&mut self.rest, &self.attachments)
     }
 
-    /// Nothing may be left when all were taken. What came beside them is the values' own from here on.
+    /// Checks that no bytes are left. The attachments belong to the values from here on.
     pub(crate) fn finish(self) -> Result<(), CodecError> {
         codec::at_end(self.rest)
     }

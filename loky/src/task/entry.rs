@@ -1,9 +1,8 @@
-//! What the link-time table holds of a task: plain constant data and two functions.
+//! A row of the link-time table: constant data and two functions.
 
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use super::{Ran, Run};
 
@@ -12,9 +11,9 @@ use super::{Ran, Run};
 pub struct TaskEntry {
     /// The function item.
     pub item: fn() -> Item,
-    /// The name that the attribute gave.
+    /// The name in the attribute.
     pub explicit_name: Option<&'static str>,
-    /// The path without the marks of raw identifiers, once somebody has asked for it.
+    /// The path without the marks of raw identifiers, set on first use.
     pub plain_path: OnceLock<&'static str>,
     /// The types of the function, as written.
     pub signature: &'static str,
@@ -26,18 +25,6 @@ pub struct TaskEntry {
     pub run: fn(Run<'_>) -> Ran,
     /// The `Task` of this entry, by its type.
     pub typed: &'static (dyn Any + Send + Sync),
-    /// What the attribute set.
-    pub options: TaskOptions,
-}
-
-/// What the attribute set for every call of a task.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskOptions {
-    /// The wall time of one run.
-    pub timeout: Option<Duration>,
-    /// How often a call may run again.
-    pub retries: u32,
 }
 
 impl TaskEntry {
@@ -61,8 +48,7 @@ impl fmt::Debug for TaskEntry {
     }
 }
 
-/// A function item. Its type tells it from all others; its path does not always: two functions of one name in two blocks of
-/// one function have the same.
+/// A function item. Its type is unique. Its path is not: two functions of one name, in two blocks of one function, share one.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -72,7 +58,7 @@ pub struct Item {
     pub path: &'static str,
 }
 
-/// What can be known of a function item.
+/// Returns the type and the path of a function item.
 #[doc(hidden)]
 pub fn item_of<F: 'static>(_: &F) -> Item {
     Item { id: TypeId::of::<F>(), path: std::any::type_name::<F>() }

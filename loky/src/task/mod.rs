@@ -1,8 +1,8 @@
-//! What a task is: a registered function, its arguments, and running one call of it.
+//! A task: a registered function, its arguments, and running one call of it.
 //!
-//! `#[loky::task]` makes three things of a function: an [`entry`] for the link-time table, a [`Task`] that knows the types
-//! for the caller's side, and a function that [`run`]s one call from bytes for the worker's side. Nothing here touches
-//! processes; the macros' side is tested in the package `ui-tests`, the rest in `tests.rs`.
+//! `#[loky::task]` generates an [`entry`] for the link-time table, a [`Task`] with the types for the caller, and a function that
+//! [`run`]s one call from bytes in the worker. Nothing here touches processes. The macros are tested in the package `ui-tests`,
+//! the rest in `tests.rs`.
 
 mod arguments;
 mod entry;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 pub use self::arguments::{Arguments, EncodedArgs};
-pub use self::entry::{Item, TaskEntry, TaskOptions, item_of};
+pub use self::entry::{Item, TaskEntry, item_of};
 pub use self::run::{Failure, Ran, Run};
 
 use crate::codec::{self, CodecError, EncodedValue, ValueCodec, output};
@@ -22,10 +22,10 @@ use crate::segments::Segments;
 
 type Encode<Args> = fn(&Args, &mut EncodedArgs<'_>) -> Result<(), CodecError>;
 
-/// A registered function as a value: what to run, and with which types.
+/// A registered function as a value, with its types.
 ///
-/// `#[loky::task] fn add(…)` makes one as `add::TASK`, for use where the function item itself would not do: in constants,
-/// in tables, as a field.
+/// `#[loky::task] fn add(…)` generates one as `add::TASK`. It serves where the function item itself does not: in constants, in
+/// tables, as a field.
 ///
 /// ```
 /// #[loky::task]
@@ -42,7 +42,7 @@ pub struct Task<Args, R> {
 }
 
 impl<Args, R> Task<Args, R> {
-    /// Names what the macro made. Not for use by hand.
+    /// For the expansion of the macro only.
     #[doc(hidden)]
     #[must_use]
     pub const fn __new(
@@ -53,7 +53,15 @@ impl<Args, R> Task<Args, R> {
         Self { entry, encode, output }
     }
 
-    /// The name that the task is registered under: its path, or the one that the attribute gave.
+    /// Returns the registered name: the path of the function, or the name in the attribute.
+    ///
+    /// ```
+    /// #[loky::task(name = "geo.double")]
+    /// fn double(x: u64) -> u64 {
+    ///     2 * x
+    /// }
+    /// assert_eq!(double::TASK.name(), "geo.double");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.entry.name()
@@ -63,8 +71,7 @@ impl<Args, R> Task<Args, R> {
         self.output
     }
 
-    /// Appends the encoded arguments to `out`; what is long of them goes into these segments. After an error what was appended is
-    /// rubbish.
+    /// Appends the encoded arguments to `out`. Long ones go into these segments. After an error the appended bytes are incomplete.
     pub(crate) fn encode(
         &self,
         args: &Args,
@@ -73,12 +80,12 @@ impl<Args, R> Task<Args, R> {
     ) -> Result<(), CodecError> {
         let mut encoded = EncodedArgs::new(std::mem::take(out), segments);
         let result = (self.encode)(args, &mut encoded);
-        *out = encoded.into_parcel();
+        *out = encoded.into_value();
         result
     }
 }
 
-/// What the macro names where it refused a task: the program does not compile, but the task's uses are no errors as well.
+/// The task that the macro generates after a mistake: the program does not compile, but uses of the task are no further errors.
 #[doc(hidden)]
 #[must_use]
 pub const fn refused<Args, R>() -> Task<Args, R> {
@@ -91,7 +98,6 @@ pub const fn refused<Args, R>() -> Task<Args, R> {
         line: 0,
         run: |run| run.task(|_| Ok(()), |()| (), output()),
         typed: &(),
-        options: TaskOptions { timeout: None, retries: 0 },
     };
     Task { entry: &ENTRY, encode: |_, _| Ok(()), output: codec::refused() }
 }
@@ -115,7 +121,7 @@ impl<Args, R> fmt::Debug for Task<Args, R> {
 
 /// A task with its arguments, not yet submitted.
 ///
-/// Made by `add::call(1, 2)`, where rustc checks number and types of the arguments at the call.
+/// `add::call(1, 2)` creates one. The compiler checks the number and the types of the arguments there.
 ///
 /// ```
 /// #[loky::task]
@@ -132,13 +138,21 @@ pub struct Call<Args, R> {
 }
 
 impl<Args, R> Call<Args, R> {
-    /// Names what the macro made. Not for use by hand.
+    /// For the expansion of the macro only.
     #[doc(hidden)]
     pub const fn __new(task: Task<Args, R>, args: Args) -> Self {
         Self { task, args }
     }
 
-    /// The task that is to be called.
+    /// Returns the task.
+    ///
+    /// ```
+    /// #[loky::task(name = "geo.double")]
+    /// fn double(x: u64) -> u64 {
+    ///     2 * x
+    /// }
+    /// assert_eq!(double::call(1).task().name(), "geo.double");
+    /// ```
     #[must_use]
     pub fn task(&self) -> Task<Args, R> {
         self.task

@@ -1,4 +1,4 @@
-//! Running one call in a worker: decode, run, encode, with whatever goes wrong caught and told apart.
+//! Running one call in a worker: decode, run, encode. Each kind of failure is caught and reported as its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,22 +7,22 @@ use crate::codec::{Attachments, CodecError, EncodedValue, ValueCodec};
 use crate::segments::Segments;
 use crate::unwind::PanicPayload;
 
-/// One call to be run: its encoded arguments, and where its encoded result goes.
+/// One call to run: its encoded arguments, and the place for its encoded result.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Run<'a> {
     args: &'a [u8],
     attachments: Attachments,
     result: &'a mut EncodedValue,
-    /// Where a long result is to lie.
+    /// The segments for a long result.
     segments: Option<&'a Segments>,
 }
 
-/// What came of running a call. Its result lies where [`Run`] was told to put it.
+/// The outcome of running a call. Its result is in the place that [`Run`] names.
 #[doc(hidden)]
 pub type Ran = Result<(), Failure>;
 
-/// Why a call that ran has no result.
+/// The reason why a call has no result.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Failure {
@@ -44,10 +44,10 @@ impl<'a> Run<'a> {
         Self { args, attachments, result, segments }
     }
 
-    /// Runs `body` on what `decode` takes from the arguments.
+    /// Decodes the arguments, runs `body` on them, and encodes the result.
     ///
     /// # Errors
-    /// [`Failure`] says which step failed.
+    /// [`Failure`] names the step that failed.
     pub fn task<A, R>(
         self,
         decode: impl FnOnce(&mut Arguments<'_>) -> Result<A, CodecError>,
@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
         output: ValueCodec<R>,
     ) -> Ran {
         let Self { args, attachments, result, segments } = self;
-        // The drop of what was decoded, and of the result, is the user's code too.
+        // The drops of the arguments and of the result are code of the user too.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let mut arguments = Arguments::new(args, attachments);
             let decoded = decode(&mut arguments)

@@ -15,14 +15,14 @@ fn run<A, R>(
     (ran, result.bytes)
 }
 
-fn encoded<T>(witness: ValueCodec<T>, value: &T) -> Vec<u8> {
+fn encoded<T>(codec: ValueCodec<T>, value: &T) -> Vec<u8> {
     let mut args = EncodedArgs::default();
-    args.put(witness, value).unwrap();
-    args.into_parcel().bytes
+    args.put(codec, value).unwrap();
+    args.into_value().bytes
 }
 
 #[test]
-fn a_value_goes_in_and_a_value_comes_out() {
+fn call_decodes_runs_and_encodes() {
     let args = encoded(argument::<u64>(), &20);
     let (ran, bytes) = run(&args, |x: u64| x + 1, argument(), output());
     ran.unwrap();
@@ -30,7 +30,7 @@ fn a_value_goes_in_and_a_value_comes_out() {
 }
 
 #[test]
-fn each_step_that_fails_says_so() {
+fn failed_step_is_named() {
     let rubbish = run(&[0xff], |x: u64| x, argument(), output()).0;
     assert!(matches!(rubbish, Err(Failure::DecodeArgs(_))));
 
@@ -48,7 +48,7 @@ fn each_step_that_fails_says_so() {
 }
 
 #[test]
-fn a_raw_identifier_is_named_without_its_mark() {
+fn raw_identifier_is_named_without_its_mark() {
     fn item() -> Item {
         Item { path: "krate::r#mod::r#fn", ..item_of(&()) }
     }
@@ -64,7 +64,6 @@ fn a_raw_identifier_is_named_without_its_mark() {
         line: 0,
         run: never,
         typed: &(),
-        options: TaskOptions::default(),
     };
     assert_eq!(entry.name(), "krate::mod::fn");
     assert!(std::ptr::eq(entry.name(), entry.name()), "kept once");

@@ -22,7 +22,7 @@ use crate::wire::frame::{CutOff, Frame};
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
 
 use super::memory::MemoryWatch;
-use super::{panics, place};
+use super::{current_task, panics, place};
 
 /// Serves calls until the pool closes the channel. Large results go into `segments`.
 ///
@@ -128,14 +128,16 @@ fn run(
 
 /// Runs one call of a task, whose result is appended to `result`.
 fn run_entry(
-    entry: &TaskEntry,
+    entry: &'static TaskEntry,
     args: &[u8],
     attachments: Attachments,
     result: &mut EncodedValue,
     segments: &Segments,
 ) -> Ran {
     let pid = fork_guard::current_pid();
+    current_task::set(Some(entry));
     let ran = panics::watched(|| (entry.run)(Run::new(args, attachments, result, Some(segments))));
+    current_task::set(None);
     if fork_guard::current_pid() != pid {
         // The task forked, and this child returned from it too. The call belongs to the parent.
         startup::exit_at_once(0);

@@ -9,6 +9,7 @@
 //! `tests`.
 
 mod calls;
+mod current_task;
 mod memory;
 mod panics;
 mod place;
@@ -20,6 +21,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::{io, process};
 
+pub use self::current_task::current_task;
 pub use self::place::{depth, is_worker, worker_index};
 
 use self::watch::{End, Watch};

@@ -1,8 +1,8 @@
-#[loky::task(retries = 1, name = "add", retries = 1, retries = 2)]
+#[loky::task(name = "a", companion = "Sum", name = "a", name = "b")]
 fn add(a: u64, b: u64) -> u64 {
     a + b
 }
 
 fn main() {
-    let _ = add::call(1, 2);
+    let _ = Sum::call(1, 2);
 }

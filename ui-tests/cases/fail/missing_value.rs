@@ -1,4 +1,4 @@
-#[loky::task(name, timeout =, retries)]
+#[loky::task(name, companion =)]
 fn add(a: u64, b: u64) -> u64 {
     a + b
 }

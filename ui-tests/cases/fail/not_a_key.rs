@@ -1,8 +1,8 @@
-#[loky::task("geo.add", retries = 2, = 3)]
+#[loky::task("geo.add", companion = "Sum", = 3)]
 fn add(a: u64, b: u64) -> u64 {
     a + b
 }
 
 fn main() {
-    let _ = add::call(1, 2);
+    let _ = Sum::call(1, 2);
 }

@@ -1,4 +1,4 @@
-#[loky::task(colour = "red", timeout = "soon", retries = 1)]
+#[loky::task(colour = "red", companion = "1", name = "")]
 async unsafe fn parse<T>(_: &str, _: impl Into<T>) -> &'static u8 {
     todo!()
 }

@@ -11,7 +11,7 @@ struct Ok;
 static Some: Result = Result;
 static a0: Result = Result;
 
-#[::loky::task(name = "shadowed", timeout = "1s")]
+#[::loky::task(name = "shadowed")]
 fn shadowed(a: u64, b: Option) -> Ok {
     let _ = (a, b, &Some, &a0);
     Ok

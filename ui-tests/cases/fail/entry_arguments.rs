@@ -1,0 +1,6 @@
+fn used() {}
+
+#[loky::entry(flavor = "current_thread")]
+fn main() {
+    used();
+}

@@ -1,0 +1,3 @@
+/// Documentation runs nothing.
+#[loky::entry]
+async fn main() {}

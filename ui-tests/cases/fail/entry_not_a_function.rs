@@ -1,0 +1,6 @@
+#[loky::entry]
+struct Program;
+
+fn main() {
+    let _ = Program;
+}

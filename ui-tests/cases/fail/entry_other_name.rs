@@ -1,0 +1,6 @@
+#[loky::entry]
+fn start() {}
+
+fn main() {
+    start();
+}
