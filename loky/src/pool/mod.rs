@@ -37,7 +37,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::callbacks::Callbacks;
 pub(crate) use self::pool_registry::{are_any_left, end_all};
@@ -371,8 +371,30 @@ impl Pool {
         }
     }
 
-    /// The same without waiting. True if there is an end that this thread may wait for.
+    /// Ends the pool as [`Shutdown::Wait`] does, and as [`Shutdown::Kill`] does after `limit`. Returns whether this thread saw
+    /// the end and nothing had to be killed. On a thread of the pool it never waits.
+    pub(crate) fn shutdown_timeout(&self, limit: Duration) -> bool {
+        let waits = self.begin_end(|scheduler, now| match now.checked_add(limit) {
+            Some(deadline) => scheduler.shutdown_by(now, deadline),
+            None => scheduler.shutdown(now, Shutdown::Wait),
+        });
+        if waits {
+            self.wait_until_gone();
+        } else if self.check_process().is_err() {
+            return false;
+        }
+        let state = self.lock();
+        let is_over = waits || matches!(state.driver, DriverState::Unstarted);
+        is_over && !state.scheduler.was_killed()
+    }
+
+    /// Begins a shutdown without waiting. True if there is an end that this thread may wait for.
     fn begin_shutdown(&self, how: Shutdown) -> bool {
+        self.begin_end(|scheduler, now| scheduler.shutdown(now, how))
+    }
+
+    /// Begins the end of the pool by `shutdown`. True if there is an end that this thread may wait for.
+    fn begin_end(&self, shutdown: impl FnOnce(&mut Scheduler, Instant)) -> bool {
         if self.check_process().is_err() {
             return false;
         }
@@ -381,7 +403,7 @@ impl Pool {
                 state.events.note(|| Event::ShutDown {});
             }
             state.drain(now); // What has an answer keeps it.
-            state.scheduler.shutdown(now, how);
+            shutdown(&mut state.scheduler, now);
             matches!(state.driver, DriverState::Unstarted)
         });
         if thread_guard::is_of(self.id) {

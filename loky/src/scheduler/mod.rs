@@ -165,6 +165,9 @@ pub(crate) struct Scheduler {
     is_shut_down: bool,
     /// Set by [`Shutdown::CancelPending`]: calls that have not begun are cancelled, also those that are revoked later.
     cancels_pending: bool,
+    /// When a shutdown with a time limit becomes a kill.
+    kill_at: Option<Instant>,
+    was_killed: bool,
     broken: Option<Error>,
     /// Whether workers start even while no call is queued: set by the first call and by `prewarm`.
     wants_workers: bool,
@@ -200,6 +203,8 @@ impl Scheduler {
             phase: Phase::Open,
             is_shut_down: false,
             cancels_pending: false,
+            kill_at: None,
+            was_killed: false,
             broken: None,
             wants_workers: false,
             vacant: 0,

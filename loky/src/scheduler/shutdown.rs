@@ -6,6 +6,7 @@ use super::{Phase, Scheduler, Verdict};
 
 /// A way to shut an executor down, which decides about its unfinished calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Shutdown {
     /// Finishes all accepted calls, and returns when all workers have exited. Python's `shutdown(wait=True)`.
     Wait,
@@ -20,6 +21,29 @@ pub enum Shutdown {
 }
 
 impl Scheduler {
+    /// A shutdown that waits, and that becomes a kill at `deadline`. Of several deadlines the earliest counts.
+    pub(crate) fn shutdown_by(&mut self, now: Instant, deadline: Instant) {
+        self.kill_at = Some(self.kill_at.map_or(deadline, |at| at.min(deadline)));
+        self.shutdown(now, Shutdown::Wait);
+        self.kill_if_due(now);
+    }
+
+    /// The moment at which a shutdown becomes a kill, if it is not over before.
+    pub(super) fn next_kill(&self) -> Option<Instant> {
+        self.kill_at.filter(|_| self.phase == Phase::Draining)
+    }
+
+    pub(super) fn kill_if_due(&mut self, now: Instant) {
+        if self.next_kill().is_some_and(|at| at <= now) {
+            self.shutdown(now, Shutdown::Kill);
+        }
+    }
+
+    /// Whether a kill met calls or workers.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.was_killed
+    }
+
     /// Accepts no more calls, and ends the accepted ones as `how` says. A later, harsher shutdown takes effect; a milder one
     /// changes nothing.
     pub(crate) fn shutdown(&mut self, now: Instant, how: Shutdown) {
@@ -36,6 +60,7 @@ impl Scheduler {
                         self.revoke_all();
                     }
                     Shutdown::Kill => {
+                        self.was_killed = !self.calls.is_empty() || !self.workers.is_empty();
                         self.resolve_all(&Verdict::ShutDown);
                         self.phase = Phase::Closed;
                         self.kill_all();

@@ -187,11 +187,18 @@ impl Scheduler {
         let deadlines = self.workers.values().filter(|worker| !worker.killed);
         let deadlines = deadlines.filter_map(|worker| worker.deadline.map(|(at, _)| at));
         let start = self.no_start_before.filter(|_| self.missing() > 0);
-        deadlines.chain(start).chain(self.next_revoke()).chain(self.next_idle_exit()).min()
+        let kill = self.next_kill();
+        deadlines
+            .chain(start)
+            .chain(kill)
+            .chain(self.next_revoke())
+            .chain(self.next_idle_exit())
+            .min()
     }
 
     /// Handles all deadlines up to `now`.
     pub(crate) fn timer(&mut self, now: Instant) {
+        self.kill_if_due(now);
         let late: Vec<_> = self
             .workers
             .iter()
