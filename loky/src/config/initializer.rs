@@ -1,4 +1,4 @@
-//! The call that each new worker makes before it is given any.
+//! The call that each new worker runs before all others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,24 +6,48 @@ use std::sync::Arc;
 use crate::codec::EncodedValue;
 use crate::unwind;
 
-/// What a task may return that serves as [initializer](crate::Builder::initializer): nothing, or a `Result` of nothing, whose
-/// error can be displayed.
+/// The result types of tasks that can be an [initializer](crate::Builder::initializer): `()`, and `Result<(), E>` where `E`
+/// implements `Display`.
 ///
-/// An `Err` is a failure of the initializer, and its text the reason.
+/// An `Err` is a failure of the initializer, and its text becomes a part of the error. The trait is sealed.
+///
+/// ```
+/// #[loky::task]
+/// fn check(limit: u32) -> Result<(), String> {
+///     if limit == 0 { Err("nothing to load".into()) } else { Ok(()) }
+/// }
+///
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let executor =
+///         loky::ProcessPoolExecutor::builder().max_workers(1).initializer(check, 0).build()?;
+///     let error = executor.prewarm().unwrap_err();
+///     assert!(error.to_string().contains("nothing to load"), "{error}");
+///     Ok(())
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of an initializer",
     label = "this task returns `{Self}`",
     note = "help: an initializer returns `()`, or `Result<(), E>` where `E` implements `std::fmt::Display`"
 )]
-pub trait InitializerOutput {
-    /// What it returns if all went well.
+pub trait InitializerOutput: sealed::Sealed {
+    /// Returns the value of a success.
     #[doc(hidden)]
     fn success() -> Self;
 
-    /// Why the initializer has failed; `None` if it has not.
+    /// Returns the reason of a failure; `None` after a success.
     #[doc(hidden)]
     fn into_failure(self) -> Option<String>;
 }
+
+mod sealed {
+    /// Only the types of this module implement it.
+    #[expect(unnameable_types, reason = "that seals the trait above it")]
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for () {}
 
 impl InitializerOutput for () {
     fn success() -> Self {}
@@ -32,6 +56,8 @@ impl InitializerOutput for () {
         None
     }
 }
+
+impl<E: fmt::Display> sealed::Sealed for Result<(), E> {}
 
 impl<E: fmt::Display> InitializerOutput for Result<(), E> {
     fn success() -> Self {
@@ -43,22 +69,22 @@ impl<E: fmt::Display> InitializerOutput for Result<(), E> {
     }
 }
 
-/// A task with its arguments, and what its result says. Two are equal if they call the same task with the same bytes.
+/// A task with its arguments, and the meaning of its result. Two are equal if they call one task with equal bytes.
 #[derive(Clone)]
 pub(crate) struct Initializer {
     pub(crate) task: &'static str,
     /// Its arguments, encoded.
     pub(crate) args: EncodedValue,
-    /// The result that it has if all went well.
+    /// The encoded result of a success.
     success: Vec<u8>,
     judge: Arc<Judge>,
 }
 
-/// Why the initializer has failed, if its result says so.
+/// Decodes a result and returns the reason of a failure.
 type Judge = dyn Fn(&EncodedValue) -> Result<(), String> + Send + Sync;
 
 impl Initializer {
-    /// `judge` decodes a result that is not `success`, and says why the initializer has failed if it has.
+    /// `judge` decodes a result that differs from `success`, and returns the reason if it is a failure.
     pub(crate) fn new(
         task: &'static str,
         args: EncodedValue,
@@ -68,19 +94,18 @@ impl Initializer {
         Self { task, args, success, judge: Arc::new(judge) }
     }
 
-    /// Whether a result is the one of success. One that is not has to be [judged](Self::judge).
+    /// Whether a result has the bytes of a success. Any other result must be [judged](Self::judge).
     pub(crate) fn is_success(&self, result: &[u8]) -> bool {
         result == self.success
     }
 
-    /// Whether a result means that all went well. Runs code of the user's: with no lock held, and on no thread that anything
-    /// waits for.
+    /// Whether a result is a success. Runs code of the user: no lock may be held, and nothing may wait for the thread.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason of the failure.
     pub(crate) fn judge(&self, result: &EncodedValue) -> Result<(), String> {
         unwind::guarded(|| (self.judge)(result))
-            .unwrap_or_else(|text| Err(format!("what it returned panicked here: {text}")))
+            .unwrap_or_else(|text| Err(format!("its result panicked in this process: {text}")))
     }
 }
 

@@ -1,60 +1,123 @@
 //! Settings as plain, comparable data, checked once.
 //!
-//! Nothing here acts; what a setting does is done where it belongs. Two pools with equal [`Settings`] behave alike, which is
-//! what reuse is decided by. Tested beside the code.
+//! This module performs nothing: other modules act on the settings. Two pools with equal [`Settings`] behave alike, so the
+//! reusable executor compares them. Tested beside the code.
 
 mod environment;
 mod initializer;
+mod memory_growth;
+mod paths;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use self::environment::Environment;
 pub(crate) use self::initializer::Initializer;
 pub use self::initializer::InitializerOutput;
 
+use self::paths::absolute;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::observer::Observer;
 
-/// What becomes of an executor when one of its workers dies.
+/// The effect of a worker's death on its executor.
+///
+/// ```
+/// use loky::{CrashPolicy, ProcessPoolExecutor};
+///
+/// #[loky::task]
+/// fn abort() {
+///     std::process::abort()
+/// }
+///
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let builder = || ProcessPoolExecutor::builder().max_workers(1);
+///
+///     let healing = builder().build()?;
+///     assert!(healing.submit(abort, ()).error().is_some_and(|it| it.is_terminated_worker()));
+///     assert!(!healing.is_broken());
+///
+///     let breaking = builder().on_worker_crash(CrashPolicy::BreakPool).build()?;
+///     assert!(breaking.submit(abort, ()).error().is_some_and(|it| it.is_terminated_worker()));
+///     assert!(breaking.is_broken());
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CrashPolicy {
-    /// Only the call that the worker was running fails, with [`ErrorKind::TerminatedWorker`]; the worker is replaced.
+    /// The call that the worker was running fails with [`ErrorKind::TerminatedWorker`]. Another worker replaces the dead one,
+    /// and no other call fails.
     #[default]
     Heal,
-    /// As in Python: the call that ran fails so, every other unfinished one with [`ErrorKind::BrokenProcessPool`], and the
-    /// executor is unusable afterwards.
+    /// The call that the worker was running fails with [`ErrorKind::TerminatedWorker`]. Every other unfinished call fails with
+    /// [`ErrorKind::BrokenProcessPool`], and the executor is unusable afterwards. This is the rule of Python.
     BreakPool,
 }
 
-/// Where a standard stream of the workers goes.
+/// The destination of a standard stream of the workers.
 ///
-/// Comparable and reusable, unlike [`std::process::Stdio`].
+/// Unlike [`std::process::Stdio`], a value can be compared and used again.
+///
+/// ```
+/// use loky::{ProcessPoolExecutor, Stdio};
+///
+/// #[loky::task]
+/// fn complain() {
+///     eprintln!("this goes nowhere")
+/// }
+///
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let executor = ProcessPoolExecutor::builder().max_workers(1).stderr(Stdio::Null).build()?;
+///     executor.submit(complain, ()).result()
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stdio {
-    /// Where this process's own goes.
+    /// The stream of this process.
     #[default]
     Inherit,
-    /// Nowhere.
+    /// `/dev/null`.
     Null,
-    /// To the end of this file, which is created if need be. All workers share it.
+    /// The end of this file, which all workers share. It is created if it does not exist.
     File(PathBuf),
-    /// To this process, which keeps the last 8 KiB of each worker's.
+    /// This process, which keeps the last 8 KiB of each worker for error messages.
     Capture,
 }
 
-/// Everything that a pool is made of.
+/// How many bytes a worker's memory may grow by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum GrowthLimit {
+    /// Not set: [`checked`](Settings::checked) replaces it by the value of the environment, or of [`limits`].
+    #[default]
+    Default,
+    Bytes(u64),
+    Unlimited,
+}
+
+impl GrowthLimit {
+    /// The limit as it is sent to workers, where `u64::MAX` is no limit.
+    pub(crate) fn in_bytes(self) -> u64 {
+        match self {
+            Self::Default => limits::MEMORY_GROWTH_BYTES,
+            Self::Bytes(bytes) => bytes,
+            Self::Unlimited => u64::MAX,
+        }
+    }
+}
+
+/// All settings of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) max_workers: usize,
     pub(crate) crash_policy: CrashPolicy,
-    /// How long workers may have nothing to do. `None`: for ever.
+    /// The time after which an idle worker leaves.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_tasks_per_worker: Option<usize>,
-    pub(crate) memory_growth_limit: Option<u64>,
+    pub(crate) memory_growth_limit: GrowthLimit,
     pub(crate) initializer: Option<Initializer>,
     pub(crate) init_timeout: Option<Duration>,
     pub(crate) env: Environment,
@@ -66,16 +129,21 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Refuses what no pool can be made of, and makes paths absolute, so that a later change of directory does not matter.
+    /// Rejects values out of range, fills in defaults, and makes paths absolute, so that later changes of directories do not
+    /// matter.
     pub(crate) fn checked(mut self) -> Result<Self> {
         check_max_workers(self.max_workers)?;
         self.env.check()?;
         if self.max_tasks_per_worker == Some(0) {
             return Err(invalid("`max_tasks_per_worker` must be greater than 0".to_owned()));
         }
-        if self.memory_growth_limit == Some(0) {
-            return Err(invalid("`memory_growth_limit` must be greater than 0".to_owned()));
-        }
+        self.memory_growth_limit = match self.memory_growth_limit {
+            GrowthLimit::Default => GrowthLimit::Bytes(memory_growth::default_limit()?),
+            GrowthLimit::Bytes(0) => {
+                return Err(invalid("`memory_growth_limit` must be greater than 0".to_owned()));
+            }
+            set => set,
+        };
         if self.init_timeout == Some(Duration::ZERO) {
             return Err(invalid("`init_timeout` must be greater than 0".to_owned()));
         }
@@ -90,7 +158,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// Whether all are equal but perhaps the number of workers. (And the observer, which is compared where it is known.)
+    /// Whether all settings but the number of workers are equal. The reusable executor compares the observers itself.
     pub(crate) fn are_same_but_for_size(&self, other: &Self) -> bool {
         // In full, so that a new setting is not forgotten here.
         let Self {
@@ -122,7 +190,7 @@ impl Settings {
     }
 }
 
-/// Refuses numbers of workers that no pool can have.
+/// Rejects a number of workers out of range.
 pub(crate) fn check_max_workers(max_workers: usize) -> Result<()> {
     if max_workers == 0 {
         return Err(invalid("`max_workers` must be greater than 0".to_owned()));
@@ -131,12 +199,6 @@ pub(crate) fn check_max_workers(max_workers: usize) -> Result<()> {
         return Err(invalid(format!("`max_workers` must be at most {}", limits::MAX_WORKERS)));
     }
     Ok(())
-}
-
-fn absolute(name: &str, path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|error| {
-        Error::io(ErrorKind::InvalidConfig, &format!("cannot make `{name}` absolute"), error)
-    })
 }
 
 fn invalid(message: String) -> Error {
@@ -152,16 +214,19 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(settings: Settings, text: &str) {
+    fn check_rejected(settings: Settings, text: &str) {
         let error = settings.checked().unwrap_err();
         assert!(error.is_invalid_config() && error.to_string().contains(text), "{error}");
     }
 
     #[test]
-    fn bad_settings_are_named() {
-        refused(Settings { max_workers: 0, ..settings() }, "`max_workers` must be greater than 0");
+    fn rejected_setting_is_named() {
+        check_rejected(
+            Settings { max_workers: 0, ..settings() },
+            "`max_workers` must be greater than 0",
+        );
         let many = usize::MAX;
-        refused(
+        check_rejected(
             Settings { max_workers: many, ..settings() },
             "`max_workers` must be at most 32768",
         );
@@ -169,34 +234,46 @@ mod tests {
             ("", "", "`` cannot be the name"),
             ("A=B", "", "`A=B` cannot be the name"),
             ("A\0", "", "`A\\0` cannot be the name"),
-            ("A", "b\0", "the value of `A` has a zero byte"),
+            ("A", "b\0", "the value of `A` contains a zero byte"),
         ] {
             let [mut env, mut worker_env] = [Environment::default(), Environment::default()];
             env.set(name.into(), value.into());
             worker_env.set_by_worker(name.into(), vec!["fine".into(), value.into()]);
-            refused(Settings { env, ..settings() }, &format!("`env`: {text}"));
-            refused(Settings { env: worker_env, ..settings() }, &format!("`worker_env`: {text}"));
+            check_rejected(Settings { env, ..settings() }, &format!("`env`: {text}"));
+            check_rejected(
+                Settings { env: worker_env, ..settings() },
+                &format!("`worker_env`: {text}"),
+            );
         }
         let mut env = Environment::default();
         env.set_by_worker("A".into(), Vec::new());
-        refused(Settings { env, ..settings() }, "`worker_env`: no values are given for `A`");
+        check_rejected(Settings { env, ..settings() }, "`worker_env`: no values are given for `A`");
         let mut env = Environment::default();
         env.set_inner_threads(0);
-        refused(Settings { env, ..settings() }, "`inner_threads` must be greater than 0");
+        check_rejected(Settings { env, ..settings() }, "`inner_threads` must be greater than 0");
         let max_tasks_per_worker = Some(0);
-        refused(Settings { max_tasks_per_worker, ..settings() }, "`max_tasks_per_worker` must be");
-        let memory_growth_limit = Some(0);
-        refused(Settings { memory_growth_limit, ..settings() }, "`memory_growth_limit` must be");
+        check_rejected(
+            Settings { max_tasks_per_worker, ..settings() },
+            "`max_tasks_per_worker` must be",
+        );
+        let memory_growth_limit = GrowthLimit::Bytes(0);
+        check_rejected(
+            Settings { memory_growth_limit, ..settings() },
+            "`memory_growth_limit` must be",
+        );
         let init_timeout = Some(Duration::ZERO);
-        refused(Settings { init_timeout, ..settings() }, "`init_timeout` must be greater than 0");
-        refused(
+        check_rejected(
+            Settings { init_timeout, ..settings() },
+            "`init_timeout` must be greater than 0",
+        );
+        check_rejected(
             Settings { worker_exe: Some(PathBuf::new()), ..settings() },
             "`worker_exe`: cannot make an empty path absolute",
         );
     }
 
     #[test]
-    fn an_observer_is_equal_to_itself_alone() {
+    fn observer_equals_its_clones_only() {
         let observed = |observer: &Observer| {
             let observer = Some(observer.clone());
             Settings { observer, ..settings() }
@@ -208,8 +285,23 @@ mod tests {
     }
 
     #[test]
-    fn paths_become_absolute() {
-        let checked = Settings { current_dir: Some("x".into()), ..settings() }.checked().unwrap();
+    fn paths_of_settings_become_absolute() {
+        let [stdout, stderr] = ["o", "e"].map(|path| Stdio::File(path.into()));
+        let [current_dir, worker_exe] = ["d", "w"].map(|path| Some(path.into()));
+        let settings = Settings { current_dir, worker_exe, stdout, stderr, ..settings() };
+        let checked = settings.checked().unwrap();
         assert!(checked.current_dir.unwrap().is_absolute());
+        assert!(checked.worker_exe.unwrap().is_absolute());
+        for stdio in [checked.stdout, checked.stderr] {
+            assert!(matches!(&stdio, Stdio::File(path) if path.is_absolute()), "{stdio:?}");
+        }
+    }
+
+    #[test]
+    fn memory_growth_limit_of_the_builder_is_kept() {
+        for memory_growth_limit in [GrowthLimit::Bytes(7), GrowthLimit::Unlimited] {
+            let checked = Settings { memory_growth_limit, ..settings() }.checked().unwrap();
+            assert_eq!(checked.memory_growth_limit, memory_growth_limit);
+        }
     }
 }

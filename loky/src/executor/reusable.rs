@@ -1,14 +1,14 @@
-//! The executor that the whole process shares: found or made, resized, replaced.
+//! The executor that the whole process shares: found or created, resized, replaced.
 //!
-//! There is one at a time; a forked child begins without one. The lock is held to compare settings and to put one in the place of
-//! another, never while something is waited for or code of the user's runs.
+//! A process has at most one at a time. A forked child begins without one. The lock is held to compare settings and to replace
+//! the executor. It is never held while a thread waits or code of the user runs.
 //!
 //! ```text
-//!  get:  none ──────────────────────────────────────────▶ made
-//!        open, of equal settings or Reuse::Yes ─────────▶ the same; resized, if its size differs
-//!        broken, of other settings, or Reuse::No ───────▶ another is made, and the old one let go: it ends with its last
-//!                                                         handle, or at once by `kill_workers`
-//!        shut down: is forgotten when that happens
+//!  get:  none ──────────────────────────────────────────▶ a new executor
+//!        open, of equal settings or Reuse::Yes ─────────▶ this executor, resized if its size differs
+//!        broken, of other settings, or Reuse::No ───────▶ a new executor; the old one ends with its last handle, or at once
+//!                                                         by `kill_workers`
+//!        shutdown of the executor ──────────────────────▶ none
 //! ```
 //!
 //! Tested in the package `tests`.
@@ -25,24 +25,37 @@ use crate::observer::ObserverId;
 use crate::scheduler::Shutdown;
 use crate::sys::fork_guard::PerProcess;
 
-/// Whether [`ReusableBuilder::get`] may give back the executor that is there.
+/// The condition under which [`ReusableBuilder::get`] returns the present executor.
+///
+/// ```
+/// use loky::{Reuse, reusable_executor};
+///
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let executor = reusable_executor().max_workers(2).env("MODE", "fast").get()?;
+///     let any = reusable_executor().reuse(Reuse::Yes).get()?;
+///     assert_eq!((any.id(), any.max_workers()), (executor.id(), 2));
+///     assert_ne!(reusable_executor().reuse(Reuse::No).get()?.id(), executor.id());
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reuse {
-    /// If it has the same settings, but for [`max_workers`](Builder::max_workers), which is changed. Initializers are the same if
-    /// task and encoded arguments are, observers if they are of one builder's clones.
+    /// Its settings are equal. It is resized if only [`max_workers`](Builder::max_workers) differs. Initializers are equal if
+    /// their tasks and encoded arguments are. Observers are equal if one builder is a clone of the other's.
     #[default]
     Auto,
-    /// Whatever its settings are: of those that are asked for none counts but `max_workers`, if that is given.
+    /// It exists. Only `max_workers` counts, if the builder sets it.
     Yes,
-    /// Never.
+    /// Never: each `get` creates an executor.
     No,
 }
 
-/// Settings for the executor that the whole process shares: see [`reusable_executor`].
+/// The builder of the executor that the whole process shares: see [`reusable_executor`].
 pub type ReusableBuilder = Builder<Reusable>;
 
-/// Marks the [`Builder`] of the reusable executor, and holds what only that has.
+/// Marks the [`Builder`] of the reusable executor, and holds the settings that only it has.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Reusable {
@@ -50,8 +63,10 @@ pub struct Reusable {
     kill_workers: bool,
 }
 
-/// The executor that the whole process shares, with [`cpu_count`](crate::cpu_count()) workers and every other setting at its
-/// default. Python loky's function of this name.
+/// Returns the executor that the whole process shares, with [`cpu_count`](crate::cpu_count()) workers and default settings.
+///
+/// It has the meaning of Python loky's function of this name. Python loky 3.7 has one executor for each thread; here all threads
+/// share one.
 ///
 /// ```
 /// #[loky::task]
@@ -59,41 +74,39 @@ pub struct Reusable {
 ///     x * x
 /// }
 ///
-/// loky::main! {
-///     fn main() -> loky::Result<()> {
-///         let executor = loky::get_reusable_executor()?;
-///         assert_eq!(executor.submit(square, 12).result()?, 144);
-///         assert_eq!(loky::get_reusable_executor()?.id(), executor.id());
-///         Ok(())
-///     }
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let executor = loky::get_reusable_executor()?;
+///     assert_eq!(executor.submit(square, 12).result()?, 144);
+///     assert_eq!(loky::get_reusable_executor()?.id(), executor.id());
+///     Ok(())
 /// }
 /// ```
 ///
 /// # Errors
-/// As [`ReusableBuilder::get`].
+/// The errors of [`ReusableBuilder::get`].
 pub fn get_reusable_executor() -> Result<ProcessPoolExecutor> {
     reusable_executor().get()
 }
 
-/// Asks for the executor that the whole process shares, with settings of one's own.
+/// Returns a builder for the executor that the whole process shares.
 ///
-/// Its workers leave when they have had nothing to do for 10 s, unless [`idle_timeout`](Builder::idle_timeout) says otherwise. It stays
-/// when the last handle goes; the end of [`main!`](crate::main) finishes what it has accepted.
+/// Workers exit after 10 s of idleness, unless [`idle_timeout`](Builder::idle_timeout) changes that. The executor outlives its
+/// handles. The end of a `main` with an [`entry`](macro@crate::entry) finishes its accepted calls.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// loky::main! {
-///     fn main() -> loky::Result<()> {
-///         let two = || loky::reusable_executor().max_workers(2).idle_timeout(Duration::from_secs(2));
-///         let executor = two().get()?;
-///         let same = two().max_workers(3).get()?; // Resized.
-///         assert_eq!((same.id(), executor.max_workers()), (executor.id(), 3));
-///         let other = two().env("MODE", "fast").get()?; // Other settings: another executor.
-///         assert_ne!(other.id(), executor.id());
-///         assert!(!executor.is_shutdown()); // As long as somebody holds it.
-///         Ok(())
-///     }
+/// #[loky::entry]
+/// fn main() -> loky::Result<()> {
+///     let two = || loky::reusable_executor().max_workers(2).idle_timeout(Duration::from_secs(2));
+///     let executor = two().get()?;
+///     let same = two().max_workers(3).get()?; // Resized.
+///     assert_eq!((same.id(), executor.max_workers()), (executor.id(), 3));
+///     let other = two().env("MODE", "fast").get()?; // Other settings: another executor.
+///     assert_ne!(other.id(), executor.id());
+///     assert!(!executor.is_shutdown()); // A handle stays good.
+///     Ok(())
 /// }
 /// ```
 pub fn reusable_executor() -> ReusableBuilder {
@@ -102,31 +115,70 @@ pub fn reusable_executor() -> ReusableBuilder {
 }
 
 impl ReusableBuilder {
-    /// Whether the executor that is there may be given back. Default: [`Reuse::Auto`].
+    /// Sets the condition under which the present executor is returned. Default: [`Reuse::Auto`].
+    ///
+    /// ```
+    /// #[loky::entry]
+    /// fn main() -> loky::Result<()> {
+    ///     let first = loky::get_reusable_executor()?;
+    ///     let second = loky::reusable_executor().reuse(loky::Reuse::No).get()?;
+    ///     assert_ne!(first.id(), second.id());
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.kind.reuse = reuse;
         self
     }
 
-    /// Whether an executor that is replaced is ended at once, with [`Shutdown::Kill`]: its unfinished and later calls fail with
-    /// [`ShutdownExecutor`](crate::ErrorKind::ShutdownExecutor). Default: no, it goes on for as long as somebody holds a handle
-    /// of it, and finishes what it has accepted.
+    /// Sets whether a replaced executor is killed, as by [`Shutdown::Kill`]. Default: `false`.
+    ///
+    /// By default a replaced executor serves its handles, and ends with the last of them. If it is killed, its unfinished and later
+    /// calls fail with [`ShutdownExecutor`](crate::ErrorKind::ShutdownExecutor).
+    ///
+    /// ```
+    /// #[loky::entry]
+    /// fn main() -> loky::Result<()> {
+    ///     let old = loky::get_reusable_executor()?;
+    ///     let _new = loky::reusable_executor().env("MODE", "fast").kill_workers(true).get()?;
+    ///     assert!(old.is_shutdown());
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn kill_workers(mut self, kill_workers: bool) -> Self {
         self.kind.kill_workers = kill_workers;
         self
     }
 
-    /// The executor that the whole process shares: the one that is there, resized if need be, or a new one in its place.
+    /// Returns the executor that the whole process shares: the present one, resized if necessary, or a new one.
     ///
-    /// It is replaced if it is broken or was shut down, or if [`reuse`](Self::reuse) says so. Nothing is waited for but the end
-    /// of one that [is to be killed](Self::kill_workers). When nothing has changed it takes no system call (but to find out where a
-    /// relative path leads), and less than a microsecond: the default for `max_workers` is the number of CPUs that was found the
-    /// first time.
+    /// A new one replaces it if it is broken or was shut down, or if [`reuse`](Self::reuse) requires that. The method waits only
+    /// for the end of an executor that [is killed](Self::kill_workers).
     ///
-    /// A handle is good for as long as it is held: an executor that was replaced goes on serving those who hold it.
+    /// Created on first use. Later calls with equal settings return the executor without a system call, in less than a
+    /// microsecond. Relative paths are the exception: the system resolves them. The default of `max_workers` is the number of
+    /// CPUs at the first use.
+    ///
+    /// A handle stays good: an executor that was replaced goes on serving its handles.
+    ///
+    /// ```
+    /// #[loky::task]
+    /// fn one() -> u64 {
+    ///     1
+    /// }
+    ///
+    /// #[loky::entry]
+    /// fn main() -> loky::Result<()> {
+    ///     let executor = loky::reusable_executor().max_workers(1).get()?;
+    ///     let resized = loky::reusable_executor().max_workers(2).get()?;
+    ///     assert_eq!((resized.id(), executor.max_workers()), (executor.id(), 2));
+    ///     assert_eq!(executor.submit(one, ()).result()?, 1);
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// The errors of [`Builder::build`].
     pub fn get(self) -> Result<ProcessPoolExecutor> {
         let Reusable { reuse, kill_workers } = self.kind;
         let asked_for = self.max_workers;
@@ -147,11 +199,11 @@ impl ReusableBuilder {
                 if executor.resize(max_workers).is_ok() {
                     return Ok(executor);
                 }
-                // It has come to its end meanwhile, which is not waited for.
+                // Another thread has ended it meanwhile. Its end is not awaited here.
                 Handle::release(executor.handle);
                 continue;
             }
-            // With an error the settings go, and with them perhaps things of the user's: after the lock.
+            // An error drops the settings, which may run code of the user: after the lock.
             let new = Current::new(&settings)?;
             let executor = new.executor();
             let old = slot.replace(new);
@@ -164,7 +216,7 @@ impl ReusableBuilder {
     }
 }
 
-/// The number of CPUs when somebody first asked.
+/// The number of CPUs at the first use.
 fn cpu_count_at_start() -> Result<usize> {
     static COUNT: OnceLock<usize> = OnceLock::new();
     match COUNT.get() {
@@ -173,11 +225,11 @@ fn cpu_count_at_start() -> Result<usize> {
     }
 }
 
-/// The executor that is there.
+/// The present executor.
 struct Current {
     handle: Arc<Handle>,
-    /// What it was made by, but for the number of workers; and the observer only in so far as it can be told from others, or it
-    /// would outlive the executor.
+    /// Its settings, of which the number of workers does not count. The observer is kept apart by its id: a handle on it would
+    /// let it outlive the executor.
     settings: Settings,
     observer: Option<ObserverId>,
 }
@@ -187,7 +239,7 @@ fn slot() -> MutexGuard<'static, Option<Current>> {
     SLOT.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether there is one that the process shares.
+/// Whether the process has a shared executor.
 pub(crate) fn is_one_shared() -> bool {
     slot().is_some()
 }
@@ -212,13 +264,13 @@ impl Current {
         is_fit && self.handle.pool.is_open()
     }
 
-    /// Whether it was made by these settings.
+    /// Whether its settings equal these.
     fn has(&self, settings: &Settings) -> bool {
         let observer = settings.observer.as_ref().map(|observer| observer.id());
         self.observer == observer && self.settings.are_same_but_for_size(settings)
     }
 
-    /// Lets it go, since the executor with this id has come in its place.
+    /// Drops it, since the executor with the id `by` replaces it.
     fn replaced(self, by: u64, kill_workers: bool) {
         self.handle.pool.replaced(by);
         if kill_workers {
@@ -228,10 +280,10 @@ impl Current {
     }
 }
 
-/// An executor is shut down: if it is the one that is there, it is that no more.
+/// Notes the shutdown of an executor: if it is the present one, `get` no longer returns it.
 pub(super) fn forget(handle: &Arc<Handle>) {
     let is_it = |current: &mut Current| Arc::ptr_eq(&current.handle, handle);
     let forgotten = slot().take_if(is_it);
-    // The caller has another handle, so this is not the last.
+    // Not the last handle: the caller has another.
     drop(forgotten);
 }

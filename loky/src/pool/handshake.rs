@@ -20,7 +20,7 @@ pub(super) fn setup(
     let segments = u32::try_from(segments::per_worker(max_workers)).unwrap_or(u32::MAX);
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let (depth, fingerprint) = (worker::depth() + 1, Table::get().fingerprint());
-    let memory_growth_limit = settings.memory_growth_limit.unwrap_or(u64::MAX);
+    let memory_growth_limit = settings.memory_growth_limit.in_bytes();
     Setup { version: VERSION, index, depth, memory_growth_limit, uses_lane, segments, fingerprint }
 }
 

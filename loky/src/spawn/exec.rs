@@ -1,7 +1,7 @@
 //! The start method `Loky`: exec of this process's own image, or of `worker_exe`.
 //!
-//! By `std::process::Command` with nothing that would make it fork with the parent's page tables (no `pre_exec`, no `uid`):
-//! so the time to start does not grow with the parent's memory. Everything else the child does to itself.
+//! `std::process::Command` copies the parent's page tables only for `pre_exec`, `uid` and the like, which are not used here. So
+//! the time to start a worker does not grow with the parent's memory. The worker does everything else to itself.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -49,7 +49,16 @@ pub(crate) fn launch(
     {
         command.arg0(program);
     }
-    command.envs(settings.env.of_worker(index));
+    if settings.env.is_cleared() {
+        command.env_clear();
+    }
+    for (name, value) in settings.env.of_worker(index) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    // After the user's variables: the worker finds its channel by this one.
     command.env(COOKIE_ENV, cookie.to_text());
     command.stdin(theirs.into_fd());
     let stdout =
@@ -58,7 +67,7 @@ pub(crate) fn launch(
         open(&settings.stderr).map_err(|error| failed("open a worker's `stderr`", error))?;
     command.stdout(stdout.theirs).stderr(stderr.theirs);
     if let Some(dir) = &settings.current_dir {
-        // The error of a folder that will not do would otherwise be taken for one of the program.
+        // Otherwise the error of a bad folder would look like an error of the program.
         check_folder(dir)
             .map_err(|error| failed(&format!("enter `current_dir` `{}`", dir.display()), error))?;
         command.current_dir(dir);
@@ -76,7 +85,7 @@ fn command(exe: &Path) -> Command {
     Command::new(exe)
 }
 
-/// A stream of the worker: what it gets, and what stays here.
+/// A stream of the worker: the end that the worker gets, and the end that stays here.
 struct Stream {
     theirs: StdStdio,
     ours: Option<OwnedFd>,

@@ -1,7 +1,7 @@
 //! Starting a worker process: one launcher for each start method.
 //!
-//! A launcher makes the channel, starts a process that has it as its stdin and the cookie in its environment, and says
-//! nothing to it: what is said, and when, is the pool's business. Tested through real pools in the package `tests`.
+//! A launcher creates the channel and starts a process with the channel as its stdin and the cookie in its environment. It
+//! sends no message to the process: the pool does. Tested through real pools in the package `tests`.
 
 mod exec;
 
@@ -28,10 +28,10 @@ pub(crate) struct Launched {
     pub(crate) stderr: Option<OwnedFd>,
 }
 
-/// Why no process was started.
+/// The reason why no process was started.
 #[derive(Debug)]
 pub(crate) struct LaunchError {
     pub(crate) error: Error,
-    /// Whether the system was out of something that it may have again.
+    /// Whether the system lacked a resource that may be there again later.
     pub(crate) is_shortage: bool,
 }
