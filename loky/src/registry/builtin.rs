@@ -1,9 +1,9 @@
-//! The one task that every program has, so that the table is never empty: an empty one breaks some linkers.
+//! The one task that every program has. Without it the table of a program could be empty, which some linkers do not support.
 //!
 //! # Safety
-//! What is unsafe is to choose a section of the image, which linkme does, and here in its own crate rustc says so.
+//! The unsafe part is the choice of a section of the image. linkme does it in the expansion, where rustc finds it in this crate.
 #![allow(unsafe_code, reason = "the row goes into a section of its own")]
 
-/// Does nothing. Answers as every task does, which is what it is good for.
+/// Does nothing, and answers as every task does.
 #[crate::task(name = "loky.ping")]
 fn ping() {}

@@ -1,9 +1,10 @@
 //! The link-time table of tasks.
 //!
-//! `#[loky::task]` puts a row into it; the linker joins the rows of all crates that the program mentions. The table is never
-//! keyed by the address of a function (identical functions may share one), only by name, and by the type of the function item
-//! where that item is what was submitted. It is read on first use, which in a worker under test support is before `main`: by then all constructors have run. Tested in the packages `tests`
-//! and `ui-tests`, where there are tasks to find.
+//! `#[loky::task]` adds a row, and the linker joins the rows of all crates that the program mentions. The keys are the name of a
+//! task and the type of its function item. The address of a function is never a key, since identical functions may share one.
+//!
+//! The table is read on first use. In a worker under test support that is before `main`, when all constructors have run. Tested
+//! in the packages `tests` and `ui-tests`, which have tasks to find.
 
 mod builtin;
 mod into_task;
@@ -20,13 +21,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Fingerprint;
 use crate::task::TaskEntry;
 
-/// The rows, in the order of the linker.
+/// The rows, in the linker's order.
 #[cfg(not(any(loky_force_inventory, all(windows, target_env = "gnu"))))]
 #[doc(hidden)]
 #[linkme::distributed_slice]
 pub static ENTRIES: [&'static TaskEntry];
 
-/// A row, where constructors collect them.
+/// A row, on platforms where constructors collect them.
 #[cfg(any(loky_force_inventory, all(windows, target_env = "gnu")))]
 #[doc(hidden)]
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub(crate) struct Table {
     fingerprint: Fingerprint,
 }
 
-/// Of a type's id, which is a hash already, it takes what that gives.
+/// Passes the hash of a `TypeId` on: the id is a hash already.
 #[derive(Clone, Copy, Debug, Default)]
 struct ItemHasher(u64);
 
@@ -102,7 +103,7 @@ impl Table {
         self.sorted.iter().map(|entry| (entry.name(), entry.signature))
     }
 
-    /// Refuses a table in which a name stands twice.
+    /// Rejects a table with two tasks of one name.
     pub(crate) fn check(&self) -> Result<()> {
         let twice = self.sorted.windows(2).find(|pair| pair[0].name() == pair[1].name());
         let Some([first, second]) = twice else { return Ok(()) };
@@ -118,7 +119,7 @@ impl Table {
     }
 }
 
-/// The hash is FNV-1a, 64 bits: the same in every build, which std's hasher does not promise.
+/// The hash is FNV-1a, 64 bits. Unlike the hash of std, it is equal in all builds.
 fn fingerprint(sorted: &[&TaskEntry]) -> Fingerprint {
     let texts = sorted.iter().flat_map(|entry| [entry.name(), entry.signature]);
     let bytes = texts.flat_map(|text| text.bytes().chain([0]));
@@ -128,7 +129,7 @@ fn fingerprint(sorted: &[&TaskEntry]) -> Fingerprint {
     Fingerprint { count: sorted.len() as u64, hash }
 }
 
-/// All tasks of this program.
+/// Returns all tasks of this program.
 ///
 /// ```
 /// #[loky::task(name = "geo.add")]
@@ -144,19 +145,29 @@ pub fn registry() -> Registry {
     Registry { table: Table::get() }
 }
 
-/// The tasks of a program, by name.
+/// The tasks of a program, by name. [`registry`] returns it and has an example.
 #[derive(Clone, Copy)]
 pub struct Registry {
     table: &'static Table,
 }
 
 impl Registry {
-    /// The tasks in the order of their names.
+    /// Returns the tasks in the order of their names.
+    ///
+    /// ```
+    /// let names: Vec<_> = loky::registry().iter().map(|task| task.name()).collect();
+    /// assert!(names.is_sorted() && names.contains(&"loky.ping"));
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = TaskInfo> + use<> {
         self.table.sorted.iter().map(|entry| TaskInfo { entry })
     }
 
-    /// The task of this name.
+    /// Returns the task of this name.
+    ///
+    /// ```
+    /// assert!(loky::registry().get("loky.ping").is_some());
+    /// assert!(loky::registry().get("no.such.task").is_none());
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<TaskInfo> {
         self.table.by_name(name).map(|entry| TaskInfo { entry })
@@ -179,31 +190,43 @@ impl fmt::Debug for Registry {
 }
 
 /// A registered task, as [`registry`] lists it.
+///
+/// ```
+/// #[loky::task(name = "geo.area")]
+/// fn area(width: f64, height: f64) -> f64 {
+///     width * height
+/// }
+///
+/// let info = loky::registry().get("geo.area").unwrap();
+/// assert_eq!(info.name(), "geo.area");
+/// assert_eq!(info.signature(), "(f64, f64) -> f64");
+/// println!("{} is at {}:{}", info.name(), info.file(), info.line());
+/// ```
 #[derive(Clone, Copy)]
 pub struct TaskInfo {
     entry: &'static TaskEntry,
 }
 
 impl TaskInfo {
-    /// The name that the task is registered under.
+    /// Returns the registered name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.entry.name()
     }
 
-    /// The types of its arguments and its result, as they are written.
+    /// Returns the types of the arguments and the result, as the source writes them.
     #[must_use]
     pub fn signature(&self) -> &'static str {
         self.entry.signature
     }
 
-    /// The source file that it stands in.
+    /// Returns the source file of the function.
     #[must_use]
     pub fn file(&self) -> &'static str {
         self.entry.file
     }
 
-    /// The line of its name in that file.
+    /// Returns the line of the function's name in that file.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.entry.line
@@ -221,11 +244,21 @@ impl fmt::Debug for TaskInfo {
     }
 }
 
-/// Insists that tasks of these names are registered: a program that means to call into a crate by name only can find out at
-/// its start that the linker left that crate out.
+/// Panics unless tasks of all these names are registered.
+///
+/// The linker drops a crate that the program never mentions. A program that calls tasks by name finds that out at its start.
+///
+/// ```
+/// #[loky::task(name = "geo.area")]
+/// fn area(width: f64, height: f64) -> f64 {
+///     width * height
+/// }
+///
+/// loky::assert_registered(&["geo.area"]);
+/// ```
 ///
 /// # Panics
-/// If one is not; the message names all that are missing.
+/// If a task is missing. The message names all missing ones.
 #[track_caller]
 pub fn assert_registered(names: &[&str]) {
     let table = Table::get();
