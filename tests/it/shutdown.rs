@@ -415,6 +415,7 @@ fn ends_of(how: Shutdown) -> Ends {
         Shutdown::Wait | Shutdown::NoWait => FINISHED,
         Shutdown::CancelPending => CANCELLED,
         Shutdown::Kill => KILLED,
+        other => panic!("{other:?} has no expectation"),
     }
 }
 
