@@ -1,5 +1,5 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
-//! A costly table, loaded once by each worker before its first call, and then used by all its calls.
+//! An initializer: each worker loads a costly table once, and all its calls use it.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -37,29 +37,28 @@ fn factorize(mut n: u32) -> Vec<u32> {
     factors
 }
 
-loky::main! {
-    fn main() -> loky::Result<()> {
-        let with_table = |limit: u32| {
-            let builder = loky::ProcessPoolExecutor::builder().max_workers(2);
-            builder.initializer(load, limit).init_timeout(Duration::from_secs(60)).build()
-        };
+#[loky::entry]
+fn main() -> loky::Result<()> {
+    let with_table = |limit: u32| {
+        let builder = loky::ProcessPoolExecutor::builder().max_workers(2);
+        builder.initializer(load, limit).init_timeout(Duration::from_secs(60)).build()
+    };
 
-        let executor = with_table(5_000_000)?;
-        let start = Instant::now();
-        executor.prewarm()?;
-        println!("both workers have loaded the table after {:?}", start.elapsed());
+    let executor = with_table(5_000_000)?;
+    let start = Instant::now();
+    executor.prewarm()?;
+    println!("both workers have loaded the table after {:?}", start.elapsed());
 
-        let start = Instant::now();
-        let all: Vec<_> = executor.map(factorize, 4_000_000..4_010_000).collect::<Result<_, _>>()?;
-        println!("10,000 numbers factorized in {:?}", start.elapsed());
-        println!("4,000,002 = {:?}", all[2]);
-        assert_eq!(all[2], [2, 3, 666_667]);
+    let start = Instant::now();
+    let all: Vec<_> = executor.map(factorize, 4_000_000..4_010_000).collect::<Result<_, _>>()?;
+    println!("10,000 numbers factorized in {:?}", start.elapsed());
+    println!("4,000,002 = {:?}", all[2]);
+    assert_eq!(all[2], [2, 3, 666_667]);
 
-        // What goes wrong in there is what the calls come back with.
-        let error = with_table(1)?.submit(factorize, 4).error().expect("no table, no result");
-        println!("{error}");
-        assert!(error.is_broken_process_pool());
-        assert!(error.to_string().ends_with("failed: a table of 1 numbers is of no use"));
-        Ok(())
-    }
+    // The error of the initializer becomes the outcome of the calls.
+    let error = with_table(1)?.submit(factorize, 4).error().expect("no table, no result");
+    println!("{error}");
+    assert!(error.is_broken_process_pool());
+    assert!(error.to_string().ends_with("failed: a table of 1 numbers is of no use"));
+    Ok(())
 }

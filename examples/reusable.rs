@@ -1,5 +1,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
-//! One executor for the whole process: whoever asks gets it, warm, and nobody has to pass it around.
+//! One executor for the whole process: all parts of a program share its warm workers, without passing it around.
+//!
+//! The entry is written as `loky::main!` here. The other examples use `#[loky::entry]`.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +10,14 @@ fn is_prime(n: u64) -> bool {
     n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
-/// A part of a program that knows nothing of the others.
+/// One part of a program.
 fn count_primes(below: u64) -> loky::Result<usize> {
     let executor = loky::get_reusable_executor()?;
     let are_prime = executor.map(is_prime, 0..below).collect::<loky::Result<Vec<_>>>()?;
     Ok(are_prime.into_iter().filter(|is_prime| *is_prime).count())
 }
 
-/// Another one, which wants fewer workers that do not linger.
+/// Another part, which needs one worker for a short time.
 fn is_one_prime(n: u64) -> loky::Result<bool> {
     let executor =
         loky::reusable_executor().max_workers(1).idle_timeout(Duration::from_millis(100)).get()?;
@@ -31,16 +33,16 @@ loky::main! {
             assert_eq!(n_primes, 303);
         }
 
-        // With the same settings it is the same executor, with the same workers.
+        // Equal settings return one executor, with one set of workers.
         let executor = loky::get_reusable_executor()?;
         println!("executor {} has the workers {:?}", executor.id(), executor.worker_pids());
         assert_eq!(loky::get_reusable_executor()?.id(), executor.id());
 
-        // With other settings it is another, and the handle of the first one stays good.
+        // Other settings replace the executor. Handles of the first one stay good.
         assert!(!is_one_prime(561)?);
         assert!(executor.submit(is_prime, 1_000_003).result()?);
 
-        // Nobody waits for this call, but the end of `main` does.
+        // The program does not wait for this call, but the end of `main` does.
         drop(loky::get_reusable_executor()?.submit(is_prime, 2_147_483_647));
         Ok(())
     }

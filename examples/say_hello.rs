@@ -11,16 +11,15 @@ fn say_hello(k: u32) -> u32 {
     pid
 }
 
-loky::main! {
-    fn main() -> loky::Result<()> {
-        let executor = loky::ProcessPoolExecutor::builder().max_workers(4).build()?;
+#[loky::entry]
+fn main() -> loky::Result<()> {
+    let executor = loky::ProcessPoolExecutor::builder().max_workers(4).build()?;
 
-        let future = executor.submit(say_hello, 1);
-        println!("Got result: {}", future.result()?);
+    let future = executor.submit(say_hello, 1);
+    println!("Got result: {}", future.result()?);
 
-        let pids: HashSet<u32> = executor.map(say_hello, 0..50).collect::<Result<_, _>>()?;
-        println!("Number of used processes: {}", pids.len());
-        assert_eq!(pids.len(), 4);
-        Ok(())
-    }
+    let pids: HashSet<u32> = executor.map(say_hello, 0..50).collect::<Result<_, _>>()?;
+    println!("Number of used processes: {}", pids.len());
+    assert_eq!(pids.len(), 4);
+    Ok(())
 }

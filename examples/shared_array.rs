@@ -1,6 +1,6 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
-//! A large array that all workers read where it is: it is filled in place, frozen, and only its handle travels. What they
-//! compute comes back in the same way.
+//! A large array in shared memory, which all workers read without a copy. It is filled in place and frozen, and only its handle
+//! is sent. The results return as shared memory too.
 
 use std::time::Instant;
 
@@ -17,26 +17,25 @@ fn differences(samples: SharedSlice<f64>, from: usize, to: usize) -> TaskResult<
     Ok(differences.freeze()?)
 }
 
-loky::main! {
-    fn main() -> Result<(), Box<dyn std::error::Error>> {
-        let n = 4_000_000;
-        let mut samples = SharedSliceMut::<f64>::zeroed(n + 1)?;
-        for (i, sample) in samples.iter_mut().enumerate() {
-            *sample = (i as f64).sqrt();
-        }
-        let samples = samples.freeze()?;
-
-        let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
-        executor.prewarm()?;
-        let start = Instant::now();
-        let parts = (0..4).map(|part| (samples.clone(), part * n / 4, (part + 1) * n / 4));
-        let parts: Vec<_> = executor.map(differences, parts).collect::<Result<_, _>>()?;
-        let parts = parts.into_iter().collect::<TaskResult<Vec<_>>>()?;
-        println!("{} MB read by 4 calls in {:?}", n * 8 / 1_000_000, start.elapsed());
-
-        let sum: f64 = parts.iter().flatten().sum();
-        println!("the differences add up to {sum:.3}, the last sample is {:.3}", samples[n]);
-        assert!((sum - samples[n]).abs() < 1e-6);
-        Ok(())
+#[loky::entry]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let n = 4_000_000;
+    let mut samples = SharedSliceMut::<f64>::zeroed(n + 1)?;
+    for (i, sample) in samples.iter_mut().enumerate() {
+        *sample = (i as f64).sqrt();
     }
+    let samples = samples.freeze()?;
+
+    let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    executor.prewarm()?;
+    let start = Instant::now();
+    let parts = (0..4).map(|part| (samples.clone(), part * n / 4, (part + 1) * n / 4));
+    let parts: Vec<_> = executor.map(differences, parts).collect::<Result<_, _>>()?;
+    let parts = parts.into_iter().collect::<TaskResult<Vec<_>>>()?;
+    println!("{} MB read by 4 calls in {:?}", n * 8 / 1_000_000, start.elapsed());
+
+    let sum: f64 = parts.iter().flatten().sum();
+    println!("the differences add up to {sum:.3}, the last sample is {:.3}", samples[n]);
+    assert!((sum - samples[n]).abs() < 1e-6);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Counts the words of a folder's text files in worker processes, and prints a table.
 //!
-//! `wordcount [FOLDER] [--crash]`: by default the documentation that comes with the Rust toolchain, or this repository. With
-//! `--crash` one of the files makes its worker crash, which costs that file and nothing else.
+//! `wordcount [FOLDER] [--crash]`. The default folder is the documentation of the Rust toolchain, or this repository. With
+//! `--crash` one file crashes its worker. Only that file fails.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
@@ -16,7 +16,7 @@ use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of one file, or of all.
+/// The counts of one file, or of all.
 #[derive(Default, Serialize, Deserialize)]
 struct Counts {
     lines: u64,
@@ -54,50 +54,49 @@ fn count(path: PathBuf, crashes: bool) -> loky::TaskResult<Counts> {
     Ok(counts)
 }
 
-/// What stands between the tags.
+/// Returns the text between the tags.
 fn without_tags(html: &str) -> Cow<'_, str> {
     let pieces = html.split('<').filter_map(|piece| piece.split_once('>'));
     pieces.map(|(_tag, text)| text).collect::<Vec<_>>().join(" ").into()
 }
 
-loky::main! {
-    fn main() -> Result<(), Box<dyn Error>> {
-        let crash = env::args().skip(1).any(|arg| arg == "--crash");
-        let folder = env::args().skip(1).find(|arg| !arg.starts_with("--"));
-        let folder = folder.map_or_else(default_folder, PathBuf::from);
-        let files = text_files(&folder)?;
-        if files.is_empty() {
-            return Err(format!("no text files in {}", folder.display()).into());
-        }
-
-        let start = Instant::now();
-        let executor = loky::ProcessPoolExecutor::new()?;
-        let victim = crash.then_some(files.len() / 2);
-        let calls = files.iter().enumerate().map(|(i, path)| (path.clone(), Some(i) == victim));
-        let mut total = Counts::default();
-        let mut failures = Vec::new();
-        for (i, outcome) in executor.map(count, calls).enumerate() {
-            match outcome {
-                Ok(Ok(counts)) => total.add(counts),
-                Ok(Err(error)) => failures.push((&files[i], error.to_string())),
-                Err(error) => failures.push((&files[i], error.to_string())),
-            }
-            show_progress(i + 1, files.len());
-        }
-
-        print_table(&folder, &files, &total);
-        println!(
-            "{} workers, {:.2} s, {} of {} files failed",
-            executor.max_workers(),
-            start.elapsed().as_secs_f64(),
-            failures.len(),
-            files.len()
-        );
-        for (path, error) in failures {
-            println!("  {}: {error}", path.display());
-        }
-        Ok(())
+#[loky::entry]
+fn main() -> Result<(), Box<dyn Error>> {
+    let crash = env::args().skip(1).any(|arg| arg == "--crash");
+    let folder = env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let folder = folder.map_or_else(default_folder, PathBuf::from);
+    let files = text_files(&folder)?;
+    if files.is_empty() {
+        return Err(format!("no text files in {}", folder.display()).into());
     }
+
+    let start = Instant::now();
+    let executor = loky::ProcessPoolExecutor::new()?;
+    let victim = crash.then_some(files.len() / 2);
+    let calls = files.iter().enumerate().map(|(i, path)| (path.clone(), Some(i) == victim));
+    let mut total = Counts::default();
+    let mut failures = Vec::new();
+    for (i, outcome) in executor.map(count, calls).enumerate() {
+        match outcome {
+            Ok(Ok(counts)) => total.add(counts),
+            Ok(Err(error)) => failures.push((&files[i], error.to_string())),
+            Err(error) => failures.push((&files[i], error.to_string())),
+        }
+        show_progress(i + 1, files.len());
+    }
+
+    print_table(&folder, &files, &total);
+    println!(
+        "{} workers, {:.2} s, {} of {} files failed",
+        executor.max_workers(),
+        start.elapsed().as_secs_f64(),
+        failures.len(),
+        files.len()
+    );
+    for (path, error) in failures {
+        println!("  {}: {error}", path.display());
+    }
+    Ok(())
 }
 
 fn default_folder() -> PathBuf {
@@ -110,7 +109,7 @@ fn default_folder() -> PathBuf {
     documentation.filter(|folder| folder.is_dir()).unwrap_or_else(repository)
 }
 
-/// The text files below `folder`, in the order of their paths.
+/// Returns the text files below `folder`, sorted by path.
 fn text_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
