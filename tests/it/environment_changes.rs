@@ -6,9 +6,8 @@ use std::fs;
 
 use loky::{Builder, ErrorKind, ProcessPoolExecutor, ReusableBuilder, Shutdown};
 use loky_tests::isolated;
-use loky_tests::tasks::{folder, variable};
-
-use crate::spawn::Scratch;
+use loky_tests::scratch::Scratch;
+use loky_tests::tasks::{folder, nested, variable};
 
 fn builder() -> Builder {
     ProcessPoolExecutor::builder().max_workers(1)
@@ -136,7 +135,7 @@ fn env_clear_leaves_later_settings_only() {
 fn worker_with_empty_environment_nests_executors() {
     isolated(|| {
         let executor = builder().env_clear().build().unwrap();
-        assert_eq!(executor.submit(loky_tests::tasks::nested, 2).result().unwrap(), 2);
+        assert_eq!(executor.submit(nested, 2).result().unwrap(), 2);
     });
 }
 

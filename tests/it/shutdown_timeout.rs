@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::{ErrorKind, ProcessPoolExecutor, Shutdown};
+use loky_tests::held::Held;
 use loky_tests::isolated;
-use loky_tests::tasks::block;
-
-use crate::submit::{Held, LONG, executor, pid, until_childless};
+use loky_tests::pools::{executor, until_childless};
+use loky_tests::tasks::{block, exit, pid};
+use loky_tests::time::LONG;
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -166,7 +167,7 @@ fn broken_executor_has_nothing_to_kill() {
             .on_worker_crash(loky::CrashPolicy::BreakPool)
             .build()
             .unwrap();
-        assert!(executor.submit(crate::submit::exit, 1).error().is_some());
+        assert!(executor.submit(exit, 1).error().is_some());
         assert!(executor.shutdown_timeout(LONG));
         until_childless();
     });
