@@ -219,7 +219,7 @@ fn the_readme_begins_with_the_example_that_runs() {
         readme.split("```rust\n").nth(1).expect("an example").split("```").next().expect("its end");
     let example = read("examples/say_hello.rs");
     assert!(example.ends_with(first), "README.md and examples/say_hello.rs differ");
-    let main = example.split("loky::main!").nth(1).expect("an entry");
+    let main = example.split("#[loky::entry]").nth(1).expect("an entry");
     assert!(first.contains(main), "the example is cut");
 }
 
