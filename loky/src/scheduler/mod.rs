@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | – | `submit` | Queued |
 //! | Queued | a worker has room: action `Dispatch` | Dispatched |
-//! | Queued | `cancel`, shutdown or a broken pool: action `Resolve` | gone |
+//! | Queued | `cancel`, shutdown, a broken pool, or no worker can be started: action `Resolve` | gone |
 //! | Dispatched | `call_finished` | gone; the pool has the outcome |
 //! | Dispatched | action `Revoke`, then `call_revoked` | Queued |
 //! | Dispatched | `worker_exited`, and the call had begun: action `Resolve(Terminated)` | gone |

@@ -3,8 +3,8 @@
 //! A worker leads a session. A process that its tasks start belongs to that session, descends from the worker, or both. One kind
 //! is not found, as the documentation says: a process in a session of its own whose parent has exited.
 //!
-//! No function here kills the roots of a family, or a process whose number was used again: a process is identified by number and
-//! start time. Unit tests are at the end of this file; storms in the package `tests` count the surviving processes.
+//! A process is identified by number and start time, so none that got its number later is killed. Unit tests are at the end of
+//! this file; storms in the package `tests` count the surviving processes.
 
 use std::collections::HashSet;
 use std::fs;
