@@ -144,6 +144,6 @@ mod tests {
     #[test]
     fn text_of_another_form_does_no_harm() {
         check("at nowhere\n\n: \n", &[(":", None)]);
-        check("é: ü\nat ", &[("é: ü", None)]);
+        check("é: ü\nat ", &[("é: ü", None), ("at", None)]);
     }
 }
