@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunks::Answers;
-use super::outcome::{Attribution, CallEnd};
+use super::outcome::CallEnd;
 use super::state::{Asleep, State};
+use crate::error::Execution;
 use crate::future::chunk::{CallRef, MovedTail};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, WorkerId};
@@ -205,7 +206,7 @@ impl State {
             parts.push((part, number));
             rest.push((slot, number));
         }
-        let cancelled = CallEnd::Judged(Verdict::Cancelled, Attribution::NotBegun);
+        let cancelled = CallEnd::Judged(Verdict::Cancelled, Execution::NotStarted);
         rest.push((self.end_at_once(task, &driver, cancelled, CallArgs::none(), None), 1));
         parts.extend(self.tail(task, &driver, (call, &chunk), number + 1, &mut rest));
         self.scheduler.batch_split(call, parts);
@@ -307,7 +308,7 @@ mod tests {
             for call in &given {
                 let ran = Duration::from_micros(1);
                 self.state.scheduler.call_finished(self.now, WORKER, *call, ran);
-                let ending = CallEnd::Judged(Verdict::Cancelled, Attribution::NotBegun);
+                let ending = CallEnd::Judged(Verdict::Cancelled, Execution::NotStarted);
                 self.state.end(*call, ending, None, None);
             }
             let _ = std::mem::take(&mut self.state.decided).resolve();

@@ -20,10 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::messages::Fault;
-use super::outcome::{Attribution, CallEnd};
+use super::outcome::CallEnd;
 use super::state::{Ended, State};
 use super::worker_link::Link;
 use crate::codec::entries;
+use crate::error::Execution;
 use crate::future::DriverRef;
 use crate::future::chunk::MovedTail;
 use crate::future::slot::{Promise, Slot};
@@ -285,8 +286,8 @@ impl State {
         let Some((_, chunk)) = self.chunk_at(worker, call) else { return false };
         let Some(link) = self.links.get_mut(&worker) else { return false };
         let last = match link.slots.progress(ticket) {
-            Ok(Progress::Running) => Attribution::Began,
-            Ok(Progress::Finished) => Attribution::Finished,
+            Ok(Progress::Running) => Execution::Started,
+            Ok(Progress::Finished) => Execution::Finished,
             Ok(Progress::Waiting) | Err(_) => return false,
         };
         if chunk.count == 1 {
@@ -301,7 +302,7 @@ impl State {
         let running = self.end_at_once(task, &driver, running, CallArgs::none(), worker_pid);
         let mut rest = vec![(running, 1)];
         if limit < chunk.count {
-            let unbegun = CallEnd::Judged(verdict.clone(), Attribution::NotBegun);
+            let unbegun = CallEnd::Judged(verdict.clone(), Execution::NotStarted);
             let tail = CallArgs::Chunk(Box::new(chunk.tail(limit)));
             let slot = self.end_at_once(task, &driver, unbegun, tail, None);
             rest.push((slot, chunk.count - limit));

@@ -22,7 +22,6 @@ mod events;
 mod handshake;
 mod initializer;
 mod lane_reader;
-mod latch;
 mod messages;
 mod outcome;
 mod pool_registry;
@@ -35,14 +34,13 @@ mod worker_process;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::callbacks::Callbacks;
 pub(crate) use self::pool_registry::{are_any_left, end_all};
 
-use self::latch::Latch;
 use self::state::{DriverState, Effects, Notifications, State};
 use self::thread_guard::PoolThreadGuard;
 use crate::clock;
@@ -97,7 +95,7 @@ pub(crate) struct Pool {
     is_driven: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Set when nothing of the pool is left.
-    gone: Latch,
+    gone: OnceLock<()>,
 }
 
 impl Pool {
@@ -139,7 +137,7 @@ impl Pool {
             is_ending: AtomicBool::new(false),
             is_driven: AtomicBool::new(false),
             thread: Mutex::new(None),
-            gone: Latch::default(),
+            gone: OnceLock::new(),
         }))
     }
 
@@ -425,9 +423,11 @@ impl Pool {
             Some(thread) => {
                 // A panic of the driver was reported by the hook, and its calls are resolved.
                 let _ = thread.join();
-                self.gone.set();
+                let _ = self.gone.set(());
             }
-            None => self.gone.wait(),
+            None => {
+                self.gone.wait();
+            }
         }
     }
 

@@ -17,28 +17,9 @@ use crate::wire::message::CallFailure;
 pub(super) enum CallEnd {
     Result(EncodedValue),
     Failed(CallFailure),
-    Judged(Verdict, Attribution),
+    Judged(Verdict, Execution),
     /// Of the first calls of a chunk; and what the others are now.
     Answers(Box<Answers>, MovedTail),
-}
-
-/// How far a call had come that ends without a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attribution {
-    NotBegun,
-    Began,
-    /// Its task had returned.
-    Finished,
-}
-
-impl From<Attribution> for Execution {
-    fn from(attribution: Attribution) -> Self {
-        match attribution {
-            Attribution::NotBegun => Self::NotStarted,
-            Attribution::Began => Self::Started,
-            Attribution::Finished => Self::Finished,
-        }
-    }
 }
 
 impl CallEnd {
@@ -64,7 +45,7 @@ impl CallEnd {
         let outcome = match self {
             Self::Result(parcel) => Ok(parcel.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
-            Self::Judged(verdict, attribution) => Err(judged(task, verdict, attribution.into())),
+            Self::Judged(verdict, execution) => Err(judged(task, verdict, execution)),
             Self::Answers(..) => unreachable!("these are of a chunk"),
         };
         debug_assert_eq!(outcome.as_ref().err().map(Error::kind), kind, "as the observer heard");

@@ -8,11 +8,11 @@ use super::batcher::SubmitRate;
 use super::counts::Counts;
 use super::events::Events;
 use super::lane_reader::Drained;
-use super::outcome::{Attribution, CallEnd};
+use super::outcome::CallEnd;
 use super::worker_link::{Link, Source};
 use crate::calls::{CallIds, CallMap};
 use crate::codec::EncodedValue;
-use crate::error::Error;
+use crate::error::{Error, Execution};
 use crate::future::slot::{Callback, Listeners, Promise, Slot};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
@@ -499,26 +499,26 @@ impl State {
     fn judge(&mut self, call: CallId, worker: Option<WorkerId>, verdict: Verdict) {
         let Some(pending) = self.calls.get(&call) else { return };
         let at = pending.at.filter(|(at, _)| worker == Some(*at));
-        let (attribution, pid) = match (&verdict, at) {
-            (Verdict::Terminated { exit, began: true }, _) => (Attribution::Began, Some(exit.pid)),
+        let (execution, pid) = match (&verdict, at) {
+            (Verdict::Terminated { exit, began: true }, _) => (Execution::Started, Some(exit.pid)),
             (Verdict::Terminated { began: false, .. }, _) | (_, None) => {
-                (Attribution::NotBegun, None)
+                (Execution::NotStarted, None)
             }
             (_, Some(at)) if self.judge_chunk(call, at, &verdict) => return,
             (_, Some((worker, ticket))) => self.settle(worker, ticket),
         };
-        self.end(call, CallEnd::Judged(verdict, attribution), pid, None);
+        self.end(call, CallEnd::Judged(verdict, execution), pid, None);
     }
 
     /// Whether a call has begun that ends now, whatever its worker does; and if so, where.
-    fn settle(&mut self, worker: WorkerId, ticket: Ticket) -> (Attribution, Option<u32>) {
-        let Some(link) = self.links.get_mut(&worker) else { return (Attribution::Began, None) };
+    fn settle(&mut self, worker: WorkerId, ticket: Ticket) -> (Execution, Option<u32>) {
+        let Some(link) = self.links.get_mut(&worker) else { return (Execution::Started, None) };
         match link.slots.revoke(ticket) {
-            Ok(true) => (Attribution::NotBegun, None),
+            Ok(true) => (Execution::NotStarted, None),
             Ok(false) if link.slots.progress(ticket) == Ok(Progress::Finished) => {
-                (Attribution::Finished, Some(link.pid))
+                (Execution::Finished, Some(link.pid))
             }
-            Ok(false) | Err(PageCorrupt) => (Attribution::Began, Some(link.pid)),
+            Ok(false) | Err(PageCorrupt) => (Execution::Started, Some(link.pid)),
         }
     }
 
