@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::chunks::Answers;
 use super::outcome::CallEnd;
-use super::state::{Asleep, State};
+use super::state::State;
 use crate::error::Execution;
 use crate::future::chunk::{CallRef, MovedTail};
 use crate::future::{Cancelled, DriverRef};
@@ -71,14 +71,14 @@ impl State {
     /// What is queued may wait until the pool's thread looks.
     fn defer_dispatch(&mut self, now: Instant) {
         self.may_hold = true;
-        if self.asleep == Asleep::AtWork {
+        if self.mailbox.is_thread_busy() {
             self.flush_deferred(now);
         }
     }
 
     /// The pool's thread is about to do something that may take long.
     pub(super) fn let_driver_work(&mut self, now: Instant) {
-        self.asleep = Asleep::AtWork;
+        self.mailbox.thread_is_busy();
         self.flush_deferred(now);
     }
 
@@ -95,7 +95,7 @@ impl State {
         // By that, what was held back until now is given out: it is full, or of another task.
         self.drain_if_queued(now);
         let may_join = takes_chunks && self.may_join(task, &args);
-        if may_join && self.burst.is_on() && self.asleep != Asleep::AtWork {
+        if may_join && self.burst.is_on() && !self.mailbox.is_thread_busy() {
             self.may_hold = true;
             return self.accept_open(task, &args, driver);
         }
@@ -224,7 +224,8 @@ mod tests {
     use super::*;
     use crate::future::Driver;
     use crate::future::slot::Slot;
-    use crate::pool::events::Events;
+    use crate::pool::event_log::EventLog;
+    use crate::pool::mailbox::Attention;
     use crate::pool::worker_link::Link;
     use crate::scheduler::{Rules, Scheduler};
     use crate::sys::socket::Socket;
@@ -284,7 +285,7 @@ mod tests {
     impl Submitter {
         fn new() -> Self {
             let mut state =
-                State::new(Scheduler::new(1, Rules::default()), Events::default(), None, true);
+                State::new(Scheduler::new(1, Rules::default()), EventLog::default(), None, true);
             let now = crate::clock::now();
             state.scheduler.prewarm(now);
             state.act(now);
@@ -311,7 +312,7 @@ mod tests {
                 let ending = CallEnd::Judged(Verdict::Cancelled, Execution::NotStarted);
                 self.state.end(*call, ending, None, None);
             }
-            let _ = std::mem::take(&mut self.state.decided).resolve();
+            let _ = std::mem::take(&mut self.state.effects).resolve();
             !given.is_empty()
         }
     }
@@ -350,11 +351,11 @@ mod tests {
     /// Two workers that are up, and their pages.
     fn two_workers() -> (State, [Page; 2]) {
         let mut state =
-            State::new(Scheduler::new(2, Rules::default()), Events::default(), None, true);
+            State::new(Scheduler::new(2, Rules::default()), EventLog::default(), None, true);
         let now = crate::clock::now();
         state.scheduler.prewarm(now);
         state.act(now);
-        state.jobs.clear();
+        let _ = state.mailbox.begin_round();
         let pages = [WorkerId(1), WorkerId(2)].map(|worker| {
             let (socket, _) = Socket::pair().unwrap();
             let (page, fd) = Page::create().unwrap();
@@ -374,7 +375,7 @@ mod tests {
     fn what_is_to_be_cancelled_is_not_given_to_another_worker_meanwhile() {
         let now = crate::clock::now();
         let driver = DriverRef::new(Weak::<Nobody>::new());
-        for asleep in [Asleep::Not, Asleep::ForEver, Asleep::AtWork] {
+        for asleep in [Attention::Awake, Attention::SleepsForever, Attention::Busy] {
             let (mut state, pages) = two_workers();
             let mut chunk = Chunk::new(Vec::new(), 0);
             assert!((0..9).all(|number| chunk.push(&[number])));
@@ -388,17 +389,17 @@ mod tests {
             assert_eq!(page.claim(ticket), Ok(Claim::Run));
             assert_eq!(page.begin_item(ticket), Ok(true));
 
-            state.asleep = asleep;
+            state.mailbox.set_attention(asleep);
             assert_eq!(state.cancel(now, call, Some(4)), Cancelled::IsOver, "it is divided");
-            let decided = state.perform(now);
-            assert_eq!(decided.wakes_driver, asleep == Asleep::ForEver);
-            if asleep != Asleep::AtWork {
+            let effects = state.perform(now);
+            assert_eq!(effects.wakes_pool_thread(), asleep == Attention::SleepsForever);
+            if asleep != Attention::Busy {
                 assert_eq!(n_given(&state), 1);
                 assert!(state.is_drainable(), "or nobody would look");
                 state.drain(now);
             }
             assert_eq!(n_given(&state), 2, "{asleep:?}");
-            drop(decided);
+            drop(effects);
         }
     }
 }

@@ -11,7 +11,6 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::events::Events;
 use super::thread_guard;
 use crate::future::slot::{Callback, run_callbacks};
 use crate::observer::{Event, Observer};
@@ -34,11 +33,11 @@ enum State {
 }
 
 impl Callbacks {
-    /// Without a thread yet. The other is the way of events to the observer, which has to be closed before
+    /// Without a thread yet. If there is an observer, the sender of its events comes with it, which has to be dropped before
     /// [`finish`](Self::finish).
-    pub(super) fn new(observer: Option<Observer>) -> (Self, Events) {
+    pub(super) fn new(observer: Option<Observer>) -> (Self, Option<Sender<Work>>) {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let events = observer.as_ref().map(|_| Events::new(sender.clone())).unwrap_or_default();
+        let events = observer.as_ref().map(|_| sender.clone());
         let state = Mutex::new(State::Unstarted { sender, receiver, observer });
         (Self { state }, events)
     }

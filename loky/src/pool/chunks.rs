@@ -19,9 +19,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::messages::Fault;
+use super::effects::EndedCall;
+use super::fault::Fault;
 use super::outcome::CallEnd;
-use super::state::{Ended, State};
+use super::state::State;
 use super::worker_link::Link;
 use crate::codec::entries;
 use crate::error::Execution;
@@ -324,7 +325,7 @@ impl State {
         let (promise, slot) = Promise::new(task, driver, call);
         self.ids.release(call);
         self.counts.note(&ending, args.count());
-        self.decided.ended.push(Ended { promise, ending, worker_pid, args });
+        self.effects.end(EndedCall { promise, ending, worker_pid, args });
         slot
     }
 }
@@ -336,7 +337,7 @@ mod tests {
     use super::*;
     use crate::config::CrashPolicy;
     use crate::pool::Pool;
-    use crate::pool::events::Events;
+    use crate::pool::event_log::EventLog;
     use crate::scheduler::{Rules, Scheduler};
 
     /// The sizes of what is cut off from a chunk of ten behind its second call, where the last call has run for so long.
@@ -350,7 +351,7 @@ mod tests {
             initializer: None,
             init_timeout: None,
         };
-        let mut state = State::new(Scheduler::new(1, rules), Events::default(), None, true);
+        let mut state = State::new(Scheduler::new(1, rules), EventLog::default(), None, true);
         state.scheduler.call_finished(crate::clock::now(), WorkerId(1), CallId::NONE, ran);
         let mut whole = Chunk::new(Vec::new(), 0);
         assert!((0..10).all(|number| whole.push(&[number])));

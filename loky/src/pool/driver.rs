@@ -12,7 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::capture::Capture;
-use super::state::{Asleep, DriverState, Job, State};
+use super::mailbox::Job;
+use super::state::{State, broken};
 use super::worker_link::{self, Link};
 use super::worker_process::Peer;
 use super::{Pool, handshake, initializer, pool_registry, thread_guard};
@@ -49,12 +50,13 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
     // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
     let calls = {
         let mut state = pool.lock();
-        state.driver = DriverState::Ended;
+        state.mailbox.thread_ended();
         if driven.is_err() {
             let fault =
                 Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
             state.scheduler.break_for(clock::now(), fault);
-            state.note_break();
+            let State { events, scheduler, .. } = &mut *state;
+            events.note_break(|| broken(scheduler));
         }
         state.events.close();
         // Whoever reads from one of them comes back from it.
@@ -63,12 +65,12 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
             link.lane.disturb();
         }
         state.wakes.clear();
-        (std::mem::take(&mut state.calls), std::mem::take(&mut state.decided))
+        (std::mem::take(&mut state.calls), std::mem::take(&mut state.effects))
     };
     drop(calls);
     pool.segments.end();
     pool.changed.notify_all();
-    pool.callbacks.finish();
+    pool.delivery.finish_callbacks();
     pool_registry::remove(pool);
 }
 
@@ -101,13 +103,13 @@ impl Driver<'_> {
     fn round(&mut self) -> bool {
         let (jobs, is_over, is_drainable) = {
             let mut state = self.pool.lock();
-            state.asleep = Asleep::Not;
-            (std::mem::take(&mut state.jobs), state.is_over, state.is_drainable())
+            let (jobs, is_over) = state.mailbox.begin_round();
+            (jobs, is_over, state.is_drainable())
         };
         if is_drainable {
             self.pool.with_state(|state, now| state.drain(now));
         }
-        if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.is_handed_out() {
+        if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.delivery.is_through() {
             return false;
         }
         if !jobs.is_empty() {
@@ -209,11 +211,7 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, worker: WorkerId, index: usize) {
-        let start = {
-            let mut state = self.pool.lock();
-            state.starts += 1;
-            state.starts
-        };
+        let start = self.pool.lock().starts.begin();
         match spawn::launch(&self.pool.settings, index, self.pool.uses_lane) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
@@ -232,9 +230,9 @@ impl Driver<'_> {
             Err(failed) => self.pool.with_state(|state, now| {
                 let cause = &failed.error;
                 state.events.note(|| Event::WorkerNotStarted { index, cause: cause.clone() });
-                state.failed_start = Some((start, failed.error.clone()));
+                let is_prewarm_due = state.starts.fail(start, failed.error.clone());
                 state.scheduler.start_failed(now, worker, failed.error, failed.is_shortage);
-                if start <= state.starts_before_prewarm && state.scheduler.is_prewarming() {
+                if is_prewarm_due && state.scheduler.is_prewarming() {
                     state.scheduler.demand(now);
                 }
             }),
@@ -264,14 +262,14 @@ impl Driver<'_> {
             drop(unused);
         }
         let mut state = self.pool.lock();
-        if !state.jobs.is_empty() {
+        if state.mailbox.has_jobs() {
             return None;
         }
         let mut deadline = self.peers.values().filter_map(|peer| peer.kill_at).min();
         let mut no_later =
             |at: Instant| deadline = Some(deadline.map_or(at, |known| known.min(at)));
         let mut plan = Plan::new();
-        let is_quiet = !std::mem::take(&mut state.has_changed);
+        let is_quiet = !state.mailbox.take_change();
         if !is_quiet {
             no_later(now + limits::PICK_UP);
         }
@@ -309,7 +307,7 @@ impl Driver<'_> {
             no_later(now + limits::REAP_INTERVAL);
         }
         state.scheduler.next_timer().into_iter().chain(next_visit).for_each(no_later);
-        state.asleep = deadline.map_or(Asleep::ForEver, Asleep::Until);
+        state.mailbox.thread_sleeps(deadline);
         Some((plan, deadline))
     }
 
@@ -346,7 +344,7 @@ impl Driver<'_> {
         }
         {
             let mut state = self.pool.lock();
-            state.asleep = Asleep::Not;
+            state.mailbox.thread_woke();
             state.end_poll();
         }
         if set.readable(wake) {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::messages::Fault;
+use super::fault::Fault;
+use super::mailbox::Job;
 use super::outcome::{self, InitializerFailure};
-use super::state::{Job, State};
+use super::state::State;
 use super::{Pool, thread_guard};
 use crate::codec::EncodedValue;
 use crate::config::Settings;
@@ -49,7 +50,7 @@ impl State {
             Ok(result) if initializer.is_some_and(|it| it.is_success(&result.bytes)) => {
                 self.note_ready(now, worker);
             }
-            Ok(result) => self.jobs.push(Job::Judge { worker, result }),
+            Ok(result) => self.mailbox.post(Job::Judge { worker, result }),
             Err(failure) => {
                 self.initializer_failed(now, worker, outcome::initializer_failure(failure));
             }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::chunks::Answers;
-use super::messages::Fault;
+use super::fault::Fault;
 use super::outcome::CallEnd;
 use super::state::State;
 use super::worker_link::Link;

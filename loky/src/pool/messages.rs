@@ -2,26 +2,17 @@
 
 use std::time::Instant;
 
+use super::fault::{Fault, PAGE_CORRUPT};
 use super::handshake;
 use super::outcome::CallEnd;
-use super::state::{PAGE_CORRUPT, State};
+use super::state::State;
 use super::worker_link::{Received, Source};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::observer::Event;
-use crate::transport::slots::PageCorrupt;
 use crate::transport::stream::Inbox;
 use crate::wire::message::{CallFailure, FromWorker};
-
-/// Why what a worker says counts no more.
-pub(super) struct Fault(pub(super) &'static str);
-
-impl From<PageCorrupt> for Fault {
-    fn from(_: PageCorrupt) -> Self {
-        Self(PAGE_CORRUPT)
-    }
-}
 
 impl State {
     /// Takes in what was read from a worker.
@@ -171,9 +162,9 @@ impl State {
         returns_for: Option<CallId>,
     ) {
         let Some(link) = self.links.get_mut(&worker) else { return };
-        self.decided.wakes_driver |= link.readership.give_back(now, source);
+        self.effects.wake_pool_thread(link.readership.give_back(now, source));
         if link.is_leaving {
-            self.decided.wakes_driver |= link.readership.read_in_background();
+            self.effects.wake_pool_thread(link.readership.read_in_background());
             return;
         }
         if link.slots.is_empty() && link.is_greeted && !link.is_initializing {
@@ -217,7 +208,7 @@ impl State {
             link.readership.leave_unread(now);
             parked.promise.unpark_to_retry();
         } else if pending().any(|pending| pending.attended) {
-            self.decided.wakes_driver |= link.readership.read_in_background();
+            self.effects.wake_pool_thread(link.readership.read_in_background());
         }
     }
 }

@@ -17,15 +17,20 @@ mod callbacks;
 mod capture;
 mod chunks;
 mod counts;
+mod delivery;
 mod driver;
-mod events;
+mod effects;
+mod event_log;
+mod fault;
 mod handshake;
 mod initializer;
 mod lane_reader;
+mod mailbox;
 mod messages;
 mod outcome;
 mod pool_registry;
 mod readership;
+mod starts;
 mod state;
 mod thread_guard;
 mod waiting;
@@ -39,15 +44,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::callbacks::Callbacks;
+use self::delivery::{CancelledCallbacks, Delivery, Turn};
+use self::effects::Effects;
+use self::event_log::EventLog;
 pub(crate) use self::pool_registry::{are_any_left, end_all};
 
-use self::state::{DriverState, Effects, Notifications, State};
-use self::thread_guard::PoolThreadGuard;
+use self::state::State;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::chunk::CallRef;
-use crate::future::slot::{Slot, run_callbacks};
+use crate::future::slot::Slot;
 use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
 use crate::limits;
@@ -84,13 +91,7 @@ pub(crate) struct Pool {
     wake: Arc<Wake>,
     /// Where long arguments lie.
     segments: Segments,
-    callbacks: Callbacks,
-    /// Whose turn it is to hand outcomes out.
-    turn: Mutex<()>,
-    /// How many threads have outcomes in their hands that are not handed out yet.
-    handing_out: AtomicUsize,
-    /// Whether the driver would end if that were none.
-    is_ending: AtomicBool,
+    delivery: Delivery,
     /// Whether the driver thread was started.
     is_driven: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -107,6 +108,7 @@ impl Pool {
             Error::io(ErrorKind::Io, &message, error)
         };
         let wake = Arc::new(Wake::new().map_err(failed)?);
+        let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
         let uses_lane = probe::uses_lane();
         let scheduler = Scheduler::new(settings.max_workers, rules(&settings, uses_lane));
         // It is long, perhaps, and needed in one place only.
@@ -116,11 +118,12 @@ impl Pool {
         let is_simple = settings.observer.is_none() && settings.max_tasks_per_worker.is_none();
         // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
         let (callbacks, events) = Callbacks::new(settings.observer.take());
+        let events = EventLog::new(events);
         Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
             as_driver: DriverRef::new(pool.clone()),
             uses_lane,
             takes_chunks: uses_lane && is_simple,
-            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            id,
             owner_pid: fork_guard::current_pid(),
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
@@ -130,11 +133,8 @@ impl Pool {
             state: Mutex::new(State::new(scheduler, events, initializer, uses_lane)),
             changed: Condvar::new(),
             segments: Segments::of_pool(Arc::clone(&wake)),
-            wake,
-            callbacks,
-            turn: Mutex::new(()),
-            handing_out: AtomicUsize::new(0),
-            is_ending: AtomicBool::new(false),
+            wake: Arc::clone(&wake),
+            delivery: Delivery::new(id, Arc::clone(&wake), callbacks),
             is_driven: AtomicBool::new(false),
             thread: Mutex::new(None),
             gone: OnceLock::new(),
@@ -159,41 +159,26 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Feeds the scheduler, performs what it decides, and hands out what was decided.
+    /// Changes the state by `feed`, performs what the scheduler decides, and delivers the outcomes.
     fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let (answer, decided, turn) = self.decide(feed);
+        let (answer, effects, turn) = self.decide(feed);
         if let Some(turn) = turn {
-            // Wakers run here, and whatever they do: the pool does not end before this thread is through.
-            let _member = PoolThreadGuard::of(self.id);
-            let Notifications { mut callbacks, cancelled, audiences, long } = decided.resolve();
-            callbacks.extend(cancelled);
-            let unsent = self.callbacks.send(self.id, callbacks);
-            drop(turn);
-            drop(long);
-            audiences.into_iter().for_each(|audience| audience.tell());
-            run_callbacks(unsent);
-            self.handed_out();
+            turn.deliver(effects, CancelledCallbacks::OnTheirThread);
         }
         answer
     }
 
-    /// Feeds the scheduler and performs what it decides. If calls have ended by that, it is this thread's turn to hand the
-    /// outcomes out: one thread after another, in the order of what happened, so that whoever sees an outcome finds the
-    /// callbacks of all earlier ones before those of later ones. It says [`handed_out`](Self::handed_out) when it is through.
+    /// Does the same but for the delivery. If calls have ended, this thread has its turn to deliver.
     fn decide<T>(
         &self,
         feed: impl FnOnce(&mut State, Instant) -> T,
-    ) -> (T, Effects, Option<MutexGuard<'_, ()>>) {
+    ) -> (T, Effects, Option<Turn<'_>>) {
         let now = clock::now();
         let mut state = self.lock();
         let answer = feed(&mut state, now);
-        let mut decided = state.perform(now);
+        let mut effects = state.perform(now);
         state.events.send();
-        let turn = decided.has_ended().then(|| {
-            self.handing_out.fetch_add(1, Ordering::SeqCst);
-            // Nobody who has it wants the lock that is held here, nor does anything that takes time.
-            self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-        });
+        let turn = effects.has_ended().then(|| self.delivery.begin());
         self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
         self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
         self.chunk.store(state.chunk(), Ordering::Relaxed);
@@ -206,26 +191,11 @@ impl Pool {
             self.changed.notify_all();
         }
         drop(state);
-        if decided.wakes_driver {
+        if effects.wakes_pool_thread() {
             self.wake.wake();
         }
-        decided.wake_waiters();
-        (answer, decided, turn)
-    }
-
-    /// Something that was decided is handed out: if the driver waits for that alone, it may end.
-    fn handed_out(&self) {
-        self.handing_out.fetch_sub(1, Ordering::SeqCst);
-        if self.is_ending.load(Ordering::SeqCst) {
-            self.wake.wake();
-        }
-    }
-
-    /// Asked by the driver when nothing else is left: whether no thread is still handing out. If one is, it wakes the driver:
-    /// either that thread sees the mark that is set here, or its count is seen to be gone.
-    fn is_handed_out(&self) -> bool {
-        self.is_ending.store(true, Ordering::SeqCst);
-        self.handing_out.load(Ordering::SeqCst) == 0
+        effects.wake_sleepers();
+        (answer, effects, turn)
     }
 
     /// Accepts a call of `task`, or returns a slot that says why not.
@@ -293,8 +263,7 @@ impl Pool {
         self.ensure_driver()?;
         let starts = self.with_state(|state, now| {
             state.scheduler.prewarm(now);
-            state.starts_before_prewarm = state.starts;
-            state.starts
+            state.starts.begin_prewarm()
         });
         let mut state = self.lock();
         let result = loop {
@@ -305,9 +274,7 @@ impl Pool {
                 break Ok(());
             }
             // What was begun before may have failed of something that the caller has mended meanwhile.
-            if let Some((start, error)) = &state.failed_start
-                && *start > starts
-            {
+            if let Some(error) = state.starts.failure_after(starts) {
                 break Err(error.clone());
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -402,7 +369,7 @@ impl Pool {
             }
             state.drain(now); // What has an answer keeps it.
             shutdown(&mut state.scheduler, now);
-            matches!(state.driver, DriverState::Unstarted)
+            state.mailbox.is_unstarted()
         });
         if thread_guard::is_of(self.id) {
             return false;
@@ -411,7 +378,7 @@ impl Pool {
             // Nor will it be. The observer goes: it may hold a handle of this pool.
             self.lock().events.close();
             self.segments.end();
-            self.callbacks.finish();
+            self.delivery.finish_callbacks();
         }
         !is_unstarted
     }
@@ -438,7 +405,7 @@ impl Pool {
         }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
-        if !matches!(state.driver, DriverState::Unstarted) || state.scheduler.refusal().is_some() {
+        if !state.mailbox.is_unstarted() || state.scheduler.refusal().is_some() {
             return Ok(());
         }
         let failed = |error: io::Error| {
@@ -446,8 +413,8 @@ impl Pool {
             Error::io(ErrorKind::Spawn, &message, error)
         };
         let reserve = Reserve::new().map_err(failed)?;
-        if state.events.are_told() {
-            self.callbacks.start(self.id).map_err(failed)?;
+        if state.events.is_observed() {
+            self.delivery.start_callbacks().map_err(failed)?;
         }
         let pool = Arc::clone(self);
         let builder = thread::Builder::new()
@@ -461,7 +428,7 @@ impl Pool {
             pool_registry::remove(self);
             failed(error)
         })?;
-        state.driver = DriverState::Running;
+        state.mailbox.thread_started();
         *thread = Some(handle);
         self.is_driven.store(true, Ordering::Release);
         Ok(())
@@ -529,18 +496,10 @@ impl Driver for Pool {
     }
 
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {
-        let (cancelled, decided, turn) = self.decide(|state, now| state.cancel(now, call, number));
+        let (cancelled, effects, turn) = self.decide(|state, now| state.cancel(now, call, number));
         if let Some(turn) = turn {
-            let _member = PoolThreadGuard::of(self.id);
-            let Notifications { callbacks, cancelled, audiences, long } = decided.resolve();
-            // Its chunk may be divided by that: what is answered of it was not cancelled.
-            let unsent = self.callbacks.send(self.id, callbacks);
-            drop(turn);
-            drop(long);
-            audiences.into_iter().for_each(|audience| audience.tell());
-            run_callbacks(unsent);
-            run_callbacks(cancelled);
-            self.handed_out();
+            // Answers of a batch that is divided by that go the way of all others.
+            turn.deliver(effects, CancelledCallbacks::Here);
         }
         cancelled
     }

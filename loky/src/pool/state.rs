@@ -6,27 +6,26 @@ use std::time::{Duration, Instant};
 
 use super::batcher::SubmitRate;
 use super::counts::Counts;
-use super::events::Events;
+use super::effects::{Effects, EndedCall, Sleeper};
+use super::event_log::EventLog;
+use super::fault::PAGE_CORRUPT;
 use super::lane_reader::Drained;
+use super::mailbox::{Job, Mailbox};
 use super::outcome::CallEnd;
+use super::starts::Starts;
 use super::worker_link::{Link, Source};
 use crate::calls::{CallIds, CallMap};
-use crate::codec::EncodedValue;
-use crate::error::{Error, Execution};
-use crate::future::slot::{Callback, Listeners, Promise, Slot};
+use crate::error::{Error, Execution, WorkerExit};
+use crate::future::slot::{Promise, Slot};
 use crate::future::{Cancelled, DriverRef};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::observer::{Event, Retirement};
-use crate::scheduler::{Action, CallState, Scheduler, Verdict};
+use crate::scheduler::{Action, CallState, Refusal, Scheduler, Verdict};
 use crate::sys::wake::Wake;
-use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::PageCorrupt;
 use crate::transport::slots::table::Progress;
 use crate::wire::args::CallArgs;
-
-/// What is said of a worker whose page is not what it must be.
-pub(super) const PAGE_CORRUPT: &str = "its page of slots says what cannot be";
 
 /// An accepted call that has no outcome yet.
 pub(super) struct Pending {
@@ -52,78 +51,6 @@ impl Pending {
     }
 }
 
-/// How a thread that sleeps until a call is answered is told that it need not.
-#[derive(Debug)]
-pub(super) enum Sleeper {
-    /// By the lane of the worker that has the call.
-    OnLane,
-    InPoll(Arc<Wake>),
-}
-
-/// Whom to tell, with no lock held.
-enum Waking {
-    OnLane(PoolLane),
-    InPoll(Arc<Wake>),
-}
-
-impl Waking {
-    fn wake(&self) {
-        match self {
-            Self::OnLane(lane) => lane.disturb(),
-            Self::InPoll(wake) => wake.wake(),
-        }
-    }
-}
-
-/// A call whose end is known, and has to be handed out.
-pub(super) struct Ended {
-    pub(super) promise: Promise,
-    pub(super) ending: CallEnd,
-    pub(super) worker_pid: Option<u32>,
-    /// To be dropped without the lock: much memory may go with it.
-    pub(super) args: CallArgs,
-}
-
-/// What takes time and is left to the driver, in this order.
-#[derive(Debug)]
-pub(super) enum Job {
-    Start {
-        worker: WorkerId,
-        index: usize,
-    },
-    /// Find out what the initializer has returned.
-    Judge {
-        worker: WorkerId,
-        result: EncodedValue,
-    },
-    Retire {
-        worker: WorkerId,
-        why: Retirement,
-    },
-    Kill {
-        worker: WorkerId,
-    },
-}
-
-/// What became of the driver thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DriverState {
-    Unstarted,
-    Running,
-    Ended,
-}
-
-/// Until when the driver does not look at the state by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asleep {
-    /// It is about to look.
-    Not,
-    /// It has something to do first that may take long.
-    AtWork,
-    Until(Instant),
-    ForEver,
-}
-
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
@@ -134,18 +61,8 @@ pub(super) struct State {
     pub(super) ids: CallIds,
     pub(super) calls: CallMap<Pending>,
     pub(super) links: BTreeMap<WorkerId, Link>,
-    pub(super) jobs: Vec<Job>,
-    pub(super) driver: DriverState,
-    pub(super) asleep: Asleep,
-    /// Whether something has happened since the driver looked last.
-    pub(super) has_changed: bool,
-    /// Whether the scheduler has said that nothing more will come.
-    pub(super) is_over: bool,
-    /// How many starts of workers have begun, in all and before the last prewarm.
-    pub(super) starts: u64,
-    pub(super) starts_before_prewarm: u64,
-    /// The last start that failed: which it was, and why.
-    pub(super) failed_start: Option<(u64, Error)>,
+    pub(super) mailbox: Mailbox,
+    pub(super) starts: Starts,
     /// How many of the calls are chunks.
     pub(super) chunks: usize,
     /// The chunk that calls may join as long as it is the last in the queue.
@@ -163,73 +80,14 @@ pub(super) struct State {
     /// Descriptors of waiters, for the next ones.
     pub(super) wakes: Vec<Arc<Wake>>,
     pub(super) counts: Counts,
-    pub(super) events: Events,
-    pub(super) decided: Effects,
-}
-
-/// What is to be done when the lock is gone.
-#[must_use]
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) ended: Vec<Ended>,
-    /// Waiters whose calls are not where they were.
-    waiters: Vec<Waking>,
-    pub(super) wakes_driver: bool,
-}
-
-/// Who is to be told of outcomes that are there.
-#[must_use = "somebody waits for it"]
-#[derive(Default)]
-pub(super) struct Notifications {
-    pub(super) callbacks: Vec<Callback>,
-    /// Those of calls that were cancelled.
-    pub(super) cancelled: Vec<Callback>,
-    pub(super) audiences: Vec<Listeners>,
-    /// Arguments, to be dropped when others may hand out: it takes long, if they are.
-    pub(super) long: Vec<Arc<Vec<u8>>>,
-}
-
-impl Effects {
-    pub(super) fn has_ended(&self) -> bool {
-        !self.ended.is_empty()
-    }
-
-    pub(super) fn wake_waiters(&mut self) {
-        self.waiters.drain(..).for_each(|wake| wake.wake());
-    }
-
-    /// Writes the outcomes. Who is to be told of them comes back, since that is the user's code, and so do the callbacks, to
-    /// be run where they belong.
-    pub(super) fn resolve(self) -> Notifications {
-        let mut resolved = Notifications::default();
-        for Ended { promise, ending, worker_pid, args } in self.ended {
-            let task = promise.task();
-            let audience;
-            if let CallArgs::Chunk(chunk) = args {
-                let outcome = ending.into_chunk(task, chunk.count);
-                audience = promise.resolve_chunk(outcome, worker_pid);
-            } else {
-                // Who has the outcome finds none of the arguments' descriptors.
-                match args {
-                    CallArgs::Shared(bytes) => resolved.long.push(bytes),
-                    others => drop(others),
-                }
-                audience = promise.resolve(ending.into_outcome(task), worker_pid);
-            }
-            if let Some(mut audience) = audience {
-                resolved.callbacks.extend(audience.take_callbacks());
-                resolved.cancelled.extend(audience.take_cancelled());
-                resolved.audiences.push(audience);
-            }
-        }
-        resolved
-    }
+    pub(super) events: EventLog,
+    pub(super) effects: Effects,
 }
 
 impl State {
     pub(super) fn new(
         scheduler: Scheduler,
-        events: Events,
+        events: EventLog,
         initializer: Option<(&'static str, CallArgs)>,
         uses_lane: bool,
     ) -> Self {
@@ -240,14 +98,8 @@ impl State {
             ids: CallIds::default(),
             calls: CallMap::default(),
             links: BTreeMap::new(),
-            jobs: Vec::new(),
-            driver: DriverState::Unstarted,
-            asleep: Asleep::Not,
-            has_changed: false,
-            is_over: false,
-            starts: 0,
-            starts_before_prewarm: 0,
-            failed_start: None,
+            mailbox: Mailbox::new(),
+            starts: Starts::default(),
             chunks: 0,
             open: None,
             burst: SubmitRate::default(),
@@ -259,7 +111,7 @@ impl State {
             wakes: Vec::new(),
             counts: Counts::default(),
             events,
-            decided: Effects::default(),
+            effects: Effects::default(),
         }
     }
 
@@ -315,38 +167,28 @@ impl State {
                 Event::CallFinished { call: call.number, task, worker_pid, run_time, error }
             });
             self.attended -= usize::from(pending.attended);
-            let Pending { promise, args, sleeper, at, .. } = pending;
-            self.wake_sleeper(sleeper, at);
-            self.decided.ended.push(Ended { promise, ending, worker_pid, args });
+            let Pending { promise, args, sleeper, .. } = pending;
+            self.wake_sleeper(sleeper);
+            self.effects.end(EndedCall { promise, ending, worker_pid, args });
         }
     }
 
     /// Tells the thread that has gone to sleep for a call, which lay there, that it need not.
-    fn wake_sleeper(&mut self, sleeper: Option<Sleeper>, at: Option<(WorkerId, Ticket)>) {
-        let waking = match sleeper {
-            None => return,
-            Some(Sleeper::InPoll(wake)) => Waking::InPoll(wake),
-            Some(Sleeper::OnLane) => {
-                let link = at.and_then(|(worker, _)| self.links.get(&worker));
-                // If that is gone it was disturbed when its worker was found dead.
-                let Some(link) = link else { return };
-                Waking::OnLane(link.lane.clone())
-            }
-        };
-        self.decided.waiters.push(waking);
+    fn wake_sleeper(&mut self, sleeper: Option<Sleeper>) {
+        self.effects.wake(sleeper);
     }
 
     /// Performs what the scheduler has decided, as far as it takes no time, and gives back what is left to be done.
     pub(super) fn perform(&mut self, now: Instant) -> Effects {
         self.act(now);
-        self.decided.wakes_driver |= !self.jobs.is_empty() || self.is_over;
-        self.let_driver_look(now);
-        std::mem::take(&mut self.decided)
+        let wakes = self.mailbox.note_change(now, self.effects.wakes_pool_thread());
+        self.effects.wake_pool_thread(wakes);
+        std::mem::take(&mut self.effects)
     }
 
     /// Performs the scheduler's actions. Calls come to be queued again by that, which brings about others.
     pub(super) fn act(&mut self, now: Instant) {
-        self.note_break();
+        self.events.note_break(|| broken(&self.scheduler));
         let mut written = std::mem::take(&mut self.written);
         loop {
             let mut has_taken_back = false;
@@ -367,10 +209,14 @@ impl State {
                     Action::Resolve { call, worker, verdict } => {
                         self.judge(call, worker, verdict);
                     }
-                    Action::Start { worker, index } => self.jobs.push(Job::Start { worker, index }),
-                    Action::Retire { worker, why } => self.jobs.push(Job::Retire { worker, why }),
+                    Action::Start { worker, index } => {
+                        self.mailbox.post(Job::Start { worker, index })
+                    }
+                    Action::Retire { worker, why } => {
+                        self.mailbox.post(Job::Retire { worker, why })
+                    }
                     Action::Kill { worker } => self.kill(worker),
-                    Action::End => self.is_over = true,
+                    Action::End => self.mailbox.end(),
                 }
             }
             for worker in written.drain(..) {
@@ -390,23 +236,7 @@ impl State {
         if let Some(link) = self.links.get(&worker) {
             link.socket.hang_up();
         }
-        self.jobs.push(Job::Kill { worker });
-    }
-
-    /// Sees to it that the driver looks at the state again within [`limits::PICK_UP`].
-    fn let_driver_look(&mut self, now: Instant) {
-        self.has_changed = true;
-        let is_late = match self.asleep {
-            Asleep::Not | Asleep::AtWork => false,
-            Asleep::Until(at) => at > now + limits::PICK_UP,
-            Asleep::ForEver => true,
-        };
-        if is_late {
-            self.decided.wakes_driver = true;
-        }
-        if self.decided.wakes_driver && self.asleep != Asleep::AtWork {
-            self.asleep = Asleep::Not;
-        }
+        self.mailbox.post(Job::Kill { worker });
     }
 
     /// Gives a call to its worker.
@@ -431,7 +261,7 @@ impl State {
         }
         if link.readership.unread_since().is_some() {
             if pending.attended {
-                self.decided.wakes_driver |= link.readership.read_in_background();
+                self.effects.wake_pool_thread(link.readership.read_in_background());
             } else if pending.parked > 0 {
                 pending.promise.unpark_to_retry();
             }
@@ -443,7 +273,7 @@ impl State {
         if let Some(link) = self.links.get_mut(&worker) {
             link.flush();
             if link.outbox.is_waiting() {
-                self.decided.wakes_driver = true;
+                self.effects.wake_pool_thread(true);
                 self.scheduler.worker_congested(worker);
             }
         }
@@ -462,7 +292,7 @@ impl State {
                     Event::CallTakenBack { call: call.number, task, worker_pid }
                 });
                 let sleeper = pending.sleeper.take();
-                self.wake_sleeper(sleeper, Some((worker, ticket)));
+                self.wake_sleeper(sleeper);
                 self.scheduler.call_revoked(now, call);
                 true
             }
@@ -552,7 +382,7 @@ impl State {
         if let Some((worker, _)) = pending.at
             && let Some(link) = self.links.get_mut(&worker)
         {
-            self.decided.wakes_driver |= link.readership.read_in_background();
+            self.effects.wake_pool_thread(link.readership.read_in_background());
         }
     }
 
@@ -560,9 +390,9 @@ impl State {
     fn wake_patient_readers(&mut self) {
         let links = self.links.values().filter(|link| link.uses_lane && !link.slots.is_empty());
         for link in links {
-            self.decided.wakes_driver |= link.readership.is_background();
+            self.effects.wake_pool_thread(link.readership.is_background());
             if link.readership.is_waiter() {
-                self.decided.waiters.push(Waking::OnLane(link.lane.clone()));
+                self.effects.wake([Sleeper::OnLane(link.lane.clone())]);
             }
         }
     }
@@ -589,5 +419,51 @@ impl State {
         let (progress, pid) = (link.slots.progress(ticket).ok()?, link.pid);
         let is_begun = number.is_none_or(|number| self.has_begun(call, number));
         (progress != Progress::Waiting && is_begun).then_some(pid)
+    }
+}
+
+impl State {
+    pub(super) fn note_start(&mut self, worker_pid: u32, index: usize) {
+        self.events.note(|| Event::WorkerStarted { worker_pid, index });
+        self.events.send();
+    }
+
+    pub(super) fn note_retirement(&mut self, worker: WorkerId, why: Retirement) {
+        if let Some(link) = self.links.get(&worker) {
+            let (worker_pid, index) = (link.pid, link.index);
+            self.events.note(|| Event::WorkerRetired { worker_pid, index, why });
+            self.events.send();
+        }
+    }
+
+    /// Notes that a worker is gone, and which calls it had that go elsewhere.
+    pub(super) fn note_exit(
+        &mut self,
+        link: &Link,
+        mut exit: WorkerExit,
+        begun: &[CallId],
+        was_told: bool,
+    ) {
+        if !self.events.is_observed() {
+            return;
+        }
+        let worker_pid = link.pid;
+        exit.task = begun.iter().find_map(|call| Some(self.calls.get(call)?.task()));
+        let exited = Event::WorkerExited { worker_pid, index: link.index, exit, was_told };
+        self.events.note(|| exited);
+        for call in link.slots.calls().filter(|call| !begun.contains(call)) {
+            if let Some(pending) = self.calls.get(&call) {
+                let task = pending.task();
+                self.events.note(|| Event::CallTakenBack { call: call.number, task, worker_pid });
+            }
+        }
+    }
+}
+
+/// Why the pool is broken, if it is.
+pub(super) fn broken(scheduler: &Scheduler) -> Option<Error> {
+    match scheduler.refusal() {
+        Some(Refusal::Broken(cause)) => Some(cause),
+        Some(Refusal::ShutDown) | None => None,
     }
 }

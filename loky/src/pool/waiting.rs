@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::Pool;
-use super::state::{Sleeper, State};
+use super::effects::Sleeper;
+use super::state::State;
 use super::worker_link::{self, Received, Source};
 use crate::clock;
 use crate::future::slot::{Slot, Unparked};
@@ -71,7 +72,7 @@ impl WaitStrategy {
     /// Whether this is the sleeper that is noted with a call, which lies at that worker.
     fn is_of(&self, reader_of: WorkerId, sleeper: &Sleeper, at: Option<WorkerId>) -> bool {
         match (self, sleeper) {
-            (Self::OnLane { .. }, Sleeper::OnLane) => at == Some(reader_of),
+            (Self::OnLane { .. }, Sleeper::OnLane(_)) => at == Some(reader_of),
             (Self::InPoll { wake, .. }, Sleeper::InPoll(other)) => Arc::ptr_eq(wake, other),
             _ => false,
         }
@@ -196,7 +197,7 @@ impl State {
     /// Notes with the call how the thread is woken that waits for it.
     fn note_sleeper(&mut self, call: CallId, rest: &WaitStrategy) {
         let sleeper = match rest {
-            WaitStrategy::OnLane { .. } => Sleeper::OnLane,
+            WaitStrategy::OnLane { lane, .. } => Sleeper::OnLane(lane.clone()),
             WaitStrategy::InRead { .. } => return,
             WaitStrategy::InPoll { wake, .. } => Sleeper::InPoll(Arc::clone(wake)),
         };

@@ -1,0 +1,16 @@
+//! Why nothing more that a worker sends is believed.
+
+use crate::transport::slots::PageCorrupt;
+
+/// What the scheduler is told of a worker whose page contradicts the pool's own record.
+pub(super) const PAGE_CORRUPT: &str = "slot page is corrupt";
+
+/// What a worker has done that no worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault(pub(super) &'static str);
+
+impl From<PageCorrupt> for Fault {
+    fn from(_: PageCorrupt) -> Self {
+        Self(PAGE_CORRUPT)
+    }
+}
