@@ -1,25 +1,41 @@
 //! The numbers that a user can ask for.
 
 use super::outcome::CallEnd;
-use super::state::State;
 use crate::observer::Stats;
 use crate::scheduler::Verdict;
 
 /// What has happened so far.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) submitted: u64,
+    submitted: u64,
     succeeded: u64,
     failed: u64,
     cancelled: u64,
-    pub(super) workers_started: u64,
-    pub(super) workers_retired: u64,
-    pub(super) workers_died: u64,
+    workers_started: u64,
+    workers_retired: u64,
+    workers_died: u64,
 }
 
 impl Counts {
-    /// So many calls have ended in this way.
-    pub(super) fn note(&mut self, ending: &CallEnd, count: u32) {
+    /// `count` calls were submitted.
+    pub(super) fn note_submitted(&mut self, count: u32) {
+        self.submitted += u64::from(count);
+    }
+
+    pub(super) fn note_worker_started(&mut self) {
+        self.workers_started += 1;
+    }
+
+    pub(super) fn note_worker_retired(&mut self) {
+        self.workers_retired += 1;
+    }
+
+    pub(super) fn note_worker_died(&mut self) {
+        self.workers_died += 1;
+    }
+
+    /// `count` calls have ended in this way.
+    pub(super) fn note_end(&mut self, ending: &CallEnd, count: u32) {
         let count = u64::from(count);
         match ending {
             CallEnd::Result(_) => self.succeeded += count,
@@ -32,29 +48,22 @@ impl Counts {
             }
         }
     }
-}
 
-impl State {
-    /// All numbers, as of now.
-    pub(super) fn stats(&self) -> Stats {
-        let Counts { submitted, succeeded, failed, cancelled, .. } = self.counts;
+    /// The numbers that are counted here, where `queued` calls wait for a worker.
+    pub(super) fn stats(&self, queued: usize) -> Stats {
+        let Self { submitted, succeeded, failed, cancelled, .. } = *self;
         let unfinished = submitted - (succeeded + failed + cancelled);
-        let Counts { workers_started, workers_retired, workers_died, .. } = self.counts;
-        let queued = self.scheduler.queued_calls();
         Stats {
-            max_workers: self.scheduler.max_workers(),
-            workers: self.links.len(),
-            idle_workers: self.scheduler.idle_workers(),
-            starting_workers: self.scheduler.starting_workers(),
             queued,
             given: usize::try_from(unfinished).unwrap_or(usize::MAX).saturating_sub(queued),
             submitted,
             succeeded,
             failed,
             cancelled,
-            workers_started,
-            workers_retired,
-            workers_died,
+            workers_started: self.workers_started,
+            workers_retired: self.workers_retired,
+            workers_died: self.workers_died,
+            ..Stats::default()
         }
     }
 }

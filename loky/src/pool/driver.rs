@@ -6,23 +6,28 @@
 //! sleeps. When it ends, for whatever reason, no call is left behind.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::capture::Capture;
+use super::core::Core;
+use super::links::{Plan, Wanted};
 use super::mailbox::Job;
-use super::state::{State, broken};
-use super::worker_link::{self, Link};
+use super::worker_link::Link;
+use super::worker_link::receive::receive;
 use super::worker_process::Peer;
 use super::{Pool, handshake, initializer, pool_registry, thread_guard};
 use crate::clock;
-use crate::error::{Error, ErrorKind, WorkerExit};
-use crate::id::{CallId, WorkerId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::WorkerId;
 use crate::limits;
-use crate::observer::Event;
 use crate::spawn::{self, Launched};
+use crate::sys::hint;
 use crate::sys::poll::PollSet;
 use crate::sys::reserve::Reserve;
 use crate::sys::socket::Socket;
@@ -32,7 +37,7 @@ use crate::unwind;
 use crate::wire::frame;
 
 /// The body of the thread.
-pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
+fn run(pool: &Arc<Pool>, reserve: Reserve) {
     thread_guard::become_own_of(pool.id);
     let driven = unwind::guarded(|| {
         let mut driver = Driver {
@@ -48,30 +53,50 @@ pub(super) fn run(pool: &Arc<Pool>, reserve: Reserve) {
         driver.judges.into_iter().for_each(|judge| drop(judge.join()));
     });
     // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
-    let calls = {
-        let mut state = pool.lock();
-        state.mailbox.thread_ended();
-        if driven.is_err() {
-            let fault =
-                Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread");
-            state.scheduler.break_for(clock::now(), fault);
-            let State { events, scheduler, .. } = &mut *state;
-            events.note_break(|| broken(scheduler));
-        }
-        state.events.close();
-        // Whoever reads from one of them comes back from it.
-        for link in std::mem::take(&mut state.links).values() {
-            link.socket.hang_up();
-            link.lane.disturb();
-        }
-        state.wakes.clear();
-        (std::mem::take(&mut state.calls), std::mem::take(&mut state.effects))
-    };
+    let fault = driven
+        .err()
+        .map(|_| Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread"));
+    let calls = pool.lock().end(clock::now(), fault);
     drop(calls);
     pool.segments.end();
     pool.changed.notify_all();
     pool.delivery.finish_callbacks();
     pool_registry::remove(pool);
+}
+
+impl Pool {
+    /// Starts the pool thread, unless it was started or the pool takes no calls.
+    pub(super) fn start_thread(self: &Arc<Self>) -> Result<()> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut core = self.lock();
+        if !core.mailbox().is_unstarted() || core.refusal().is_some() {
+            return Ok(());
+        }
+        let failed = |error: io::Error| {
+            let message = format!("cannot start the pool's thread{}", hint(&error));
+            Error::io(ErrorKind::Spawn, &message, error)
+        };
+        let reserve = Reserve::new().map_err(failed)?;
+        if core.events().is_observed() {
+            self.delivery.start_callbacks().map_err(failed)?;
+        }
+        let pool = Arc::clone(self);
+        let builder = thread::Builder::new()
+            .name(format!("loky-pool-{}", self.id))
+            .stack_size(limits::THREAD_STACK_BYTES);
+        if !pool_registry::add(self) {
+            let message = "cannot schedule new futures after the end of `main`";
+            return Err(Error::new(ErrorKind::ShutdownExecutor, message));
+        }
+        let handle = builder.spawn(move || run(&pool, reserve)).map_err(|error| {
+            pool_registry::remove(self);
+            failed(error)
+        })?;
+        core.mailbox().thread_started();
+        *thread = Some(handle);
+        self.has_thread.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
 struct Driver<'a> {
@@ -84,9 +109,6 @@ struct Driver<'a> {
     judges: Vec<JoinHandle<()>>,
     looked_after_lanes: Instant,
 }
-
-/// Of each worker with a channel: whether reading is waited for, and writing.
-type Plan = BTreeMap<WorkerId, (bool, bool)>;
 
 /// What poll has found.
 #[derive(Default)]
@@ -102,12 +124,12 @@ impl Driver<'_> {
     /// False when nothing is left to be done.
     fn round(&mut self) -> bool {
         let (jobs, is_over, is_drainable) = {
-            let mut state = self.pool.lock();
-            let (jobs, is_over) = state.mailbox.begin_round();
-            (jobs, is_over, state.is_drainable())
+            let mut core = self.pool.lock();
+            let (jobs, is_over) = core.mailbox().begin_round();
+            (jobs, is_over, core.is_drainable())
         };
         if is_drainable {
-            self.pool.with_state(|state, now| state.drain(now));
+            self.pool.with_core(Core::drain);
         }
         if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.delivery.is_through() {
             return false;
@@ -139,20 +161,16 @@ impl Driver<'_> {
         self.reap();
         self.look_after_lanes();
         let now = clock::now();
-        let timer = self.pool.lock().scheduler.next_timer();
+        let timer = self.pool.lock().next_timer();
         if timer.is_some_and(|at| at <= now) {
-            self.pool.with_state(|state, now| {
-                // What a worker has not been heard to have done may lie in its lane.
-                state.drain(now);
-                state.scheduler.timer(now);
-            });
+            self.pool.with_core(Core::timer);
         }
         true
     }
 
     /// Nobody is to rely on this thread until it sleeps again.
     fn at_work(&self) {
-        self.pool.with_state(State::let_driver_work);
+        self.pool.with_core(Core::pool_thread_is_busy);
     }
 
     /// See [`limits::LANE_WATCH`].
@@ -173,7 +191,7 @@ impl Driver<'_> {
                     if let Some(peer) = self.peers.get(&worker) {
                         // Noted here: one that is retired as it starts has only now a process.
                         peer.socket.finish_sending();
-                        self.pool.lock().retired(worker, why);
+                        self.pool.lock().worker_retired(worker, why);
                     }
                 }
                 Job::Judge { worker, result } => {
@@ -211,7 +229,7 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, worker: WorkerId, index: usize) {
-        let start = self.pool.lock().starts.begin();
+        let start = self.pool.lock().begin_start();
         match spawn::launch(&self.pool.settings, index, self.pool.uses_lane) {
             Ok(Launched { process, socket, page, page_fd, stdout, stderr }) => {
                 let socket = Arc::new(socket);
@@ -220,21 +238,10 @@ impl Driver<'_> {
                 let peer = Peer::new(process, Arc::clone(&socket), captures);
                 let link = Link::new(clock::now(), peer.pid(), index, socket, page);
                 self.peers.insert(worker, peer);
-                self.pool.with_state(|state, now| {
-                    state.counts.workers_started += 1;
-                    state.note_start(link.pid, index);
-                    state.links.insert(worker, link);
-                    state.scheduler.worker_launched(now, worker);
-                });
+                self.pool.with_core(|core, now| core.worker_started(now, worker, link));
             }
-            Err(failed) => self.pool.with_state(|state, now| {
-                let cause = &failed.error;
-                state.events.note(|| Event::WorkerNotStarted { index, cause: cause.clone() });
-                let is_prewarm_due = state.starts.fail(start, failed.error.clone());
-                state.scheduler.start_failed(now, worker, failed.error, failed.is_shortage);
-                if is_prewarm_due && state.scheduler.is_prewarming() {
-                    state.scheduler.demand(now);
-                }
+            Err(failed) => self.pool.with_core(|core, now| {
+                core.start_failed(now, (worker, index), start, failed);
             }),
         }
     }
@@ -261,54 +268,11 @@ impl Driver<'_> {
             self.at_work();
             drop(unused);
         }
-        let mut state = self.pool.lock();
-        if state.mailbox.has_jobs() {
-            return None;
-        }
-        let mut deadline = self.peers.values().filter_map(|peer| peer.kill_at).min();
-        let mut no_later =
-            |at: Instant| deadline = Some(deadline.map_or(at, |known| known.min(at)));
-        let mut plan = Plan::new();
-        let is_quiet = !state.mailbox.take_change();
-        if !is_quiet {
-            no_later(now + limits::PICK_UP);
-        }
-        for (worker, link) in state.links.iter_mut().filter(|(_, link)| link.is_open) {
-            if let Some(since) = link.readership.unread_since()
-                && !link.slots.is_empty()
-            {
-                let at = since + limits::PICK_UP;
-                if at <= now {
-                    link.readership.read_in_background();
-                } else {
-                    no_later(at);
-                }
-            } else if is_quiet {
-                // Whoever has nothing to say and says something is found out. (Not while calls come and go: then this
-                // thread would be woken by answers that others are about to wait for.)
-                link.readership.read_in_background();
-            }
-            let is_held_up = link.outbox.is_held_up();
-            if is_held_up {
-                no_later(now + limits::NO_ROOM_PAUSE);
-            }
-            let writes = link.outbox.is_waiting() && !is_held_up;
-            plan.insert(*worker, (link.is_to_be_read(), writes));
-            if link.has_lane_to_look_after() {
-                no_later(self.looked_after_lanes + limits::LANE_WATCH);
-            }
-        }
-        let is_all_still = plan.keys().all(|worker| state.prepare_poll(*worker));
-        if !is_all_still {
-            state.end_poll();
-            return None;
-        }
-        if self.peers.values().any(|peer| peer.pidfd().is_none()) {
-            no_later(now + limits::REAP_INTERVAL);
-        }
-        state.scheduler.next_timer().into_iter().chain(next_visit).for_each(no_later);
-        state.mailbox.thread_sleeps(deadline);
-        Some((plan, deadline))
+        let kill = self.peers.values().filter_map(|peer| peer.kill_at).min();
+        let is_any_unseen = self.peers.values().any(|peer| peer.pidfd().is_none());
+        let reap = is_any_unseen.then(|| now + limits::REAP_INTERVAL);
+        let deadline = [kill, reap, next_visit].into_iter().flatten().min();
+        self.pool.lock().plan_sleep(now, deadline, self.looked_after_lanes)
     }
 
     /// Waits until there is something to do.
@@ -320,7 +284,7 @@ impl Driver<'_> {
         let wake = set.add(self.pool.wake.as_fd(), true, false);
         let mut places = Vec::new();
         for (id, peer) in &self.peers {
-            let (reads, writes) = plan.get(id).copied().unwrap_or_default();
+            let Wanted { reads, writes } = plan.get(id).copied().unwrap_or_default();
             let channel = (reads || writes).then(|| set.add(peer.socket.as_fd(), reads, writes));
             let pidfd = peer.pidfd().map(|pidfd| set.add(pidfd, true, false));
             let captures = [&peer.stdout, &peer.stderr].map(|capture| {
@@ -342,11 +306,7 @@ impl Driver<'_> {
                 perhaps_dead: all(),
             };
         }
-        {
-            let mut state = self.pool.lock();
-            state.mailbox.thread_woke();
-            state.end_poll();
-        }
+        self.pool.lock().pool_thread_woke();
         if set.readable(wake) {
             self.pool.wake.clear();
         }
@@ -366,39 +326,28 @@ impl Driver<'_> {
 
     /// Writes what did not fit.
     fn write(&self, worker: WorkerId) {
-        self.pool.with_state(|state, now| {
-            let Some(link) = state.links.get_mut(&worker) else { return };
-            link.flush();
-            if !link.outbox.is_waiting() {
-                state.scheduler.worker_writable(now, worker);
-            }
-        });
+        self.pool.with_core(|core, now| core.write(now, worker));
     }
 
     /// Tries again to write what the system had no room for.
     fn write_held_up(&self) {
-        let held_up: Vec<_> = {
-            let state = self.pool.lock();
-            let links = state.links.iter().filter(|(_, link)| link.outbox.is_held_up());
-            links.map(|(worker, _)| *worker).collect()
-        };
+        let held_up = self.pool.lock().held_up();
         held_up.into_iter().for_each(|worker| self.write(worker));
     }
 
     /// Reads from a worker once, if it is this thread's turn.
     fn read(&self, worker: WorkerId) {
-        let inbox = {
-            let mut state = self.pool.lock();
-            state.links.get_mut(&worker).and_then(Link::take_stream)
-        };
-        let Some(mut inbox) = inbox else { return };
-        let received = worker_link::receive(&mut inbox, false);
-        self.pool.with_state(|state, now| {
-            // What was answered before this may lie in the lane.
-            state.drain(now);
-            state.hear(now, worker, received, &self.pool.settings);
-            state.give_stream_back(now, worker, inbox);
-        });
+        let Some(mut inbox) = self.pool.lock().take_stream(worker) else { return };
+        let received = receive(&mut inbox, false);
+        self.pool.change(
+            |core, now| {
+                // What was answered before this may lie in the lane.
+                core.drain(now);
+                core.receive(now, worker, received, &self.pool.settings);
+                core.stream_was_read(now, worker, inbox)
+            },
+            |core, now, source| core.pool_thread_has_read(now, worker, source),
+        );
     }
 
     /// Sees who is really dead, and ends what they started.
@@ -430,10 +379,7 @@ impl Driver<'_> {
         for id in dead {
             // The dead write no more, but a child that one forked off may: from here on it cannot, nor keep a reader.
             self.peers[&id].socket.hang_up();
-            if let Some(link) = self.pool.lock().links.get_mut(&id) {
-                link.is_dead = true;
-                link.lane.disturb();
-            }
+            self.pool.lock().worker_died(id);
         }
     }
 
@@ -441,10 +387,7 @@ impl Driver<'_> {
     fn reap(&mut self) {
         let dead = self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.exit?)));
         for (worker, exit) in dead.collect::<Vec<_>>() {
-            let inbox = {
-                let mut state = self.pool.lock();
-                state.links.get_mut(&worker).and_then(Link::take_stream_for_good)
-            };
+            let inbox = self.pool.lock().take_stream_for_good(worker);
             let Some(mut inbox) = inbox else { continue };
             self.read_rest(worker, &mut inbox);
             let Some(mut peer) = self.peers.remove(&worker) else { continue };
@@ -452,45 +395,22 @@ impl Driver<'_> {
                 peer.process.reap();
             }
             let exit = peer.worker_exit(exit, &mut self.buffer);
-            self.pool.with_state(|state, now| {
-                state.drain(now);
-                if inbox.is_inside_frame() {
-                    state.scheduler.worker_cut_off(worker);
-                }
-                state.divide_dead(worker);
-                let mut link = state.links.remove(&worker);
-                let begun = link.as_mut().map(begun).unwrap_or_default();
-                let remark = state.scheduler.remark(worker).map(str::to_owned);
-                let seen = WorkerExit { remark, ..exit.clone() };
-                let is_expected = state.scheduler.worker_exited(now, worker, exit, &begun);
-                state.counts.workers_died += u64::from(!is_expected);
-                if let Some(link) = link {
-                    state.note_exit(&link, seen, &begun, is_expected);
-                }
-            });
+            let is_cut_off = inbox.is_inside_frame();
+            self.pool.with_core(|core, now| core.worker_exited(now, worker, exit, is_cut_off));
         }
     }
 
     /// Reads what a dead worker had written. There is an end to it: our end of the channel is shut.
     fn read_rest(&self, worker: WorkerId, inbox: &mut Inbox) {
         for _ in 0..limits::LAST_READS {
-            let received = worker_link::receive(inbox, false);
+            let received = receive(inbox, false);
             let is_end = received.is_closed || received.fault.is_some();
-            self.pool.with_state(|state, now| {
-                state.hear(now, worker, received, &self.pool.settings);
+            self.pool.with_core(|core, now| {
+                core.receive(now, worker, received, &self.pool.settings);
             });
             if is_end {
                 return;
             }
         }
-    }
-}
-
-/// Which calls of a worker that is gone count as begun.
-fn begun(link: &mut Link) -> Vec<CallId> {
-    match link.slots.begun() {
-        Ok(begun) if !link.is_page_false => begun,
-        Ok(_) => link.slots.calls().collect(),
-        Err(all) => all,
     }
 }

@@ -3,11 +3,17 @@
 use crate::transport::slots::PageCorrupt;
 
 /// What the scheduler is told of a worker whose page contradicts the pool's own record.
-pub(super) const PAGE_CORRUPT: &str = "slot page is corrupt";
+const PAGE_CORRUPT: &str = "slot page is corrupt";
 
 /// What a worker has done that no worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) &'static str);
+
+impl Fault {
+    pub(super) fn is_page_corrupt(&self) -> bool {
+        self.0 == PAGE_CORRUPT
+    }
+}
 
 impl From<PageCorrupt> for Fault {
     fn from(_: PageCorrupt) -> Self {

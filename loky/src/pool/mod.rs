@@ -1,21 +1,36 @@
-//! Performs what the scheduler decides: holds the calls, writes to workers, starts and ends them, resolves futures.
+//! Performs what the scheduler decides: keeps the calls, sends them to workers, starts and ends workers, delivers outcomes.
 //!
-//! All state lies behind one short lock, [`Pool::with_state`]: an event is fed to the scheduler, its actions are performed
-//! as far as they cannot block (writes never do), and what is decided is handed out once the lock is gone. What may take
-//! time (starting, killing, reading, waiting) is done by the [`driver`] thread. A submitting thread writes to an idle worker
-//! itself; there is no other thread on that way. Callbacks run on a thread of their own ([`callbacks`]), so that one that
-//! waits does not hold up the pool.
+//! All state lies behind one short lock. [`Pool::change`] is the only place that changes it: it feeds the core, has it perform
+//! the scheduler's actions as far as they cannot block, and does what is left once the lock is released. What may block
+//! (starting, killing, reading, waiting) is done by the pool thread. A submitting thread writes to an idle worker itself; no
+//! other thread is on that way. Callbacks run on a thread of their own, so that one that waits does not hold up the pool.
 //!
-//! What a worker runs before its first call is the subject of [`initializer`], and what the end of the program waits for that of
-//! [`pool_registry`].
+//! Files import in one direction: each from those above it.
 //!
-//! The pool is what the handles and the futures share; it ends when [`Pool::shutdown`] says so, not when it is dropped.
-//! Tested through real workers in the package `tests`.
+//! | file | subject |
+//! |---|---|
+//! | `fault`, `outcome` | why a worker is not believed; how a call has ended, and its error in words |
+//! | `readership` | the rules by which one thread at a time reads from a worker |
+//! | `effects` | the work of a change that is left for after the lock is released |
+//! | `call_table` | the accepted calls: which worker has each, and who waits for it |
+//! | `batcher` | which calls of `submit` travel together |
+//! | `worker_link`, `links` | the channel to one worker: phase, slots, sending, receiving; and all channels |
+//! | `mailbox`, `starts`, `counts`, `event_log` | the pool thread's jobs and sleep; starts of workers; numbers; the observer's events |
+//! | `core` | the owner of these parts: feeds the scheduler, performs its actions |
+//! | `callbacks`, `thread_guard`, `delivery` | the thread of callbacks; which threads are the pool's own; delivering outcomes |
+//! | `mod` | [`Pool`]: the handle, and the lock |
+//! | `waiting` | threads that wait for a result |
+//! | `driver`, with `handshake`, `initializer`, `capture`, `worker_process`, `pool_registry` | the pool thread, and what it alone needs |
+//!
+//! The pool is what the handles and the futures share; it ends when [`Pool::shutdown`] is called, not when it is dropped.
+//! The parts are tested beside their code, the core in `core/tests.rs` with pages but without processes, the whole through real
+//! workers in the package `tests`.
 
 mod batcher;
+mod call_table;
 mod callbacks;
 mod capture;
-mod chunks;
+mod core;
 mod counts;
 mod delivery;
 mod driver;
@@ -24,32 +39,29 @@ mod event_log;
 mod fault;
 mod handshake;
 mod initializer;
-mod lane_reader;
+mod links;
 mod mailbox;
-mod messages;
 mod outcome;
 mod pool_registry;
 mod readership;
 mod starts;
-mod state;
 mod thread_guard;
 mod waiting;
 mod worker_link;
 mod worker_process;
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::callbacks::Callbacks;
+use self::core::{Core, Hints};
 use self::delivery::{CancelledCallbacks, Delivery, Turn};
 use self::effects::Effects;
 use self::event_log::EventLog;
 pub(crate) use self::pool_registry::{are_any_left, end_all};
 
-use self::state::State;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,12 +70,11 @@ use crate::future::slot::Slot;
 use crate::future::{Cancelled, Driver, DriverRef, check_process};
 use crate::id::CallId;
 use crate::limits;
-use crate::observer::{Event, Stats};
+use crate::observer::Stats;
 use crate::scheduler::{Rules, Scheduler, Shutdown};
 use crate::segments::Segments;
 use crate::sys::fork_guard;
 use crate::sys::hint;
-use crate::sys::reserve::Reserve;
 use crate::sys::wake::Wake;
 use crate::transport::probe;
 use crate::wire::args::CallArgs;
@@ -72,28 +83,29 @@ use crate::wire::args::CallArgs;
 pub(crate) struct Pool {
     id: u64,
     owner_pid: u32,
-    /// What futures have of it.
+    /// The way from the futures to this pool.
     as_driver: DriverRef,
     settings: Settings,
-    state: Mutex<State>,
+    core: Mutex<Core>,
     /// Notified when a worker is ready, or none will be.
     changed: Condvar,
     /// Whether workers share a page with the pool, and calls go through its lane.
     uses_lane: bool,
-    /// Whether calls may come as chunks: not where each is told of, or counts apart.
-    takes_chunks: bool,
-    /// What a map asks at each item, as of the last event.
+    /// Whether calls may travel as batches: not where each is told of, or counts apart.
+    takes_batches: bool,
+    /// What a map asks at each item, as of the last change.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
-    chunk: AtomicUsize,
-    /// Whether there is a chunk that calls may join, as of the last event.
-    is_joinable: AtomicBool,
+    batch_size: AtomicUsize,
+    /// Whether there is a batch that calls may join, as of the last change.
+    has_open_batch: AtomicBool,
+    /// Wakes the pool thread.
     wake: Arc<Wake>,
     /// Where long arguments lie.
     segments: Segments,
     delivery: Delivery,
-    /// Whether the driver thread was started.
-    is_driven: AtomicBool,
+    /// Whether the pool thread was started.
+    has_thread: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Set when nothing of the pool is left.
     gone: OnceLock<()>,
@@ -116,26 +128,26 @@ impl Pool {
         let initializer = initializer
             .map(|initializer| (initializer.task, std::mem::take(&mut initializer.args).into()));
         let is_simple = settings.observer.is_none() && settings.max_tasks_per_worker.is_none();
-        // The observer is theirs alone, since it may hold a handle of this pool: they let it go at the end.
-        let (callbacks, events) = Callbacks::new(settings.observer.take());
-        let events = EventLog::new(events);
+        // The observer is the callbacks' alone, since it may hold a handle of this pool: they drop it at the end.
+        let (callbacks, sender) = Callbacks::new(settings.observer.take());
+        let events = EventLog::new(sender);
         Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
             as_driver: DriverRef::new(pool.clone()),
             uses_lane,
-            takes_chunks: uses_lane && is_simple,
+            takes_batches: uses_lane && is_simple,
             id,
             owner_pid: fork_guard::current_pid(),
             max_workers: AtomicUsize::new(settings.max_workers),
             depth: AtomicUsize::new(1),
-            chunk: AtomicUsize::new(1),
-            is_joinable: AtomicBool::new(false),
+            batch_size: AtomicUsize::new(1),
+            has_open_batch: AtomicBool::new(false),
             settings,
-            state: Mutex::new(State::new(scheduler, events, initializer, uses_lane)),
+            core: Mutex::new(Core::new(scheduler, events, initializer, uses_lane)),
             changed: Condvar::new(),
             segments: Segments::of_pool(Arc::clone(&wake)),
-            wake: Arc::clone(&wake),
             delivery: Delivery::new(id, Arc::clone(&wake), callbacks),
-            is_driven: AtomicBool::new(false),
+            wake,
+            has_thread: AtomicBool::new(false),
             thread: Mutex::new(None),
             gone: OnceLock::new(),
         }))
@@ -149,48 +161,59 @@ impl Pool {
         &self.segments
     }
 
-    /// Refuses in a process that was forked off the one that the pool belongs to.
+    /// Fails in a process that was forked off the one that the pool belongs to.
     pub(crate) fn check_process(&self) -> Result<()> {
         check_process(self.owner_pid)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Core> {
         // No code of the user runs under this lock; a panic in ours must not become a hang.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state by `feed`, performs what the scheduler decides, and delivers the outcomes.
-    fn with_state<T>(&self, feed: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let (answer, effects, turn) = self.decide(feed);
+    /// Feeds the core, performs what the scheduler decides, and delivers the outcomes.
+    fn with_core<T>(&self, feed: impl FnOnce(&mut Core, Instant) -> T) -> T {
+        self.change(feed, |_, _, fed| fed)
+    }
+
+    /// Does so, and has `then` see the core once the actions are performed, with the lock still held. `then` does not feed the
+    /// scheduler.
+    fn change<F, T>(
+        &self,
+        feed: impl FnOnce(&mut Core, Instant) -> F,
+        then: impl FnOnce(&mut Core, Instant, F) -> T,
+    ) -> T {
+        let (answer, effects, turn) = self.change_core(feed, then);
         if let Some(turn) = turn {
             turn.deliver(effects, CancelledCallbacks::OnTheirThread);
         }
         answer
     }
 
-    /// Does the same but for the delivery. If calls have ended, this thread has its turn to deliver.
-    fn decide<T>(
+    /// Changes the core, and does all that is left but delivering outcomes. If calls have ended, this thread has its turn to
+    /// deliver these.
+    fn change_core<F, T>(
         &self,
-        feed: impl FnOnce(&mut State, Instant) -> T,
+        feed: impl FnOnce(&mut Core, Instant) -> F,
+        then: impl FnOnce(&mut Core, Instant, F) -> T,
     ) -> (T, Effects, Option<Turn<'_>>) {
         let now = clock::now();
-        let mut state = self.lock();
-        let answer = feed(&mut state, now);
-        let mut effects = state.perform(now);
-        state.events.send();
+        let mut core = self.lock();
+        let fed = feed(&mut core, now);
+        core.perform(now);
+        let answer = then(&mut core, now, fed);
+        let mut effects = core.take_effects(now);
+        core.events().send();
         let turn = effects.has_ended().then(|| self.delivery.begin());
-        self.max_workers.store(state.scheduler.max_workers(), Ordering::Relaxed);
-        self.depth.store(state.scheduler.depth(), Ordering::Relaxed);
-        self.chunk.store(state.chunk(), Ordering::Relaxed);
-        self.is_joinable.store(state.has_open_chunk(), Ordering::Relaxed);
-        if state.scheduler.is_shut_down() || state.scheduler.is_broken() {
+        self.store_hints(core.hints());
+        if core.is_shut_down() || core.is_broken() {
             // Before the first call is over that a worker runs still.
             self.segments.close();
         }
-        if state.scheduler.is_prewarming() {
+        if core.is_prewarming() {
             self.changed.notify_all();
         }
-        drop(state);
+        drop(core);
         if effects.wakes_pool_thread() {
             self.wake.wake();
         }
@@ -198,118 +221,86 @@ impl Pool {
         (answer, effects, turn)
     }
 
-    /// Accepts a call of `task`, or returns a slot that says why not.
+    fn store_hints(&self, hints: Hints) {
+        let Hints { max_workers, depth, batch_size, has_open_batch } = hints;
+        self.max_workers.store(max_workers, Ordering::Relaxed);
+        self.depth.store(depth, Ordering::Relaxed);
+        self.batch_size.store(batch_size, Ordering::Relaxed);
+        self.has_open_batch.store(has_open_batch, Ordering::Relaxed);
+    }
+
+    /// Accepts a call of `task`, or returns a cell that has the reason why not.
     pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> CallRef {
-        if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
+        if let Err(error) = self.check_process().and_then(|()| self.ensure_thread()) {
             return Slot::failed(task, error.with_task(task)).into();
         }
-        if let Some(seat) = self.join(task, &args) {
-            return seat;
-        }
-        let accepted = self.with_state(|state, now| {
-            if let Some(refusal) = state.scheduler.refusal() {
-                return Err(refusal);
+        let is_small = args.is_small();
+        if is_small && self.has_open_batch.load(Ordering::Relaxed) {
+            let joined = self.lock().join(task, &args);
+            if let Some(joined) = joined {
+                return joined;
             }
-            let chunks = self.takes_chunks;
-            let seat = state.take_in_call(now, task, args, chunks, &self.as_driver);
-            Ok(seat)
-        });
+        }
+        let may_batch = is_small && self.takes_batches;
+        let accepted =
+            self.with_core(|core, now| core.submit(now, task, args, may_batch, &self.as_driver));
         let failed = |refusal| Slot::failed(task, outcome::refused(task, &refusal)).into();
         accepted.unwrap_or_else(failed)
     }
 
-    /// Has a call join others that wait, if it may. Nothing else follows from that.
-    fn join(&self, task: &'static str, args: &CallArgs) -> Option<CallRef> {
-        if !args.is_small() || !self.is_joinable.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut state = self.lock();
-        if state.scheduler.refusal().is_some() {
-            return None;
-        }
-        state.join(task, args)
-    }
-
-    /// Accepts calls of `task` together, or returns slots that say why not.
+    /// Accepts calls of `task` together, or returns cells that have the reason why not.
     pub(crate) fn submit_all(
         self: &Arc<Self>,
         task: &'static str,
         calls: Vec<CallArgs>,
     ) -> Vec<Arc<Slot>> {
         let failed = |error: Error| Slot::failed(task, error.with_task(task));
-        if let Err(error) = self.check_process().and_then(|()| self.ensure_driver()) {
+        if let Err(error) = self.check_process().and_then(|()| self.ensure_thread()) {
             return calls.iter().map(|_| failed(error.clone())).collect();
         }
         let n_calls = calls.len();
-        let accepted = self.with_state(|state, now| {
-            if let Some(refusal) = state.scheduler.refusal() {
-                return Err(refusal);
-            }
-            state.drain_if_queued(now);
-            let accept = |args| state.accept(task, args, &self.as_driver).1;
-            let slots = calls.into_iter().map(accept).collect();
-            state.scheduler.advance(now);
-            Ok(slots)
-        });
+        let accepted =
+            self.with_core(|core, now| core.submit_all(now, task, calls, &self.as_driver));
         accepted.unwrap_or_else(|refusal| {
             let error = outcome::refused(task, &refusal);
             (0..n_calls).map(|_| failed(error.clone())).collect()
         })
     }
 
-    /// Returns when all workers are up.
+    /// Returns when all workers are ready.
     pub(crate) fn prewarm(self: &Arc<Self>) -> Result<()> {
         self.check_process()?;
-        self.ensure_driver()?;
-        let starts = self.with_state(|state, now| {
-            state.scheduler.prewarm(now);
-            state.starts.begin_prewarm()
-        });
-        let mut state = self.lock();
+        self.ensure_thread()?;
+        let before = self.with_core(Core::begin_prewarm);
+        let mut core = self.lock();
         let result = loop {
-            if let Some(refusal) = state.scheduler.refusal() {
-                break Err(outcome::refusal(&refusal));
+            if let Some(result) = core.prewarm_result(before) {
+                break result;
             }
-            if state.scheduler.ready_workers() >= state.scheduler.max_workers() {
-                break Ok(());
-            }
-            // What was begun before may have failed of something that the caller has mended meanwhile.
-            if let Some(error) = state.starts.failure_after(starts) {
-                break Err(error.clone());
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            core = self.changed.wait(core).unwrap_or_else(PoisonError::into_inner);
         };
-        drop(state);
-        self.with_state(|state, now| state.scheduler.end_prewarm(now));
+        drop(core);
+        self.with_core(Core::end_prewarm);
         result
     }
 
     /// Changes how many workers there are to be. Waits for nothing.
     pub(crate) fn resize(&self, max_workers: usize) -> Result<()> {
         self.check_process()?;
-        self.with_state(|state, now| match state.scheduler.refusal() {
-            Some(refusal) => Err(outcome::refusal(&refusal)),
-            None => {
-                let from = state.scheduler.max_workers();
-                if from != max_workers {
-                    state.events.note(|| Event::Resized { from, to: max_workers });
-                }
-                state.scheduler.resize(now, max_workers);
-                Ok(())
-            }
-        })
+        let resized = self.with_core(|core, now| core.resize(now, max_workers));
+        resized.map_err(|refusal| outcome::refusal(&refusal))
     }
 
     /// Notes that another executor has come in the place of this one.
     pub(crate) fn replaced(&self, by: u64) {
         if self.check_process().is_ok() {
-            self.with_state(|state, _| state.events.note(|| Event::Replaced { by }));
+            self.with_core(|core, _| core.replaced(by));
         }
     }
 
-    /// Whether calls are taken.
+    /// Whether calls are accepted.
     pub(crate) fn is_open(&self) -> bool {
-        self.check_process().is_ok() && self.lock().scheduler.refusal().is_none()
+        self.check_process().is_ok() && self.lock().refusal().is_none()
     }
 
     /// The most workers that there are to be.
@@ -325,7 +316,7 @@ impl Pool {
 
     /// How many calls of a `map` are best given to a worker together, by what is known of their length.
     pub(crate) fn chunk(&self) -> usize {
-        if self.takes_chunks { self.chunk.load(Ordering::Relaxed) } else { 1 }
+        if self.takes_batches { self.batch_size.load(Ordering::Relaxed) } else { 1 }
     }
 
     /// Ends the pool in the given way, and waits for that unless told otherwise. On a thread of the pool itself it never
@@ -339,44 +330,40 @@ impl Pool {
     /// Ends the pool as [`Shutdown::Wait`] does, and as [`Shutdown::Kill`] does after `limit`. Returns whether this thread saw
     /// the end and nothing had to be killed. On a thread of the pool it never waits.
     pub(crate) fn shutdown_timeout(&self, limit: Duration) -> bool {
-        let waits = self.begin_end(|scheduler, now| match now.checked_add(limit) {
-            Some(deadline) => scheduler.shutdown_by(now, deadline),
-            None => scheduler.shutdown(now, Shutdown::Wait),
+        let waits = self.begin_end(|core, now| match now.checked_add(limit) {
+            Some(deadline) => core.shutdown_by(now, deadline),
+            None => core.shutdown(now, Shutdown::Wait),
         });
         if waits {
             self.wait_until_gone();
         } else if self.check_process().is_err() {
             return false;
         }
-        let state = self.lock();
-        let is_over = waits || matches!(state.driver, DriverState::Unstarted);
-        is_over && !state.scheduler.was_killed()
+        let mut core = self.lock();
+        let is_over = waits || core.mailbox().is_unstarted();
+        is_over && !core.was_killed()
     }
 
     /// Begins a shutdown without waiting. True if there is an end that this thread may wait for.
     fn begin_shutdown(&self, how: Shutdown) -> bool {
-        self.begin_end(|scheduler, now| scheduler.shutdown(now, how))
+        self.begin_end(|core, now| core.shutdown(now, how))
     }
 
     /// Begins the end of the pool by `shutdown`. True if there is an end that this thread may wait for.
-    fn begin_end(&self, shutdown: impl FnOnce(&mut Scheduler, Instant)) -> bool {
+    fn begin_end(&self, shutdown: impl FnOnce(&mut Core, Instant)) -> bool {
         if self.check_process().is_err() {
             return false;
         }
-        let is_unstarted = self.with_state(|state, now| {
-            if !state.scheduler.is_shut_down() {
-                state.events.note(|| Event::ShutDown {});
-            }
-            state.drain(now); // What has an answer keeps it.
-            shutdown(&mut state.scheduler, now);
-            state.mailbox.is_unstarted()
+        let is_unstarted = self.with_core(|core, now| {
+            shutdown(core, now);
+            core.mailbox().is_unstarted()
         });
         if thread_guard::is_of(self.id) {
             return false;
         }
         if is_unstarted {
-            // Nor will it be. The observer goes: it may hold a handle of this pool.
-            self.lock().events.close();
+            // Nor will it be. The observer is dropped: it may hold a handle of this pool.
+            self.lock().events().close();
             self.segments.end();
             self.delivery.finish_callbacks();
         }
@@ -388,7 +375,7 @@ impl Pool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             Some(thread) => {
-                // A panic of the driver was reported by the hook, and its calls are resolved.
+                // A panic of the pool thread was reported by the hook, and its calls are resolved.
                 let _ = thread.join();
                 let _ = self.gone.set(());
             }
@@ -398,51 +385,17 @@ impl Pool {
         }
     }
 
-    /// Starts the driver thread with the first call.
-    fn ensure_driver(self: &Arc<Self>) -> Result<()> {
-        if self.is_driven.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.lock();
-        if !state.mailbox.is_unstarted() || state.scheduler.refusal().is_some() {
-            return Ok(());
-        }
-        let failed = |error: io::Error| {
-            let message = format!("cannot start the pool's thread{}", hint(&error));
-            Error::io(ErrorKind::Spawn, &message, error)
-        };
-        let reserve = Reserve::new().map_err(failed)?;
-        if state.events.is_observed() {
-            self.delivery.start_callbacks().map_err(failed)?;
-        }
-        let pool = Arc::clone(self);
-        let builder = thread::Builder::new()
-            .name(format!("loky-pool-{}", self.id))
-            .stack_size(limits::THREAD_STACK_BYTES);
-        if !pool_registry::add(self) {
-            let message = "cannot schedule new futures after the end of `main`";
-            return Err(Error::new(ErrorKind::ShutdownExecutor, message));
-        }
-        let handle = builder.spawn(move || driver::run(&pool, reserve)).map_err(|error| {
-            pool_registry::remove(self);
-            failed(error)
-        })?;
-        state.mailbox.thread_started();
-        *thread = Some(handle);
-        self.is_driven.store(true, Ordering::Release);
-        Ok(())
+    /// Starts the pool thread with the first call.
+    fn ensure_thread(self: &Arc<Self>) -> Result<()> {
+        if self.has_thread.load(Ordering::Acquire) { Ok(()) } else { self.start_thread() }
     }
 
-    /// The processes of the live workers, by their index.
+    /// The processes of the live workers, by the workers' indices.
     pub(crate) fn worker_pids(&self) -> Vec<u32> {
         if self.check_process().is_err() {
             return Vec::new();
         }
-        let state = self.lock();
-        let mut links: Vec<_> = state.links.values().collect();
-        links.sort_unstable_by_key(|link| link.index);
-        links.iter().map(|link| link.pid).collect()
+        self.lock().worker_pids()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -453,11 +406,11 @@ impl Pool {
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.check_process().is_ok() && self.lock().scheduler.is_broken()
+        self.check_process().is_ok() && self.lock().is_broken()
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.check_process().is_ok() && self.lock().scheduler.is_shut_down()
+        self.check_process().is_ok() && self.lock().is_shut_down()
     }
 }
 
@@ -483,22 +436,18 @@ impl Driver for Pool {
     }
 
     fn request_background_read(&self, call: CallId) {
-        self.with_state(|state, now| {
-            state.burst.end();
-            state.flush_deferred(now);
-            state.request_background_read(call);
-        });
+        self.with_core(|core, now| core.request_background_read(now, call));
     }
 
     fn request_background_read_moved(&self, call: CallId) {
-        // What is held back stays so: perhaps this call is about to be cancelled.
-        self.with_state(|state, _now| state.request_background_read(call));
+        self.with_core(|core, _| core.add_listener(call));
     }
 
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {
-        let (cancelled, effects, turn) = self.decide(|state, now| state.cancel(now, call, number));
+        let cancel = |core: &mut Core, now| core.cancel(now, call, number);
+        let (cancelled, effects, turn) = self.change_core(cancel, |_, _, cancelled| cancelled);
         if let Some(turn) = turn {
-            // Answers of a batch that is divided by that go the way of all others.
+            // Answers of a batch that is divided by that are delivered as always.
             turn.deliver(effects, CancelledCallbacks::Here);
         }
         cancelled

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::chunks::Answers;
-use crate::codec::EncodedValue;
+use super::fault::Fault;
+use crate::codec::{EncodedValue, entries};
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
 use crate::future::chunk::{ChunkOutcome, MovedTail};
 use crate::future::slot::Outcome;
@@ -20,6 +20,40 @@ pub(super) enum CallEnd {
     Judged(Verdict, Execution),
     /// Of the first calls of a chunk; and what the others are now.
     Answers(Box<Answers>, MovedTail),
+}
+
+/// The answers of the first calls of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// An entry each.
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u32,
+    /// Why some have no result, by the numbers of their entries.
+    pub(super) failures: Vec<(u32, CallFailure)>,
+}
+
+impl Answers {
+    /// Those of so many calls, from the front of what the worker has written, but for the first few.
+    pub(super) fn parse(mut bytes: Vec<u8>, count: u32, before: u32) -> Result<Box<Self>, Fault> {
+        const CUT: Fault = Fault("the answers of a batch end too early");
+        let skipped = entries::length_of(&bytes, before).ok_or(CUT)?;
+        let mut failures = Vec::new();
+        let mut rest = &bytes[skipped..];
+        let count = count - before;
+        for number in 0..count {
+            let (entry, behind) = entries::next(rest).ok_or(CUT)?;
+            if entry.is_failure {
+                failures.push((
+                    number,
+                    CallFailure::parse(entry.bytes).map_err(|error| Fault(error.0))?,
+                ));
+            }
+            rest = behind;
+        }
+        bytes.truncate(bytes.len() - rest.len());
+        bytes.drain(..skipped);
+        Ok(Box::new(Self { bytes, count, failures }))
+    }
 }
 
 impl CallEnd {
