@@ -1,9 +1,9 @@
 //! The thread that callbacks and the observer run on.
 //!
-//! It starts with the first callback that is to run, or with the pool if that has an observer, and ends with the pool. What
-//! runs here is the user's code: it may take its time, submit, wait for other futures and drop handles, and nothing of the
-//! pool waits for it until its end. Here the observer lies, and nowhere else: one that holds a handle of its own executor
-//! holds that no longer than until the pool's end.
+//! The thread starts with the first callback, or with the pool if that has an observer, and ends with the pool. It runs the
+//! user's code, which may take its time, submit, wait for other futures and drop handles: the pool does not wait for it before
+//! its own end. The observer is kept here and nowhere else. So an observer that holds a handle of its own executor holds that
+//! no longer than until the pool's end.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(super) struct Callbacks {
     state: Mutex<State>,
 }
 
-/// What the thread is to do.
+/// Work for the thread.
 pub(super) enum Work {
     Callbacks(Vec<Callback>),
     Events(Vec<Event>),
@@ -47,8 +47,8 @@ impl Callbacks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).start(pool)
     }
 
-    /// Has `callbacks` of this pool run, after those before them. Where no thread is to be had they come back, to be run by
-    /// who has them: better late than never.
+    /// Has `callbacks` of this pool run, after those before them. Returns them if the system gives no thread: the caller runs
+    /// them.
     #[must_use = "they are still to be run"]
     pub(super) fn send(&self, pool: u64, callbacks: Vec<Callback>) -> Vec<Callback> {
         if callbacks.is_empty() {
@@ -67,7 +67,7 @@ impl Callbacks {
         }
     }
 
-    /// Waits for what is to be done still, and ends the thread for good.
+    /// Waits for the work that is left, and ends the thread for good.
     pub(super) fn finish(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let finished = std::mem::replace(&mut *state, State::Finished);
@@ -84,7 +84,7 @@ impl State {
         let Self::Unstarted { sender, receiver, observer } = self else { return Ok(()) };
         let (sender, receiver, observer) = (sender.clone(), receiver.clone(), observer.clone());
         let body = move || {
-            // With the observer, or a thread local, may go the last handle of the pool, whose end waits for this thread.
+            // The observer, or a thread local, may own the last handle of the pool, whose end waits for this thread.
             thread_guard::become_own_of(pool);
             receiver.into_iter().for_each(|work| work.perform(observer.as_ref()));
         };

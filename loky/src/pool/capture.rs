@@ -27,7 +27,7 @@ impl Capture {
         self.pipe.as_fd()
     }
 
-    /// Reads the bytes that are there now, up to the limit of one turn.
+    /// Reads what is there now, up to [`limits::READ_TURN_BYTES`].
     pub(super) fn read(&mut self, buffer: &mut [u8]) {
         let mut turn = 0;
         // A process that a task started may hold the pipe open and write for ever.

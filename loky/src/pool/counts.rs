@@ -1,4 +1,4 @@
-//! The numbers that a user can ask for.
+//! The numbers of [`Stats`] that are counted: calls and workers, by what became of them.
 
 use super::outcome::CallEnd;
 use crate::observer::Stats;

@@ -1,16 +1,15 @@
-//! The pool's thread: starts and ends workers, sees them die, keeps the time, and reads what nobody else reads.
+//! The pool thread: starts and ends workers, sees them die, keeps the time, and reads what no other thread reads.
 //!
-//! One round: do the jobs that were left to it, wait for any worker (or for being woken, or the next timer), read, write what
-//! did not fit, bury the dead. It holds the pool's lock only to feed the scheduler. While anything happens in the pool it
-//! looks at it every [`limits::PICK_UP`], so nobody has to wake it for what can wait that long; when nothing happens it
-//! sleeps. When it ends, for whatever reason, no call is left behind.
+//! In each round it does the jobs that were posted, waits (for any worker, for being woken, for the next timer), writes what did
+//! not fit, reads, and reaps the dead. It holds the pool's lock only to change the core. While anything happens in the pool, it
+//! looks every [`limits::PICK_UP`], so no thread has to wake it for what can wait that long; when nothing happens it sleeps.
+//! When it ends, for whatever reason, no call is left without an outcome.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -20,7 +19,7 @@ use super::links::{Plan, Wanted};
 use super::mailbox::Job;
 use super::worker_link::Link;
 use super::worker_link::receive::receive;
-use super::worker_process::Peer;
+use super::worker_process::WorkerProcess;
 use super::{Pool, handshake, initializer, pool_registry, thread_guard};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,21 +38,21 @@ use crate::wire::frame;
 /// The body of the thread.
 fn run(pool: &Arc<Pool>, reserve: Reserve) {
     thread_guard::become_own_of(pool.id);
-    let driven = unwind::guarded(|| {
-        let mut driver = Driver {
+    let ended = unwind::guarded(|| {
+        let mut thread = PoolThread {
             pool,
-            peers: BTreeMap::new(),
+            processes: BTreeMap::new(),
             buffer: vec![0; limits::READ_BYTES].into_boxed_slice(),
             reserve,
             judges: Vec::new(),
             looked_after_lanes: clock::now(),
         };
-        while driver.round() {}
-        // What they find out is of no use any more.
-        driver.judges.into_iter().for_each(|judge| drop(judge.join()));
+        while thread.round() {}
+        // Their verdicts are of no use any more.
+        thread.judges.into_iter().for_each(|judge| drop(judge.join()));
     });
     // After a panic the channels are closed, at which the workers leave; the calls are dropped, at which they resolve.
-    let fault = driven
+    let fault = ended
         .err()
         .map(|_| Error::new(ErrorKind::BrokenProcessPool, "a fault in the pool's own thread"));
     let calls = pool.lock().end(clock::now(), fault);
@@ -99,29 +98,30 @@ impl Pool {
     }
 }
 
-struct Driver<'a> {
+/// What the pool thread keeps for itself.
+struct PoolThread<'a> {
     pool: &'a Arc<Pool>,
-    peers: BTreeMap<WorkerId, Peer>,
+    processes: BTreeMap<WorkerId, WorkerProcess>,
     buffer: Box<[u8]>,
-    /// For looking for processes when there are no descriptors left.
+    /// Descriptors for scans of `/proc` when there are no others left.
     reserve: Reserve,
     /// Threads that decode what an initializer has returned.
     judges: Vec<JoinHandle<()>>,
     looked_after_lanes: Instant,
 }
 
-/// What poll has found.
+/// The workers for which poll has found something.
 #[derive(Default)]
 struct Ready {
     readable: Vec<WorkerId>,
     writable: Vec<WorkerId>,
     captured: Vec<WorkerId>,
-    /// Those whose pidfd says that they have ended, or that have none and must be asked.
+    /// Their pidfd is readable; or they have none, and must be asked.
     perhaps_dead: Vec<WorkerId>,
 }
 
-impl Driver<'_> {
-    /// False when nothing is left to be done.
+impl PoolThread<'_> {
+    /// Runs one round. False when nothing is left to be done.
     fn round(&mut self) -> bool {
         let (jobs, is_over, is_drainable) = {
             let mut core = self.pool.lock();
@@ -131,11 +131,15 @@ impl Driver<'_> {
         if is_drainable {
             self.pool.with_core(Core::drain);
         }
-        if is_over && jobs.is_empty() && self.peers.is_empty() && self.pool.delivery.is_through() {
+        if is_over
+            && jobs.is_empty()
+            && self.processes.is_empty()
+            && self.pool.delivery.is_through()
+        {
             return false;
         }
         if !jobs.is_empty() {
-            self.at_work();
+            self.note_busy();
         }
         self.do_jobs(jobs);
         self.kill_late();
@@ -148,11 +152,11 @@ impl Driver<'_> {
             self.read(worker);
         }
         if !captured.is_empty() {
-            self.at_work();
+            self.note_busy();
         }
         for worker in captured {
-            if let Some(peer) = self.peers.get_mut(&worker) {
-                for capture in [&mut peer.stdout, &mut peer.stderr].into_iter().flatten() {
+            if let Some(process) = self.processes.get_mut(&worker) {
+                for capture in [&mut process.stdout, &mut process.stderr].into_iter().flatten() {
                     capture.read(&mut self.buffer);
                 }
             }
@@ -168,8 +172,8 @@ impl Driver<'_> {
         true
     }
 
-    /// Nobody is to rely on this thread until it sleeps again.
-    fn at_work(&self) {
+    /// No other thread is to rely on this one until it sleeps again.
+    fn note_busy(&self) {
         self.pool.with_core(Core::pool_thread_is_busy);
     }
 
@@ -183,48 +187,49 @@ impl Driver<'_> {
     }
 
     fn do_jobs(&mut self, jobs: Vec<Job>) {
-        let mut condemned = Vec::new();
+        let mut to_kill = Vec::new();
         for job in jobs {
             match job {
                 Job::Start { worker, index } => self.start(worker, index),
                 Job::Retire { worker, why } => {
-                    if let Some(peer) = self.peers.get(&worker) {
-                        // Noted here: one that is retired as it starts has only now a process.
-                        peer.socket.finish_sending();
+                    if let Some(process) = self.processes.get(&worker) {
+                        // Noted here: a worker that is retired as it starts has a process only now.
+                        process.socket.finish_sending();
                         self.pool.lock().worker_retired(worker, why);
                     }
                 }
                 Job::Judge { worker, result } => {
                     self.judges.extend(initializer::judge(self.pool, worker, result));
                 }
-                Job::Kill { worker } => condemned.push(worker),
+                Job::Kill { worker } => to_kill.push(worker),
             }
         }
         let late = clock::deadline(Some(limits::KILL_GRACE));
-        for worker in condemned {
-            if let Some(peer) = self.peers.get_mut(&worker) {
-                // Its watch ends it, with all that it has started; so it does if this process ends in the middle of this.
-                peer.socket.hang_up();
-                peer.kill_at = late;
+        for worker in to_kill {
+            if let Some(process) = self.processes.get_mut(&worker) {
+                // The worker's watch ends it, with all that it has started: also if this process ends in the middle of this.
+                process.socket.hang_up();
+                process.kill_at = late;
             }
         }
     }
 
-    /// Kills those that were told to end and have not: stopped ones, strangers.
+    /// Kills the processes that were told to end and have not: stopped ones, and programs that are no workers.
     fn kill_late(&mut self) {
         let now = clock::now();
-        let is_late = |peer: &Peer| peer.kill_at.is_some_and(|at| at <= now);
-        if !self.peers.values().any(is_late) {
+        let is_late = |process: &WorkerProcess| process.kill_at.is_some_and(|at| at <= now);
+        if !self.processes.values().any(is_late) {
             return;
         }
-        self.at_work();
-        let mut late: Vec<_> = self.peers.values_mut().filter(|peer| is_late(peer)).collect();
-        late.iter_mut().for_each(|peer| peer.kill_at = None);
-        // One whose status somebody else has taken is not there any more, and its number may be a stranger's.
-        let there = late.iter().filter(|peer| peer.process.exit().is_none());
-        let pids: Vec<_> = there.map(|peer| peer.pid()).collect();
+        self.note_busy();
+        let mut late: Vec<_> =
+            self.processes.values_mut().filter(|process| is_late(process)).collect();
+        late.iter_mut().for_each(|process| process.kill_at = None);
+        // A process whose status other code has taken is gone, and another process may have its number.
+        let there = late.iter().filter(|process| process.child.exit().is_none());
+        let pids: Vec<_> = there.map(|process| process.pid()).collect();
         tree::kill_with(&pids, &mut self.reserve, || {
-            late.iter().for_each(|peer| peer.process.kill());
+            late.iter().for_each(|process| process.child.kill());
         });
     }
 
@@ -235,9 +240,9 @@ impl Driver<'_> {
                 let socket = Arc::new(socket);
                 self.send_setup(&socket, index, page_fd.as_ref());
                 let captures = [stdout, stderr].map(|fd| fd.map(Capture::new));
-                let peer = Peer::new(process, Arc::clone(&socket), captures);
-                let link = Link::new(clock::now(), peer.pid(), index, socket, page);
-                self.peers.insert(worker, peer);
+                let process = WorkerProcess::new(process, Arc::clone(&socket), captures);
+                let link = Link::new(clock::now(), process.pid(), index, socket, page);
+                self.processes.insert(worker, process);
                 self.pool.with_core(|core, now| core.worker_started(now, worker, link));
             }
             Err(failed) => self.pool.with_core(|core, now| {
@@ -261,16 +266,16 @@ impl Driver<'_> {
         };
     }
 
-    /// What is waited for, and until when. `None` if there is a job, or something in a lane.
+    /// Plans what to wait for, and until when. `None` if there is a job, or something in a lane.
     fn plan(&self, now: Instant) -> Option<(Plan, Option<Instant>)> {
         let (unused, next_visit) = self.pool.segments.visit(now);
         if !unused.is_empty() {
-            self.at_work();
+            self.note_busy();
             drop(unused);
         }
-        let kill = self.peers.values().filter_map(|peer| peer.kill_at).min();
-        let is_any_unseen = self.peers.values().any(|peer| peer.pidfd().is_none());
-        let reap = is_any_unseen.then(|| now + limits::REAP_INTERVAL);
+        let kill = self.processes.values().filter_map(|process| process.kill_at).min();
+        let is_any_without_pidfd = self.processes.values().any(|process| process.pidfd().is_none());
+        let reap = is_any_without_pidfd.then(|| now + limits::REAP_INTERVAL);
         let deadline = [kill, reap, next_visit].into_iter().flatten().min();
         self.pool.lock().plan_sleep(now, deadline, self.looked_after_lanes)
     }
@@ -283,22 +288,22 @@ impl Driver<'_> {
         let mut set = PollSet::default();
         let wake = set.add(self.pool.wake.as_fd(), true, false);
         let mut places = Vec::new();
-        for (id, peer) in &self.peers {
+        for (id, process) in &self.processes {
             let Wanted { reads, writes } = plan.get(id).copied().unwrap_or_default();
-            let channel = (reads || writes).then(|| set.add(peer.socket.as_fd(), reads, writes));
-            let pidfd = peer.pidfd().map(|pidfd| set.add(pidfd, true, false));
-            let captures = [&peer.stdout, &peer.stderr].map(|capture| {
+            let channel = (reads || writes).then(|| set.add(process.socket.as_fd(), reads, writes));
+            let pidfd = process.pidfd().map(|pidfd| set.add(pidfd, true, false));
+            let captures = [&process.stdout, &process.stderr].map(|capture| {
                 let open = capture.as_ref().filter(|capture| capture.is_open());
                 open.map(|capture| set.add(capture.fd(), true, false))
             });
             places.push((*id, channel, pidfd, captures));
         }
         if set.wait(now, deadline).is_err() {
-            // Too many descriptors for a limit that was lowered, or no memory. Nothing blocks when it is not ready, so
-            // everybody can be asked instead.
-            self.at_work();
+            // Too many descriptors for a limit that was lowered, or no memory. Nothing blocks when it is not ready, so all
+            // workers can be asked instead.
+            self.note_busy();
             thread::park_timeout(limits::REAP_INTERVAL);
-            let all = || self.peers.keys().copied().collect();
+            let all = || self.processes.keys().copied().collect();
             return Ready {
                 readable: all(),
                 writable: all(),
@@ -350,51 +355,54 @@ impl Driver<'_> {
         );
     }
 
-    /// Sees who is really dead, and ends what they started.
+    /// Sees which processes are dead, and ends what they started.
     fn note_dead(&mut self, perhaps_dead: Vec<WorkerId>) {
         let mut dead = Vec::new();
         for id in perhaps_dead {
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            match peer.process.exit() {
+            let Some(process) = self.processes.get_mut(&id) else { continue };
+            match process.child.exit() {
                 Some(exit) => {
-                    peer.exit = Some(exit);
+                    process.exit = Some(exit);
                     dead.push(id);
                 }
-                // Its pidfd says so and waitid does not: a debugger has it, and lets go when it likes.
-                None => peer.is_held = true,
+                // By its pidfd it has ended, by waitid it has not: a debugger holds it, for as long as it likes.
+                None => process.is_held = true,
             }
         }
         if dead.is_empty() {
             return;
         }
-        self.at_work();
-        // While the dead are not reaped nobody else can have their numbers.
-        // (Unless somebody else has taken their status.)
-        let is_ours = |peer: &&Peer| {
-            peer.exit.is_some_and(|exit| !exit.is_unknown()) || tree::is_free(peer.pid())
+        self.note_busy();
+        // While a dead process is not reaped, no other process can have its number: unless other code has taken its status.
+        let is_ours = |process: &&WorkerProcess| {
+            process.exit.is_some_and(|exit| !exit.is_unknown()) || tree::is_free(process.pid())
         };
-        let pids: Vec<_> =
-            dead.iter().map(|id| &self.peers[id]).filter(is_ours).map(Peer::pid).collect();
+        let pids: Vec<_> = dead
+            .iter()
+            .map(|id| &self.processes[id])
+            .filter(is_ours)
+            .map(WorkerProcess::pid)
+            .collect();
         tree::kill_below(&pids, &mut self.reserve);
         for id in dead {
-            // The dead write no more, but a child that one forked off may: from here on it cannot, nor keep a reader.
-            self.peers[&id].socket.hang_up();
+            // A dead process writes no more, but a child that it forked off may. From here on that cannot, nor keep a reader.
+            self.processes[&id].socket.hang_up();
             self.pool.lock().worker_died(id);
         }
     }
 
-    /// Takes leave of the dead, once nobody else reads from them: what they had written is read.
+    /// Reaps the dead, each once no other thread reads from it: what it had written is read first.
     fn reap(&mut self) {
-        let dead = self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.exit?)));
+        let dead = self.processes.iter().filter_map(|(id, process)| Some((*id, process.exit?)));
         for (worker, exit) in dead.collect::<Vec<_>>() {
             let inbox = self.pool.lock().take_stream_for_good(worker);
             let Some(mut inbox) = inbox else { continue };
             self.read_rest(worker, &mut inbox);
-            let Some(mut peer) = self.peers.remove(&worker) else { continue };
+            let Some(mut process) = self.processes.remove(&worker) else { continue };
             if !exit.is_unknown() {
-                peer.process.reap();
+                process.child.reap();
             }
-            let exit = peer.worker_exit(exit, &mut self.buffer);
+            let exit = process.worker_exit(exit, &mut self.buffer);
             let is_cut_off = inbox.is_inside_frame();
             self.pool.with_core(|core, now| core.worker_exited(now, worker, exit, is_cut_off));
         }

@@ -1,4 +1,4 @@
-//! The check that a started process is a worker of this program.
+//! The handshake: what a new worker is told, and whether the process that answers is a worker of this program.
 
 use std::collections::HashMap;
 

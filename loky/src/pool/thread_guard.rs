@@ -1,11 +1,13 @@
-//! Which pools the present thread works for, and whose end it must therefore never wait for: the pool's driver, its callback
-//! thread, and any thread while it hands out outcomes of the pool, which may run wakers and callbacks.
+//! Which pools the present thread works for. It must never wait for the end of one of these.
+//!
+//! A pool's own threads are the pool thread, the thread of its callbacks, and threads that judge initializers. Any other thread
+//! works for the pool while it delivers outcomes, which may run wakers and callbacks.
 
 use std::cell::{Cell, RefCell};
 
 thread_local! {
-    /// The pool whose own this thread is for as long as it lives, while the destructors of thread locals run too: so it has none
-    /// itself. (Ids begin at 1.)
+    /// The pool whose own this thread is, or 0: ids begin at 1. It holds while the destructors of thread locals run, so it has
+    /// none itself.
     static HOME: Cell<u64> = const { Cell::new(0) };
     /// The pools' ids: more than one where a callback of one pool waits for a call of another.
     static POOLS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
@@ -28,9 +30,9 @@ impl PoolThreadGuard {
 
 impl Drop for PoolThreadGuard {
     fn drop(&mut self) {
-        // They come and go like calls of functions.
+        // Guards are nested, like calls of functions.
         if let Ok(last) = POOLS.try_with(|pools| pools.borrow_mut().pop()) {
-            debug_assert_eq!(last, Some(self.pool), "memberships are nested");
+            debug_assert_eq!(last, Some(self.pool), "guards are nested");
         }
     }
 }
@@ -41,7 +43,7 @@ pub(super) fn is_of(pool: u64) -> bool {
     HOME.get() == pool || is_for_now()
 }
 
-/// The present thread is this pool's own, to its end.
+/// Makes the present thread this pool's own, until the thread ends.
 pub(super) fn become_own_of(pool: u64) {
     HOME.set(pool);
 }
