@@ -8,7 +8,7 @@ fn quiet() -> Readership<u8> {
 }
 
 #[test]
-fn a_call_from_outside_leaves_its_answer_to_who_waits() {
+fn submitted_call_leaves_its_answer_to_a_waiting_thread() {
     let mut readership = quiet();
     readership.read_in_background();
     readership.leave_unread(clock::now());
@@ -16,9 +16,9 @@ fn a_call_from_outside_leaves_its_answer_to_who_waits() {
     assert!(readership.take_as_waiter().is_some());
 }
 
-/// Or each such answer would lie for as long as it takes until somebody looks, and its worker would have nothing to do.
+/// Otherwise each such answer would lie unread until the pool thread looks, and its worker would have nothing to do.
 #[test]
-fn a_call_that_an_answer_has_brought_leaves_the_background_in_charge() {
+fn call_that_an_answer_has_brought_keeps_the_background_as_reader() {
     let mut readership = quiet();
     readership.read_in_background();
     let inbox = readership.take_as_background();
@@ -28,7 +28,7 @@ fn a_call_that_an_answer_has_brought_leaves_the_background_in_charge() {
 }
 
 #[test]
-fn one_reads_at_a_time_and_who_wants_it_for_good_is_told() {
+fn one_thread_reads_at_a_time_and_the_pool_thread_is_told() {
     let mut readership = quiet();
     let inbox = readership.take_as_waiter().unwrap();
     assert!(readership.take_as_waiter().is_none() && readership.take_as_background().is_none());
