@@ -3,12 +3,12 @@
 //! A call joins the batch at the end of the queue: so where a worker would find one call behind the other, many go to it
 //! together. That takes a queue, calls that are known to be short, and the task of the batch: the order of the calls stays.
 //!
-//! A call for which a worker is idle is dispatched at once. The exception is a *burst*: calls in close succession that nobody
-//! waits for. Where workers keep up with a burst there would never be a queue, and each call would wake a worker that has just
+//! A call for which a worker is idle is dispatched at once. The exception is a *burst*: calls in close succession that no
+//! thread waits for. Where workers keep up with a burst there would never be a queue, and each call would wake a worker that has just
 //! gone to sleep, which takes longer than running many calls. So the dispatch of a batch of these is *deferred*: until a call
-//! comes that finds it full, until somebody wants to know of a call, or until the pool thread looks, [`limits::PICK_UP`] later
+//! comes that finds it full, until a thread asks for a call, or until the pool thread looks, [`limits::PICK_UP`] later
 //! at most. While the pool thread does something that may take longer, nothing is deferred. What a cancel has taken back from
-//! a worker is deferred in the same way, so that no other worker begins it while it is being cancelled.
+//! a worker is likewise deferred, so that no other worker begins it while it is being cancelled.
 //!
 //! Pure: the core tells the batcher what happens, and asks it what is to be done.
 
@@ -49,7 +49,7 @@ impl Batcher {
         self.rate.note_untimed();
     }
 
-    /// Somebody waits for a call, or will be told of its outcome: the burst is over.
+    /// A thread waits for a call, or a listener is to be told of its outcome: the burst is over.
     pub(super) fn note_waited_for(&mut self) {
         self.rate.end();
     }
@@ -77,7 +77,7 @@ impl Batcher {
         self.open
     }
 
-    /// What is queued is not to be dispatched before somebody looks.
+    /// Defers the dispatch of the queued calls until a thread looks.
     pub(super) fn defer(&mut self) {
         self.is_deferring = true;
     }
@@ -146,7 +146,7 @@ mod tests {
         assert!(!rate.is_burst());
         calls(&mut rate, 1, limits::BURST_GAP);
         assert!(rate.is_burst());
-        // The clock is not read for calls that join, which take their time all the same.
+        // The clock is not read for calls that join, which take their time nevertheless.
         (0..99).for_each(|_| rate.note_untimed());
         calls(&mut rate, 1, limits::BURST_GAP * 100);
         assert!(rate.is_burst());

@@ -1,7 +1,7 @@
-//! The accepted calls that have no outcome yet: the one place of the pool that says which worker has a call, and who waits for
-//! it.
+//! The accepted calls that have no outcome yet: the one place of the pool that says which worker has a call, and which
+//! threads wait for it.
 //!
-//! The scheduler, a value of its own, keeps its own record of who has a call. The pool sets the location here when it performs
+//! The scheduler, a value of its own, keeps its own record of where each call is. The pool sets the location here when it performs
 //! the scheduler's action: when it dispatches the call, and when it takes it back.
 
 use std::sync::Arc;
@@ -76,20 +76,20 @@ impl PendingCall {
     }
 }
 
-/// What is left of a call that is over.
+/// The rest of a call that is over.
 pub(super) struct RemovedCall {
     pub(super) promise: Promise,
     pub(super) args: CallArgs,
     pub(super) sleeper: Option<Sleeper>,
 }
 
-/// Who reads from a worker next.
+/// The next reader of a worker.
 pub(super) enum NextReader<'a> {
     /// A thread that is parked on this call.
     Parked(&'a PendingCall),
     /// The pool thread, since a listener is to be told.
     PoolThread,
-    Nobody,
+    NoThread,
 }
 
 /// All accepted calls without an outcome.
@@ -189,7 +189,7 @@ impl CallTable {
         Some(RemovedCall { promise, args, sleeper })
     }
 
-    /// Adds a call to a batch that waits, if it is of the same `task`, has fewer than `most` calls, and room in its bytes.
+    /// Adds a call to a batch that waits, if it is of this `task`, has fewer than `most` calls, and room in its bytes.
     pub(super) fn join(
         &mut self,
         batch: CallId,
@@ -220,7 +220,7 @@ impl CallTable {
         self.listened > 0
     }
 
-    /// Whether anybody is to be told of an answer who does not read: a parked thread, or a listener.
+    /// Whether an answer is wanted without being read: by a parked thread, or a listener.
     pub(super) fn is_anybody_told(&self) -> bool {
         self.parked > 0 || self.listened > 0
     }
@@ -278,7 +278,7 @@ impl CallTable {
             }
             has_listener |= pending.has_listener;
         }
-        if has_listener { NextReader::PoolThread } else { NextReader::Nobody }
+        if has_listener { NextReader::PoolThread } else { NextReader::NoThread }
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
         assert!(!table.has_listeners() && table.is_anybody_told());
         table.unpark(call);
         assert!(!table.is_anybody_told());
-        assert!(matches!(table.next_reader([call].into_iter()), NextReader::Nobody));
+        assert!(matches!(table.next_reader([call].into_iter()), NextReader::NoThread));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::outcome::CallEnd;
 use crate::observer::Stats;
 use crate::scheduler::Verdict;
 
-/// What has happened so far.
+/// The numbers so far.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     submitted: u64,

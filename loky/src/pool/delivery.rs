@@ -82,7 +82,7 @@ impl Delivery {
 }
 
 impl Turn<'_> {
-    /// Fills the cells, and tells everybody who is to be told. The pool's lock must be released.
+    /// Fills the cells, and tells all listeners. The pool's lock must be released.
     pub(super) fn deliver(self, effects: Effects, cancelled_callbacks: CancelledCallbacks) {
         let Self { delivery, guard } = self;
         // Wakers run here, whatever they do: the pool does not end before this thread is through.

@@ -98,7 +98,7 @@ impl Pool {
     }
 }
 
-/// What the pool thread keeps for itself.
+/// The state that the pool thread keeps for itself.
 struct PoolThread<'a> {
     pool: &'a Arc<Pool>,
     processes: BTreeMap<WorkerId, WorkerProcess>,
@@ -346,7 +346,7 @@ impl PoolThread<'_> {
         let received = receive(&mut inbox, false);
         self.pool.change(
             |core, now| {
-                // What was answered before this may lie in the lane.
+                // Earlier answers may lie in the lane.
                 core.drain(now);
                 core.receive(now, worker, received, &self.pool.settings);
                 core.stream_was_read(now, worker, inbox)

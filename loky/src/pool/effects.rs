@@ -38,7 +38,7 @@ pub(super) struct EndedCall {
     pub(super) args: CallArgs,
 }
 
-/// What is to be done when the lock is released.
+/// The work that is left for after the lock is released.
 #[must_use]
 #[derive(Default)]
 pub(super) struct Effects {
@@ -104,12 +104,12 @@ impl Effects {
     }
 }
 
-/// Who is to be told of outcomes that are there.
-#[must_use = "somebody waits for it"]
+/// The listeners to outcomes that are there.
+#[must_use = "listeners wait for it"]
 #[derive(Default)]
 pub(super) struct Notifications {
     pub(super) callbacks: Vec<Callback>,
-    /// Those of calls that were cancelled.
+    /// The callbacks of calls that were cancelled.
     pub(super) cancelled: Vec<Callback>,
     pub(super) listeners: Vec<Listeners>,
     /// Long arguments, to be dropped when other threads can deliver outcomes again.

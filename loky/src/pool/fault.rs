@@ -2,10 +2,10 @@
 
 use crate::transport::slots::PageCorrupt;
 
-/// What the scheduler is told of a worker whose page contradicts the pool's own record.
+/// The fault of a worker whose page contradicts the pool's own record.
 const PAGE_CORRUPT: &str = "slot page is corrupt";
 
-/// What a worker has done that no worker does.
+/// Something that no worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) &'static str);
 

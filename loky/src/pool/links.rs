@@ -103,7 +103,7 @@ impl Links {
         links.map(|(worker, _)| *worker).collect()
     }
 
-    /// What the pool thread is to wait for at each worker, and until when at most. `is_quiet`: nothing has happened in the pool
+    /// Plans what the pool thread waits for at each worker, and until when at most. `is_quiet`: nothing has happened in the pool
     /// since it planned last. `looked_after_lanes`: when it did that last.
     pub(super) fn plan(
         &mut self,
@@ -145,12 +145,12 @@ impl Links {
     }
 }
 
-/// What the pool thread waits for at a worker's channel.
+/// The events at a worker's channel that the pool thread waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) reads: bool,
     pub(super) writes: bool,
 }
 
-/// What the pool thread waits for, of each worker with an open channel.
+/// The events that the pool thread waits for, by worker with an open channel.
 pub(super) type Plan = BTreeMap<WorkerId, Wanted>;

@@ -12,7 +12,7 @@
 //! | `fault`, `outcome` | why a worker is not believed; how a call has ended, and its error in words |
 //! | `readership` | the rules by which one thread at a time reads from a worker |
 //! | `effects` | the work of a change that is left for after the lock is released |
-//! | `call_table` | the accepted calls: which worker has each, and who waits for it |
+//! | `call_table` | the accepted calls: which worker has each, and which threads wait |
 //! | `batcher` | which calls of `submit` travel together |
 //! | `worker_link`, `links` | the channel to one worker: phase, slots, sending, receiving; and all channels |
 //! | `mailbox`, `starts`, `counts`, `event_log` | the pool thread's jobs and sleep; starts of workers; numbers; the observer's events |
@@ -79,7 +79,7 @@ use crate::sys::wake::Wake;
 use crate::transport::probe;
 use crate::wire::args::CallArgs;
 
-/// One pool of workers.
+/// A pool of workers.
 pub(crate) struct Pool {
     id: u64,
     owner_pid: u32,
@@ -93,7 +93,7 @@ pub(crate) struct Pool {
     uses_lane: bool,
     /// Whether calls may travel as batches: not where each is told of, or counts apart.
     takes_batches: bool,
-    /// What a map asks at each item, as of the last change.
+    /// The numbers that a map asks for at each item, as of the last change.
     max_workers: AtomicUsize,
     depth: AtomicUsize,
     batch_size: AtomicUsize,
@@ -414,7 +414,7 @@ impl Pool {
     }
 }
 
-/// What the settings say to the scheduler.
+/// The settings as rules of the scheduler.
 fn rules(settings: &Settings, uses_lane: bool) -> Rules {
     Rules {
         policy: settings.crash_policy,

@@ -33,7 +33,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Those of so many calls, from the front of what the worker has written, but for the first few.
+    /// The answers of the first `count` calls that the worker has written, without the first `before`.
     pub(super) fn parse(mut bytes: Vec<u8>, count: u32, before: u32) -> Result<Box<Self>, Fault> {
         const CUT: Fault = Fault("the answers of a batch end too early");
         let skipped = entries::length_of(&bytes, before).ok_or(CUT)?;

@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 
-/// One start, by its number.
+/// A start, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Start(u64);
 

@@ -121,7 +121,7 @@ impl Reading {
             sockets.iter().map(|socket| set.add(socket.as_fd(), true, false)).collect();
         let has_polled = set.wait(clock::now(), deadline).is_ok();
         if !has_polled {
-            // A limit of descriptors that was lowered to less than these two. What is there can be read all the same.
+            // A limit of descriptors that was lowered to less than these two. What is there can be read nevertheless.
             thread::park_timeout(limits::REAP_INTERVAL);
         } else if set.readable(woken) {
             wake.clear();

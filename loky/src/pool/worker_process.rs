@@ -9,7 +9,7 @@ use crate::error::WorkerExit;
 use crate::sys::child::{ChildProcess, Exit};
 use crate::sys::socket::Socket;
 
-/// One started worker.
+/// A started worker process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     pub(super) child: ChildProcess,

@@ -15,7 +15,7 @@ use crate::pool::outcome::CallEnd;
 use crate::scheduler::{Action, Verdict};
 use crate::transport::slots::PageCorrupt;
 
-/// What came of an action that the scheduler has to know.
+/// The news of an action that the scheduler has to know.
 #[derive(Debug)]
 enum Feedback {
     Nothing,

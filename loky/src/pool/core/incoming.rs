@@ -14,7 +14,7 @@ use crate::pool::worker_link::receive::Received;
 use crate::wire::message::{CallFailure, FromWorker};
 
 impl Core {
-    /// Takes in what lies in the lanes. What was deferred until somebody looks is dispatched.
+    /// Takes in what lies in the lanes. What was deferred until a thread looks is dispatched.
     pub(in crate::pool) fn drain(&mut self, now: Instant) {
         self.flush_deferred(now);
         if !self.uses_lane {
@@ -38,7 +38,7 @@ impl Core {
         }
     }
 
-    /// Whether something lies in a lane, or is deferred until somebody looks.
+    /// Whether something lies in a lane, or is deferred until a thread looks.
     pub(in crate::pool) fn is_drainable(&mut self) -> bool {
         self.batcher.is_deferring() || self.links.is_drainable()
     }

@@ -16,11 +16,11 @@ use crate::transport::lane::pool_side::PoolLane;
 use crate::transport::slots::table::Progress;
 use crate::transport::stream::Inbox;
 
-/// What a thread finds that is about to wait for a call.
+/// The instruction to a thread that is about to wait for a call.
 pub(in crate::pool) enum Arrival {
     /// The outcome is known, and on its way to the cell.
     Over,
-    /// Another thread reads, or there is nothing to be read yet. The cell has seen so many nudges.
+    /// Another thread reads, or there is nothing to be read yet. The cell has seen this number of nudges.
     Park(u64),
     Read(Reading),
 }
@@ -45,7 +45,7 @@ pub(in crate::pool) enum WaitStrategy {
 }
 
 impl WaitStrategy {
-    /// What is noted with the call, so that the thread can be woken.
+    /// The note at the call by which the thread can be woken.
     fn sleeper(&self) -> Option<Sleeper> {
         match self {
             Self::OnLane { lane, .. } => Some(Sleeper::OnLane(lane.clone())),
@@ -71,7 +71,7 @@ impl Core {
         self.drain(now);
     }
 
-    /// What a thread is to do that waits for a call.
+    /// Decides how a thread waits for a call.
     pub(in crate::pool) fn arrive(
         &mut self,
         now: Instant,
@@ -248,7 +248,7 @@ impl Core {
                 call.unpark_to_retry();
             }
             NextReader::PoolThread => self.effects.wake_pool_thread(link.read_in_background()),
-            NextReader::Nobody => {}
+            NextReader::NoThread => {}
         }
     }
 

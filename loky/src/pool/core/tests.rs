@@ -93,7 +93,7 @@ impl Submitter {
 }
 
 #[test]
-fn burst_is_deferred_until_it_is_full_or_somebody_looks() {
+fn burst_is_deferred_until_it_is_full_or_a_thread_looks() {
     if limits::FORCED_CHUNK == Some(1) {
         return;
     }
@@ -111,15 +111,15 @@ fn burst_is_deferred_until_it_is_full_or_somebody_looks() {
     assert!(!submitter.is_given());
 
     submitter.core.drain(submitter.now);
-    assert!(submitter.is_given(), "somebody has looked");
+    assert!(submitter.is_given(), "a thread has looked");
     assert!(!submitter.submit("task") && !submitter.is_given());
     submitter.core.look(submitter.now);
-    assert!(submitter.is_given(), "somebody waits");
+    assert!(submitter.is_given(), "a thread waits");
     assert!(submitter.submit("task"), "the burst is over");
 
     while submitter.submit("task") {}
     submitter.core.pool_thread_is_busy(submitter.now);
-    assert!(submitter.is_given() && submitter.submit("task"), "nobody would look");
+    assert!(submitter.is_given() && submitter.submit("task"), "no thread would look");
 }
 
 /// Two workers that are ready, and their pages.
@@ -165,7 +165,7 @@ fn call_that_is_being_cancelled_is_not_dispatched_meanwhile() {
         assert_eq!(effects.wakes_pool_thread(), attention == Attention::SleepsForever);
         if attention != Attention::Busy {
             assert_eq!(n_given(&core), 1);
-            assert!(core.is_drainable(), "or nobody would look");
+            assert!(core.is_drainable(), "or no thread would look");
             core.drain(now);
             core.perform(now);
         }

@@ -197,7 +197,7 @@ impl Core {
         self.starts.begin_prewarm()
     }
 
-    /// What the prewarm that began after the start `before` has come to, if it is over.
+    /// The result of the prewarm that began after the start `before`, if it is over.
     pub(in crate::pool) fn prewarm_result(&self, before: Start) -> Option<Result<()>> {
         if let Some(refusal) = self.scheduler.refusal() {
             return Some(Err(outcome::refusal(&refusal)));

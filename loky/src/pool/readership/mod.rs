@@ -7,20 +7,20 @@
 //!
 //! ```text
 //!           a waiting thread takes           a waiting thread takes
-//!   Nobody ──────────────────────▶ Waiter ◀────────────────────────── Background
+//!   Unread ──────────────────────▶ Waiter ◀────────────────────────── Background
 //!     │  ◀──────────────────────────  ▲ gives back                      ▲   │
-//!     └────── unread for PICK_UP, or a listener ────────────────────────┘   └──▶ Nobody, once nothing is to come
+//!     └────── unread for PICK_UP, or a listener ────────────────────────┘   └──▶ Unread, once nothing is to come
 //! ```
 //!
 //! | reader             | reads                                              | takes over                                          |
 //! |--------------------|----------------------------------------------------|-----------------------------------------------------|
-//! | a *waiting thread* | the worker that has the call that it waits for     | from nobody and from the background; beside it      |
+//! | a *waiting thread* | the worker that has the call that it waits for     | unread workers, and from the background; beside it  |
 //! |                    |                                                    | workers that are unread for `limits::NEGLECTED`     |
 //! | the *background*   | in the pool thread, with poll(2)                   | workers that are unread for `limits::PICK_UP`; at   |
 //! |                    |                                                    | once those with a listener (callback, waker, `wait`) |
 //!
 //! **Why no answer lies unread.** A worker with calls and without a reader has `unread_since`, and the pool thread sleeps no
-//! longer than until `PICK_UP` after it. What makes a worker so (a dispatch, a reader that leaves) sees under the same lock until
+//! longer than until `PICK_UP` after it. A dispatch that makes a worker so, or a reader that leaves, sees under that lock until
 //! when the pool thread sleeps, and wakes it if that is later. So the pool thread itself reads any answer within `PICK_UP`,
 //! whatever waiting threads do. (A waker that blocks in the pool thread would delay it; no waker may block.) Everything else only
 //! makes it faster:
@@ -55,7 +55,7 @@ use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
-    Nobody,
+    Unread,
     Waiter,
     Background,
 }
@@ -66,7 +66,7 @@ pub(super) struct Readership<T> {
     /// Gone while a thread reads.
     inbox: Option<T>,
     reader: Reader,
-    /// Since when no thread reads, if the reader is `Nobody`.
+    /// Since when no thread reads, if the reader is `Unread`.
     unread_since: Instant,
     /// Whether the pool thread wants the source for good, and is to be woken when it is back.
     is_wanted: bool,
@@ -101,7 +101,7 @@ impl<T> Readership<T> {
     pub(super) fn give_back(&mut self, now: Instant, inbox: T) -> bool {
         self.inbox = Some(inbox);
         if self.reader == Reader::Waiter {
-            self.reader = Reader::Nobody;
+            self.reader = Reader::Unread;
             self.unread_since = now;
         }
         self.is_wanted
@@ -112,14 +112,14 @@ impl<T> Readership<T> {
     /// then an answer has brought the worker its next call, and perhaps no thread comes.
     pub(super) fn leave_unread(&mut self, now: Instant) {
         if self.inbox.is_some() {
-            self.reader = Reader::Nobody;
+            self.reader = Reader::Unread;
             self.unread_since = now;
         }
     }
 
     /// Has the pool thread read from now on, if no thread does. Returns whether that is a change.
     pub(super) fn read_in_background(&mut self) -> bool {
-        let is_change = self.reader == Reader::Nobody;
+        let is_change = self.reader == Reader::Unread;
         if is_change {
             self.reader = Reader::Background;
         }
@@ -129,7 +129,7 @@ impl<T> Readership<T> {
     /// The worker has nothing more to answer: the pool thread need not read.
     pub(super) fn rest(&mut self) {
         if self.reader == Reader::Background {
-            self.reader = Reader::Nobody;
+            self.reader = Reader::Unread;
         }
     }
 
@@ -143,6 +143,6 @@ impl<T> Readership<T> {
 
     /// Since when no thread reads, if none does.
     pub(super) fn unread_since(&self) -> Option<Instant> {
-        (self.reader == Reader::Nobody).then_some(self.unread_since)
+        (self.reader == Reader::Unread).then_some(self.unread_since)
     }
 }

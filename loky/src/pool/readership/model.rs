@@ -1,8 +1,8 @@
-//! Who reads, modelled with loom: waiters, the background, a worker that answers, somebody who cancels, in every order.
+//! Which thread reads, modelled with loom: waiting threads, the background, a worker that answers, a cancel, in every order.
 //!
 //! The world is as small as it can be: one worker with two calls. The lock is the pool's, the slots of the two calls are
 //! condition variables beside it (a slot's own protocol has its own model), and the channel is a queue that can be slept on
-//! as poll(2) does: until there is an answer, or somebody wakes. Nothing here has a timer: whoever is woken too late sleeps
+//! as poll(2) does: until there is an answer, or a wake. Nothing here has a timer: a thread that is woken too late sleeps
 //! for ever, and loom says so.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::clock;
 
 const CALLS: usize = 2;
 
-/// What lies behind the pool's lock.
+/// The state behind the pool's lock.
 struct State {
     readership: Readership<()>,
     is_done: [bool; CALLS],
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// What `give_back` and `pass_on` of the pool do.
+    /// Does what `give_back` and `pass_on` of the pool do.
     fn give_back(&self, state: &mut State, answers: &[usize], returns_for: Option<usize>) {
         let _ = state.readership.give_back(clock::now(), ());
         for call in answers {
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// What a thread does that waits for a result.
+    /// Waits for a result, as a thread does.
     fn wait(&self, call: usize) {
         loop {
             let mut state = self.state.lock().unwrap();
@@ -127,7 +127,7 @@ impl World {
         std::mem::take(&mut channel.answers)
     }
 
-    /// One round of the pool's thread, in which nothing blocks.
+    /// One round of the pool thread, in which nothing blocks.
     fn background(&self) {
         let mut state = self.state.lock().unwrap();
         state.readership.read_in_background();
@@ -148,7 +148,7 @@ fn explore(world: impl Fn() + Send + Sync + 'static) {
     builder.check(world);
 }
 
-/// Two who wait for two calls of one worker: whoever reads hands on to the other, whichever answer comes first.
+/// Two threads wait for two calls of one worker: the one that reads hands on to the other, whichever answer comes first.
 #[test]
 fn who_leaves_hands_on() {
     for order in [[0, 1], [1, 0]] {
@@ -183,7 +183,7 @@ fn a_reader_whose_call_goes_is_woken() {
     });
 }
 
-/// The reader's call is cancelled while it polls: it is woken, and hands on to the one who is parked.
+/// The reader's call is cancelled while it polls: it is woken, and hands on to the parked thread.
 #[test]
 fn a_reader_whose_call_goes_hands_on() {
     explore(|| {

@@ -63,7 +63,7 @@ impl Link {
         Ok((self.answers_before_last(ticket)?, limit))
     }
 
-    /// What lies in the slot is another call from here on: the one that is left of a batch, after `before` others.
+    /// Makes the call in the slot another one from here on: the one that is left of a batch, after `before` others.
     pub(in crate::pool) fn rename(&mut self, ticket: Ticket, call: CallId, before: u32) {
         self.slots.rename(ticket, call, before);
     }

@@ -18,7 +18,7 @@ use crate::wire::message::FromWorker;
 /// Something that lay in a lane.
 #[derive(Debug)]
 pub(in crate::pool) enum FromLane {
-    /// What comes next is the worker's first answer: so it is up. Its hello may lie on the stream, where the pool thread is
+    /// The worker's first answer comes next: so the worker is up. Its hello may lie on the stream, where the pool thread is
     /// about to read it.
     FirstAnswer,
     Answer {

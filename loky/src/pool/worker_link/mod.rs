@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The phase says what the worker has sent, by which its next message is judged. It goes on when the worker is told to leave
-//! and when its process has died, since what it sent before is read all the same: [`Fate`] is apart from it.
+//! and when its process has died, since what it sent before is still read: [`Fate`] is apart from it.
 
 mod batch_answers;
 pub(super) mod lane_reader;
@@ -55,7 +55,7 @@ enum Phase {
     Serving,
 }
 
-/// What is to become of the worker process.
+/// The state of the worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -366,7 +366,7 @@ impl Link {
     }
 }
 
-/// What follows when a thread has given the right to read back.
+/// The consequences of giving back the right to read.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GivenBack {

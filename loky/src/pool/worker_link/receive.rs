@@ -5,11 +5,11 @@ use super::Link;
 use crate::transport::stream::{Inbox, Progress};
 use crate::wire::message::FromWorker;
 
-/// What was read from a worker in one go.
+/// The messages that were read from a worker in one go.
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Received {
     pub(in crate::pool) messages: Vec<FromWorker>,
-    /// What was no message, if it ended in that.
+    /// The reason why the last bytes are no message, if they are none.
     pub(in crate::pool) fault: Option<&'static str>,
     /// Whether the channel is at its end.
     pub(in crate::pool) is_closed: bool,
