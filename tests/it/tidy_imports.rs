@@ -10,7 +10,6 @@ const FILES_IN_CIRCLES: &[(&str, usize)] = &[
     ("error", 2),
     ("executor", 3),
     ("future", 7),
-    ("pool", 13),
     ("scheduler", 3),
     ("sys", 2),
     ("transport", 4),
