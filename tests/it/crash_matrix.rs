@@ -341,7 +341,7 @@ cases! {
     drop_of_the_argument_aborts: take(Trap((Dropped, InWorker, Abort))) => dies(ABORT, "while it ran");
     drop_of_the_argument_exits: take(Trap((Dropped, InWorker, Exit(0)))) => dies(EXIT_0, "while it ran");
     drop_of_the_result_segfaults: give((Dropped, InWorker, Segfault)) => dies(SEGFAULT, "while it ran");
-    sigkill_from_outside: perform(Deed::BeKilled(libc::SIGKILL)) => dies(KILLED, "somebody killed it");
+    sigkill_from_outside: perform(Deed::BeKilled(libc::SIGKILL)) => dies(KILLED, "killed by another process");
     sigterm_from_outside: perform(Deed::BeKilled(libc::SIGTERM)) => dies(&["SIGTERM(-15)"], "while it ran");
     rubbish_on_the_channel: perform(Deed::SpoilChannel) => dies(KILLED, "broke the protocol");
     death_inside_a_message: perform(Deed::StopInsideMessage) => dies(&["EXIT(3)"], "in the middle of a message");

@@ -13,11 +13,13 @@ fn percent_of(part: u64, whole: u64) -> u64 {
 }
 
 #[loky::task]
+#[inline(never)]
 fn percent(part: u64, whole: u64) -> u64 {
     percent_of(part, whole)
 }
 
 #[loky::task]
+#[inline(never)]
 fn unwrap_number(text: String) -> u64 {
     text.parse().unwrap()
 }
@@ -42,12 +44,11 @@ fn debug_of_panic_has_message_and_user_frames_only() {
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some(&*error.to_string()));
         assert!(error.to_string().ends_with(": attempt to divide by zero"), "{error}");
-        let expected =
-            ["at it::error_text::percent_of (it/error_text.rs:", "at it::error_text::percent "];
+        let expected = ["percent_of (it/error_text.rs:", "percent (it/error_text.rs:"];
         let frames: Vec<_> = lines.map(str::trim_start).collect();
         assert_eq!(frames.len(), expected.len(), "{text}");
         for (frame, expected) in frames.iter().zip(expected) {
-            assert!(frame.starts_with(expected), "no {expected:?} in: {text}");
+            assert!(frame.contains(expected), "no {expected:?} in: {text}");
         }
         assert!(text.len() < 500, "{text}");
         assert!(error.panic().unwrap().backtrace().unwrap().len() > text.len());
@@ -60,7 +61,7 @@ fn debug_of_panic_in_std_names_the_caller() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         let text = format!("{:?}", error_of(executor.submit(unwrap_number, "x".into()).result()));
-        assert!(text.contains("\n  at it::error_text::unwrap_number"), "{text}");
+        assert!(text.contains("unwrap_number (it/error_text.rs:"), "{text}");
         assert!(!text.contains("core::"), "{text}");
     });
 }
