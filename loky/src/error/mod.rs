@@ -157,7 +157,7 @@ impl Error {
     /// Returns the registered name of the task whose call failed. `None` if the error concerns no call.
     ///
     /// ```
-    /// #[loky::task(name = "geo.area")]
+    /// #[loky::task(name = "garden.area")]
     /// fn area(sides: Vec<u64>) -> u64 {
     ///     sides[0] * sides[1]
     /// }
@@ -166,7 +166,7 @@ impl Error {
     ///     fn main() -> loky::Result<()> {
     ///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
     ///         let error = executor.submit(area, vec![3]).result().unwrap_err();
-    ///         assert_eq!(error.task(), Some("geo.area"));
+    ///         assert_eq!(error.task(), Some("garden.area"));
     ///         Ok(())
     ///     }
     /// }

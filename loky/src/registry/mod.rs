@@ -249,12 +249,12 @@ impl fmt::Debug for TaskInfo {
 /// The linker drops a crate that the program never mentions. A program that calls tasks by name finds that out at its start.
 ///
 /// ```
-/// #[loky::task(name = "geo.area")]
-/// fn area(width: f64, height: f64) -> f64 {
-///     width * height
+/// #[loky::task(name = "geo.perimeter")]
+/// fn perimeter(width: f64, height: f64) -> f64 {
+///     2.0 * (width + height)
 /// }
 ///
-/// loky::assert_registered(&["geo.area"]);
+/// loky::assert_registered(&["geo.perimeter"]);
 /// ```
 ///
 /// # Panics

@@ -147,11 +147,11 @@ impl<Args, R> Call<Args, R> {
     /// Returns the task.
     ///
     /// ```
-    /// #[loky::task(name = "geo.double")]
-    /// fn double(x: u64) -> u64 {
-    ///     2 * x
+    /// #[loky::task(name = "geo.triple")]
+    /// fn triple(x: u64) -> u64 {
+    ///     3 * x
     /// }
-    /// assert_eq!(double::call(1).task().name(), "geo.double");
+    /// assert_eq!(triple::call(1).task().name(), "geo.triple");
     /// ```
     #[must_use]
     pub fn task(&self) -> Task<Args, R> {
