@@ -81,7 +81,7 @@ fn bad_ones_are_refused_by_name() {
             (builder(1).env("", "1"), "`env`: `` cannot be the name"),
             (builder(1).env("A=B", "1"), "`env`: `A=B` cannot be the name"),
             (builder(1).env("A\0B", "1"), "`env`: `A\\0B` cannot be the name"),
-            (builder(1).env("A", "1\0"), "`env`: the value of `A` has a zero byte"),
+            (builder(1).env("A", "1\0"), "`env`: the value of `A` contains a zero byte"),
             (builder(1).envs([("A", "1"), ("=", "2")]), "`env`: `=` cannot be the name"),
             (builder(1).worker_env("", ["1"]), "`worker_env`: `` cannot be the name"),
             (builder(1).worker_env("A", ["1", "2\0"]), "`worker_env`: the value of `A`"),
