@@ -337,9 +337,9 @@ fn forged_handles_are_errors_of_their_calls_alone() {
         for (attachment, bytes, of, text) in [
             (1, 4, "u8", "number 1, where 1 came"),
             (u32::MAX, 4, "u8", "number 4294967295"),
-            (0, 3, "u8", "another length"),
-            (0, 5, "u8", "another length"),
-            (0, u64::MAX, "u8", "another length"),
+            (0, 3, "u8", "wrong length"),
+            (0, 5, "u8", "wrong length"),
+            (0, u64::MAX, "u8", "wrong length"),
             (0, 4, "f32", "`f32`"),
         ] {
             let there = executor.submit(take_forged, forged(attachment, bytes, of));

@@ -288,7 +288,7 @@ impl Scheduler {
 
     /// The worker sent bytes that are no message, or a message that is not allowed now. The worker is killed.
     pub(crate) fn worker_misbehaved(&mut self, now: Instant, id: WorkerId, what: &str) {
-        self.kill_for(id, format!("it violated the protocol: {what}"));
+        self.kill_for(id, format!("it broke the protocol: {what}"));
         self.advance(now);
     }
 

@@ -111,7 +111,7 @@ fn forged_reference_is_an_error() {
         error_of::<Floats>(&forged(0, 16, "u8"), memory()),
         "shared memory of `u8`, not of `f64`"
     );
-    for (length, what) in [(15, "15 bytes"), (8, "another length"), (1 << 40, "another length")] {
+    for (length, what) in [(15, "15 bytes"), (8, "wrong length"), (1 << 40, "wrong length")] {
         let error = error_of::<Floats>(&forged(0, length, "f64"), memory());
         assert!(error.contains(what), "{error}");
     }
