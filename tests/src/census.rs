@@ -1,4 +1,4 @@
-//! What a process has: children, descriptors, threads, shared mappings; and what /proc says of others.
+//! A census of a process: children, descriptors, threads, shared mappings; and what /proc tells of other processes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::until;
 
-/// One process, as /proc shows it.
+/// A process, as /proc shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proc {
     /// Its number.
@@ -23,7 +23,7 @@ pub struct Proc {
     pub name: String,
 }
 
-/// What /proc says of `pid`.
+/// Returns the process `pid`, if it exists.
 #[must_use]
 pub fn process(pid: u32) -> Option<Proc> {
     let stat = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?).into_owned();
@@ -58,7 +58,7 @@ pub fn processes_in_session(session: u32) -> Vec<Proc> {
     all().filter(|process| process.session == session && process.state != 'Z').collect()
 }
 
-/// What this process has at some moment.
+/// The holdings of this process at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Census {
     children: Vec<String>,
@@ -84,7 +84,7 @@ impl Census {
             descriptors: descriptors(me),
             threads: threads(),
             shared_mappings: maps.lines().filter(is_shared).count(),
-            shared_files: names("/dev/shm").filter(|name| name.contains("loky")).collect(),
+            shared_files: shared_files(),
         }
     }
 
@@ -100,6 +100,13 @@ impl Census {
         let now = Self::take();
         assert_eq!(&now, self, "something was left behind (left: now, right: before)");
     }
+}
+
+/// Returns the files of loky in `/dev/shm`. The semaphores of Python loky, which may run beside the tests, are left out.
+#[must_use]
+pub fn shared_files() -> BTreeSet<String> {
+    let is_ours = |name: &String| name.contains("loky") && !name.starts_with("sem.");
+    names("/dev/shm").filter(is_ours).collect()
 }
 
 fn threads() -> usize {

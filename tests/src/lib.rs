@@ -27,10 +27,13 @@ pub mod scratch;
 pub mod scribble;
 pub mod signal;
 pub mod step;
+pub mod storm;
 pub mod tasks;
 pub mod time;
 
-pub use census::{Census, Proc, children_of, is_alive, process, processes_in_session};
+pub use census::{
+    Census, Proc, children_of, is_alive, process, processes_in_session, shared_files,
+};
 pub use event::Event;
 pub use isolated::{isolated, isolated_with_stderr, until};
 pub use program::{Finished, program, program_path, run};

@@ -1,8 +1,8 @@
-//! The task of the tests about calls that lie in a worker's queue.
+//! The task of the tests about calls in the queue of a worker.
 //!
-//! A pool fills the queues of its workers the further ahead the quicker its calls are. So there is one task, which is as quick
-//! as can be unless it is told otherwise: a pool that has run thousands of it gives out the next ones many at a time, and
-//! among these may be one that blocks, or kills its worker.
+//! A pool prefetches further ahead the quicker its calls are. So there is one task, which is as quick as possible unless its
+//! [`Step`] says otherwise. A pool that has run thousands of quick steps gives out the next ones many at a time. One of these may
+//! block, or kill its worker.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::scribble::Scribble;
 use crate::time::LONG;
 use crate::{Event, Record, until};
 
-/// What a call does.
+/// The work of a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
     /// Nothing.
@@ -31,25 +31,32 @@ pub enum Step {
     Scribble(Scribble),
 }
 
+impl Step {
+    /// Performs it.
+    pub fn perform(self) {
+        match self {
+            Self::Pass => {}
+            Self::Wait(event) => event.wait(),
+            Self::Set(event) => event.set(),
+            Self::Spin(time) => {
+                let start = Instant::now();
+                while start.elapsed() < time {
+                    std::hint::spin_loop();
+                }
+            }
+            Self::Do(deed) => deed.perform().expect("a deed that no worker survives"),
+            Self::Scribble(scribble) => scribble.perform(),
+        }
+    }
+}
+
 /// Notes that it runs, does what it is told, and returns its number.
 #[loky::task]
 pub fn step(number: u64, record: Option<Record>, step: Step) -> u64 {
     if let Some(record) = record {
         record.note(number);
     }
-    match step {
-        Step::Pass => {}
-        Step::Wait(event) => event.wait(),
-        Step::Set(event) => event.set(),
-        Step::Spin(time) => {
-            let start = Instant::now();
-            while start.elapsed() < time {
-                std::hint::spin_loop();
-            }
-        }
-        Step::Do(deed) => deed.perform().expect("a deed that nobody survives"),
-        Step::Scribble(scribble) => scribble.perform(),
-    }
+    step.perform();
     number
 }
 
@@ -62,7 +69,7 @@ pub fn warm(max_workers: usize) -> ProcessPoolExecutor {
     executor
 }
 
-/// Has so many quick calls run.
+/// Runs a number of quick calls.
 #[track_caller]
 pub fn warm_up(executor: &ProcessPoolExecutor, n_calls: usize) {
     let call = |number| (number, executor.submit(step, (number, None, Step::Pass)));
