@@ -1,4 +1,4 @@
-//! What one can ask of a `map`: chunks, a window, a time, any order; and that nothing of it changes what a call is.
+//! The settings of a `map`: chunk size, window, timeout, order. None of them changes the outcome of a call.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use loky_tests::time::LONG;
 use loky_tests::{Event, isolated, until};
 use serde::{Deserialize, Serialize, Serializer, ser};
 
-/// Has `check` see each result in each way, and insists that so many come, each once.
+/// Has `check` see each result in each order, and insists that `count` results come, each once.
 fn check_results<'a, R: 'static>(
     count: usize,
     map: impl Fn() -> Map<'a, R>,
@@ -29,8 +29,9 @@ fn check_results<'a, R: 'static>(
     });
 }
 
+/// Python loky's `test_map_chunksize`.
 #[test]
-fn test_map_chunksize() {
+fn chunksize_changes_no_result() {
     isolated(|| {
         let executor = executor(2);
         for count in [0, 1, 6, 40] {
@@ -46,7 +47,7 @@ fn test_map_chunksize() {
 }
 
 #[test]
-fn zero_is_refused() {
+fn zero_chunksize_or_window_is_error() {
     isolated(|| {
         let executor = executor(1);
         let items = || (0..3).inspect(|_| panic!("nothing is taken"));
@@ -71,7 +72,7 @@ fn zero_is_refused() {
 }
 
 #[test]
-fn a_window_is_never_exceeded() {
+fn window_is_never_exceeded() {
     isolated(|| {
         let executor = executor(2);
         for window in [1, 2, 5, 20] {
@@ -99,7 +100,7 @@ fn a_window_is_never_exceeded() {
 }
 
 #[test]
-fn with_a_window_of_one_items_may_come_of_results() {
+fn window_of_one_lets_items_depend_on_results() {
     isolated(|| {
         let executor = executor(2);
         let last = AtomicUsize::new(2);
@@ -123,7 +124,7 @@ fn first_after(gate: Event, last: u64, number: u64) {
 }
 
 #[test]
-fn a_window_is_filled_while_the_consumer_waits() {
+fn window_is_filled_while_consumer_waits() {
     isolated(|| {
         let executor = executor(2);
         for (window, chunksize, last) in [
@@ -154,7 +155,7 @@ fn go_on(began: Event) {
 }
 
 #[test]
-fn with_chunks_of_one_each_call_is_submitted_before_the_next_item_is_taken() {
+fn chunksize_of_one_submits_before_next_item_is_taken() {
     isolated(|| {
         let executor = executor(2);
         let began = Event::new();
@@ -170,34 +171,6 @@ fn with_chunks_of_one_each_call_is_submitted_before_the_next_item_is_taken() {
         began.wait();
         let map = executor.map(go_on, items()).chunksize(1).unordered();
         assert_eq!(map.filter(|(_, result)| result.is_ok()).count(), 10);
-    });
-}
-
-/// Ends its worker at the one number.
-#[loky::task]
-fn exit_at(bad: u64, number: u64) -> u64 {
-    if number == bad {
-        std::process::exit(3);
-    }
-    number
-}
-
-#[test]
-fn an_item_that_kills_its_worker_fails_alone() {
-    isolated(|| {
-        let executor = executor(2);
-        check_results(
-            12,
-            || executor.map(exit_at, (0..12).map(|number| (6, number))),
-            |index, result| match (index, result) {
-                (6, result) => {
-                    let error = result.unwrap_err();
-                    assert!(error.is_terminated_worker(), "{error}");
-                    assert_eq!(error.worker_exit().unwrap().code(), Some(3));
-                }
-                (index, result) => assert_eq!(result.unwrap(), index as u64),
-            },
-        );
     });
 }
 
@@ -220,7 +193,7 @@ fn take_picky(picky: Picky) -> u64 {
 }
 
 #[test]
-fn an_item_that_cannot_be_encoded_fails_alone() {
+fn item_that_fails_to_encode_fails_alone() {
     isolated(|| {
         let executor = executor(2);
         check_results(
@@ -239,7 +212,7 @@ fn an_item_that_cannot_be_encoded_fails_alone() {
 }
 
 #[test]
-fn what_is_no_task_and_what_comes_after_a_shutdown_fails_item_by_item() {
+fn no_task_and_shutdown_fail_each_item() {
     isolated(|| {
         let executor = executor(2);
         check_results(
@@ -257,7 +230,7 @@ fn what_is_no_task_and_what_comes_after_a_shutdown_fails_item_by_item() {
 }
 
 #[test]
-fn an_endless_map_ends_when_its_time_is_over() {
+fn timeout_ends_endless_map() {
     isolated(|| {
         let executor = executor(1);
         executor.prewarm().unwrap();
@@ -268,7 +241,7 @@ fn an_endless_map_ends_when_its_time_is_over() {
             |results| {
                 let mut results: Vec<_> = results
                     .inspect(|_| {
-                        // One worker: what was submitted before this is done. So there always is a next result.
+                        // With one worker, all calls before this one are done. So there always is a next result.
                         executor.submit(square, 1).result().unwrap();
                         assert!(start.elapsed() < LONG, "it goes on and on");
                     })
@@ -293,7 +266,7 @@ fn an_endless_map_ends_when_its_time_is_over() {
 }
 
 #[test]
-fn what_is_there_comes_after_the_time_is_over() {
+fn results_that_are_there_come_after_timeout() {
     isolated(|| {
         let executor = executor(1);
         executor.prewarm().unwrap();
@@ -304,7 +277,7 @@ fn what_is_there_comes_after_the_time_is_over() {
         // Their time began with that.
         let start = Instant::now();
         assert_eq!(some.size_hint(), (1, Some(4)), "any number of them may be lost");
-        // One worker: what was submitted before this is done.
+        // With one worker, all calls before this one are done.
         executor.submit(square, 1).result().unwrap();
         until("the time is over", LONG, || start.elapsed() >= limit);
         let is_timeout = |result: &loky::Result<u64>| result.as_ref().is_err_and(Error::is_timeout);
@@ -320,7 +293,7 @@ fn what_is_there_comes_after_the_time_is_over() {
 }
 
 #[test]
-fn how_many_there_are() {
+fn size_hint_counts_remaining_items() {
     isolated(|| {
         let executor = executor(2);
         let mut map = executor.map(square, 0..30).chunksize(4);

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
-use loky::{Builder, CrashPolicy, Error, Event, Future, ProcessPoolExecutor, Shutdown};
+use loky::{Builder, CrashPolicy, Event, ProcessPoolExecutor, Shutdown};
 use loky_tests::deed::{Deed, perform};
 use loky_tests::forked::in_forked_child;
 use loky_tests::held::Held;
-use loky_tests::ledger::{Log, agree};
+use loky_tests::isolated;
+use loky_tests::ledger::Log;
 use loky_tests::limits::limit;
 use loky_tests::signal::send_signal;
 use loky_tests::step::{Step, burst, passes, until_running, warm_up};
-use loky_tests::tasks::{double, fail, pid, square};
+use loky_tests::tasks::{double, pid, square};
 use loky_tests::time::LONG;
-use loky_tests::{Random, isolated};
 
 fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)
@@ -30,7 +30,7 @@ fn ready(max_workers: usize) -> (ProcessPoolExecutor, Arc<Log>) {
 }
 
 #[test]
-fn the_life_of_a_call_and_of_a_worker() {
+fn events_tell_life_of_call_and_worker() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1));
         let future = executor.submit(square, 3);
@@ -59,7 +59,7 @@ fn the_life_of_a_call_and_of_a_worker() {
 }
 
 #[test]
-fn a_crash() {
+fn crash_is_told() {
     isolated(|| {
         let (executor, log) = ready(1);
         let error = executor.submit(perform, Deed::Segfault).error().unwrap();
@@ -90,7 +90,7 @@ fn a_crash() {
 }
 
 #[test]
-fn a_worker_that_is_killed_for_what_it_did() {
+fn kill_of_worker_for_bad_message_is_told() {
     isolated(|| {
         let (executor, log) = ready(1);
         let error = executor.submit(perform, Deed::SpoilChannel).error().unwrap();
@@ -108,7 +108,7 @@ fn a_worker_that_is_killed_for_what_it_did() {
 }
 
 #[test]
-fn a_break() {
+fn break_of_pool_is_told() {
     isolated(|| {
         let builder = builder(1).on_worker_crash(CrashPolicy::BreakPool);
         let (executor, log) = Log::of(builder);
@@ -132,7 +132,7 @@ fn a_break() {
 }
 
 #[test]
-fn a_worker_that_cannot_be_started() {
+fn failed_start_of_worker_is_told() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1).worker_exe("/nonexistent/worker"));
         assert!(executor.submit(square, 1).error().unwrap().is_spawn());
@@ -152,7 +152,7 @@ fn rounds(mut round: impl FnMut() -> bool) {
 }
 
 #[test]
-fn calls_are_taken_back_from_behind_one_that_takes_its_time() {
+fn calls_behind_slow_call_are_taken_back() {
     isolated(|| {
         let (executor, log) = ready(1);
         rounds(|| {
@@ -183,9 +183,9 @@ fn calls_are_taken_back_from_behind_one_that_takes_its_time() {
     });
 }
 
-/// Nothing is started whose events nobody could be told of.
+/// The pool starts no worker whose events it could not tell.
 #[test]
-fn no_memory_for_its_thread() {
+fn lack_of_memory_for_event_thread_fails_call() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1));
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -204,7 +204,7 @@ fn no_memory_for_its_thread() {
 }
 
 #[test]
-fn calls_are_taken_back_from_a_worker_that_has_died() {
+fn calls_of_dead_worker_are_taken_back() {
     isolated(|| {
         let (executor, log) = ready(1);
         rounds(|| {
@@ -226,7 +226,7 @@ fn calls_are_taken_back_from_a_worker_that_has_died() {
 }
 
 #[test]
-fn resizing_up_and_down() {
+fn resize_up_and_down_is_told() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1));
         executor.resize(2).unwrap();
@@ -256,7 +256,7 @@ fn resizing_up_and_down() {
 }
 
 #[test]
-fn resizing_while_workers_start() {
+fn resize_while_workers_start_is_told() {
     isolated(|| {
         let (executor, log) = ready(1);
         for n_workers in [5, 1, 3, 2, 4, 1] {
@@ -269,7 +269,7 @@ fn resizing_while_workers_start() {
     });
 }
 
-/// What becomes of a call that runs and of one that is queued, and how the worker ends.
+/// Checks the ends of a running call, a queued call and the worker.
 #[track_caller]
 fn check_shutdown(how: Shutdown, expected: [&str; 3]) {
     let (executor, log) = ready(1);
@@ -296,7 +296,7 @@ fn check_shutdown(how: Shutdown, expected: [&str; 3]) {
 }
 
 #[test]
-fn shutdowns() {
+fn shutdown_is_told_once() {
     isolated(|| {
         check_shutdown(Shutdown::Wait, ["finished 1", "finished 2", "left 0: EXIT(0)"]);
         check_shutdown(
@@ -311,7 +311,7 @@ fn shutdowns() {
 }
 
 #[test]
-fn the_last_handle() {
+fn drop_of_last_handle_is_told_as_shutdown() {
     isolated(|| {
         let (executor, log) = ready(2);
         let future = executor.submit(square, 2);
@@ -325,97 +325,8 @@ fn the_last_handle() {
     });
 }
 
-/// Whoever asks in the middle of an event, or at any time, gets numbers that agree.
 #[test]
-fn ten_thousand_calls_of_four_threads() {
-    isolated(|| {
-        let log = Arc::new(Log::default());
-        let handle = Arc::new(OnceLock::<ProcessPoolExecutor>::new());
-        let (kept, asked) = (Arc::clone(&log), Arc::clone(&handle));
-        let observer = move |event: &Event| {
-            agree(&asked.get().expect("there are no events before it").stats());
-            kept.push(event);
-        };
-        let executor = builder(2).observer(observer).build().unwrap();
-        handle.set(executor.clone()).unwrap();
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    agree(&executor.stats());
-                    thread::yield_now();
-                }
-            });
-            let executor = &executor;
-            let threads =
-                [1, 2, 3, 4].map(|seed| scope.spawn(move || call_at_random(executor, seed)));
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
-            is_over.store(true, Ordering::Relaxed);
-        });
-        executor.shutdown(Shutdown::Wait);
-        log.check_end(&executor);
-        let stats = executor.stats();
-        assert_eq!(stats.submitted, 10_000);
-        assert!(stats.succeeded > 1000 && stats.failed > 10 && stats.cancelled > 10, "{stats:?}");
-    });
-}
-
-/// 2,500 calls, of which some fail and some are cancelled.
-fn call_at_random(executor: &ProcessPoolExecutor, seed: u64) {
-    let mut random = Random::new(seed);
-    let calls: Vec<Future<u64>> = (0..2500)
-        .map(|x| {
-            if random.once_in(50) {
-                executor.submit(fail, "on purpose".to_owned())
-            } else {
-                let call = executor.submit(square, x);
-                if random.once_in(5) {
-                    call.cancel();
-                }
-                call
-            }
-        })
-        .collect();
-    for call in &calls {
-        let error = call.result_timeout(LONG).err();
-        assert!(error.as_ref().is_none_or(|it| it.is_cancelled() || it.is_panicked()), "{error:?}");
-    }
-}
-
-#[test]
-fn a_storm() {
-    isolated(|| {
-        let (executor, log) = ready(2);
-        let mut random = Random::new(5);
-        for _ in 0..40 {
-            warm_up(&executor, 50);
-            let record = loky_tests::Record::new();
-            let steps = (0..30).map(|_| match random.below(12) {
-                0 => Step::Do(Deed::ExitAtOnce(1)),
-                1 => Step::Spin(std::time::Duration::from_millis(3)),
-                _ => Step::Pass,
-            });
-            let calls = burst(&executor, &record, steps.collect::<Vec<_>>());
-            executor.resize(1 + random.below(4)).unwrap();
-            for call in calls.iter().step_by(3) {
-                call.cancel();
-            }
-            if let Some(pid) = executor.worker_pids().first() {
-                loky_tests::signal::kill(*pid, libc::SIGKILL);
-            }
-            for call in &calls {
-                let error = call.result_timeout(LONG).err();
-                let is_fair = |it: &Error| it.is_cancelled() || it.is_terminated_worker();
-                assert!(error.as_ref().is_none_or(is_fair), "{error:?}");
-            }
-        }
-        executor.shutdown(Shutdown::Wait);
-        log.check_end(&executor);
-    });
-}
-
-#[test]
-fn one_that_panics_hurts_nothing() {
+fn observer_panic_hurts_nothing() {
     isolated(|| {
         static PANICS: AtomicUsize = AtomicUsize::new(0);
         let count = |_: &PanicHookInfo<'_>| {
@@ -434,7 +345,7 @@ fn one_that_panics_hurts_nothing() {
 }
 
 #[test]
-fn one_may_submit_and_wait() {
+fn observer_may_submit_and_wait() {
     isolated(|| {
         let handle = Arc::new(OnceLock::<ProcessPoolExecutor>::new());
         let (used, is_first) = (Arc::clone(&handle), AtomicBool::new(true));
@@ -481,7 +392,7 @@ fn check_is_let_go(is_used: bool, how: Shutdown) {
 }
 
 #[test]
-fn one_is_let_go_at_the_end() {
+fn observer_is_dropped_at_end() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
             check_is_let_go(true, how);
@@ -491,7 +402,7 @@ fn one_is_let_go_at_the_end() {
 }
 
 #[test]
-fn one_that_takes_its_time_holds_up_no_calls() {
+fn slow_observer_holds_up_no_calls() {
     isolated(|| {
         let (gate, blocks) = mpsc::channel::<()>();
         let blocks = Mutex::new(blocks);
@@ -514,7 +425,7 @@ fn one_that_takes_its_time_holds_up_no_calls() {
 }
 
 #[test]
-fn a_forked_child_tells_nothing() {
+fn forked_child_tells_nothing() {
     isolated(|| {
         let (executor, log) = ready(1);
         executor.submit(square, 1).result().unwrap();
@@ -532,7 +443,7 @@ fn a_forked_child_tells_nothing() {
 }
 
 #[test]
-fn a_running_call_is_not_cancelled_and_that_is_no_event() {
+fn cancel_of_running_call_is_no_event() {
     isolated(|| {
         let (executor, log) = ready(1);
         let (gate, record) = (loky_tests::Event::new(), loky_tests::Record::new());

@@ -1,5 +1,7 @@
-//! Calls that lie in a worker's queue before their turn: they are lost neither when the worker dies before them nor when it is
-//! kept by a call before them, they fail for no other call's fault, and whoever asks learns which one runs.
+//! Calls in the queue of a worker before their turn: their results arrive before a death, they do not hang behind a blocked call,
+//! and only the running call says that it runs.
+//!
+//! Properties that prefetched calls share with batches are in `batches.rs`.
 
 use std::iter::once;
 use std::thread;
@@ -11,7 +13,7 @@ use loky_tests::step::{
     Step, burst, check_died, check_returned, passes, starts_of, until_running, warm, warm_up,
 };
 use loky_tests::time::LONG;
-use loky_tests::{Event, Random, Record, isolated, until};
+use loky_tests::{Event, Record, isolated, until};
 
 /// Ways to end a worker between two instructions.
 const DEATHS: [Deed; 4] =
@@ -31,7 +33,7 @@ fn swelling(executor: &ProcessPoolExecutor, text: &str, n_calls: usize) -> Vec<F
 
 /// Neither side reads before it has written, if both are careless.
 #[test]
-fn large_arguments_against_larger_results_do_not_deadlock() {
+fn large_arguments_against_larger_results_do_not_hang() {
     isolated(|| {
         let executor = warm(2);
         let text = "0123456789abcdef".repeat(32 << 6);
@@ -56,7 +58,7 @@ fn large_arguments_against_larger_results_do_not_deadlock() {
 
 /// The channel closes behind them, and the death may be seen before they are read.
 #[test]
-fn what_finished_just_before_a_death_is_delivered() {
+fn results_just_before_death_are_delivered() {
     isolated(|| {
         let executor = warm(1);
         for (round, n_passes) in (0..60).zip([1, 2, 10, 50].into_iter().cycle()) {
@@ -77,9 +79,9 @@ fn what_finished_just_before_a_death_is_delivered() {
     });
 }
 
-/// As much as a socket holds, so that nobody has had to read anything.
+/// As much as a socket holds, so that no thread has had to read anything.
 #[test]
-fn what_is_large_and_finished_just_before_a_death_is_delivered() {
+fn large_results_just_before_death_are_delivered() {
     isolated(|| {
         let executor = warm(1);
         let text = "0123456789abcdef".repeat(800);
@@ -90,55 +92,6 @@ fn what_is_large_and_finished_just_before_a_death_is_delivered() {
             let starts = starts_of(&dies, &record);
             check_died(0, &dies[0], &starts);
             assert!(large[0].result().unwrap() == text.repeat(8), "what came back differs");
-        }
-    });
-}
-
-/// Each of these calls that crashes takes its worker along, and nothing else.
-#[track_caller]
-fn check_attribution(executor: &ProcessPoolExecutor, crashes: &[bool]) {
-    warm_up(executor, 500);
-    let record = Record::new();
-    let steps = crashes.iter().enumerate().map(|(number, crashes)| match crashes {
-        true => Step::Do(DEATHS[number % DEATHS.len()]),
-        false => Step::Pass,
-    });
-    let calls = burst(executor, &record, steps);
-    let starts = starts_of(&calls, &record);
-    for (number, call) in calls.iter().enumerate() {
-        let check = if crashes[number] { check_died } else { check_returned };
-        check(number, call, &starts);
-    }
-    assert!(!executor.is_broken());
-}
-
-#[test]
-fn exactly_those_that_crash_fail() {
-    isolated(|| {
-        let executor = warm(1);
-        let third: Vec<_> = (0..33).map(|number| number == 2).collect();
-        let every_fifth: Vec<_> = (0..60).map(|number| number % 5 == 4).collect();
-        for crashes in [third, every_fifth] {
-            for _ in 0..3 {
-                check_attribution(&executor, &crashes);
-            }
-        }
-        let mut random = Random::new(1);
-        for _ in 0..10 {
-            let crashes: Vec<_> = (0..100).map(|_| random.once_in(15)).collect();
-            check_attribution(&executor, &crashes);
-        }
-    });
-}
-
-/// They have lain in the queues of many workers that died, which is no fault of theirs.
-#[test]
-fn those_behind_many_that_crash_do_not_fail() {
-    isolated(|| {
-        for max_workers in [1, 2] {
-            let executor = warm(max_workers);
-            let crashes: Vec<_> = (0..60).map(|number| number < 30).collect();
-            check_attribution(&executor, &crashes);
         }
     });
 }
@@ -154,7 +107,7 @@ fn check_running(calls: &[Future<u64>], place: usize, worker: u32) {
 }
 
 #[test]
-fn only_the_call_that_runs_is_running() {
+fn only_running_call_is_running() {
     isolated(|| {
         let executor = warm(1);
         let worker = executor.worker_pids()[0];
@@ -174,9 +127,9 @@ fn only_the_call_that_runs_is_running() {
     });
 }
 
-/// Nor does one look so that was taken back out of the worker's queue meanwhile, or that quick ones went before.
+/// A call that was revoked meanwhile, or that quick calls went before, does not look as if it ran.
 #[test]
-fn only_the_call_that_runs_is_running_after_a_while() {
+fn only_running_call_is_running_after_a_while() {
     isolated(|| {
         let executor = warm(1);
         let worker = executor.worker_pids()[0];
@@ -207,28 +160,11 @@ fn calls_that_wait_for_later_ones_do_not_hang() {
             let waits = passes(round % 3).chain(once(Step::Wait(gate.clone())));
             let sets = passes(n_passes).chain(once(Step::Set(gate.clone())));
             let calls = burst(&executor, &record, waits.chain(sets));
-            // Whoever waits for the first is kept until the last has run, and may be the one that reads.
+            // The thread that waits for the first call is kept until the last has run, and may be the reader.
             let waits = &calls[round % 3];
             let result = waits.result_timeout(LONG);
             assert!(result.is_ok(), "round {round}: {result:?}");
             assert!(starts_of(&calls, &record).iter().all(|starts| *starts == 1));
-        }
-    });
-}
-
-/// The same where nobody waits at all before the one that must run has run.
-#[test]
-fn calls_behind_one_that_blocks_run_without_anybody_waiting() {
-    isolated(|| {
-        let executor = warm(2);
-        for _ in 0..20 {
-            warm_up(&executor, 200);
-            let (gate, record) = (Event::new(), Record::new());
-            let steps = once(Step::Wait(gate.clone())).chain(passes(100));
-            let calls = burst(&executor, &record, steps);
-            until("those behind it have run", LONG, || record.numbers().len() == 101);
-            gate.set();
-            assert_eq!(starts_of(&calls, &record), [1; 101]);
         }
     });
 }

@@ -1,23 +1,22 @@
-//! Short calls of a `map` travel together. Each is a call of its own all the same: it fails alone, is cancelled alone, dies alone,
-//! and whatever becomes of its worker, it runs once.
+//! Maps of short calls travel in batches: results of any length, shared memory, early ends and shutdowns.
+//!
+//! Properties that each batch has are in `batches.rs`.
 
 use std::collections::BTreeMap;
 use std::iter::{once, repeat_n};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loky::shared::SharedBytes;
 use loky::{CrashPolicy, Error, Execution, ProcessPoolExecutor, Shutdown};
 use loky_tests::deed::Deed;
-use loky_tests::signal::{Stopped, kill};
 use loky_tests::step::{Step, passes, step, warm};
 use loky_tests::time::LONG;
 use loky_tests::{Event, Random, Record, isolated, until};
 
 type Outcome = loky::Result<u64>;
 
-/// What `step` takes.
+/// Returns the arguments of `step`.
 fn steps(
     record: &Record,
     steps: impl IntoIterator<Item = Step>,
@@ -25,7 +24,7 @@ fn steps(
     (0..).zip(steps).map(|(number, it)| (number, Some(record.clone()), it))
 }
 
-/// A pool that has seen so many short calls that it gives out many together.
+/// A pool that has run enough short calls to give them out in batches.
 #[track_caller]
 fn chunking(max_workers: usize) -> ProcessPoolExecutor {
     let executor = warm(max_workers);
@@ -58,72 +57,9 @@ fn check(outcomes: &[Outcome], record: &Record, may_fail: impl Fn(usize, &Error)
     }
 }
 
-#[test]
-fn a_call_that_kills_its_worker_is_the_only_one_that_fails() {
-    isolated(|| {
-        for at in [0, 1, 7, 99, 250, 499] {
-            let executor = chunking(2);
-            let record = Record::new();
-            let death = once(Step::Do(Deed::Raise(libc::SIGKILL)));
-            let items = steps(&record, passes(at).chain(death).chain(passes(499 - at)));
-            let outcomes: Vec<_> = executor.map(step, items).collect();
-            assert_eq!(outcomes.len(), 500);
-            check(&outcomes, &record, |number, error| number == at && error.is_terminated_worker());
-            assert!(outcomes[at].is_err());
-            assert_eq!(record.counts(500), [1; 500]);
-        }
-    });
-}
-
-#[test]
-fn calls_that_panic_fail_alone() {
-    isolated(|| {
-        let executor = chunking(2);
-        let record = Record::new();
-        let which = |number: usize| match number % 5 {
-            3 => Step::Do(Deed::Panic),
-            _ => Step::Pass,
-        };
-        let outcomes: Vec<_> = executor.map(step, steps(&record, (0..2000).map(which))).collect();
-        check(&outcomes, &record, |number, error| {
-            let is_whole = error.is_panicked() && error.panic().unwrap().location().is_some();
-            number % 5 == 3 && is_whole
-        });
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 400);
-        let stats = executor.stats();
-        assert_eq!((stats.queued, stats.given, stats.failed), (0, 0, 400));
-        assert_eq!(stats.submitted, stats.succeeded + stats.failed);
-    });
-}
-
-/// What lies behind a call that blocks runs elsewhere, and what lies before it is there.
-#[test]
-fn a_call_that_blocks_holds_up_nothing_else() {
-    isolated(|| {
-        let executor = chunking(2);
-        for at in [0, 1, 100, 999] {
-            chunk(&executor);
-            let (record, gate) = (Record::new(), Event::new());
-            let wait = once(Step::Wait(gate.clone()));
-            let items = steps(&record, passes(at).chain(wait).chain(passes(999 - at)));
-            let mut outcomes = BTreeMap::new();
-            for (index, outcome) in executor.map(step, items).unordered() {
-                assert!(outcomes.insert(index, outcome).is_none(), "item {index} twice");
-                if outcomes.len() == 999 {
-                    assert!(!outcomes.contains_key(&at), "it blocks");
-                    gate.set();
-                }
-            }
-            let outcomes: Vec<_> = outcomes.into_values().collect();
-            assert_eq!(outcomes.len(), 1000);
-            check(&outcomes, &record, |_, _| false);
-        }
-    });
-}
-
 /// The result of one call was yielded, and those that came with it were not.
 #[test]
-fn a_map_that_is_unordered_from_its_middle_on_loses_nothing() {
+fn map_unordered_from_middle_loses_no_item() {
     isolated(|| {
         let executor = chunking(2);
         for n_yielded in [1, 2, 100, 999, 1000] {
@@ -141,7 +77,7 @@ fn a_map_that_is_unordered_from_its_middle_on_loses_nothing() {
 }
 
 #[test]
-fn calls_that_turn_out_long_are_shared_out() {
+fn calls_that_turn_out_long_move_to_other_workers() {
     const N_CALLS: usize = 40;
     isolated(|| {
         let executor = chunking(2);
@@ -154,26 +90,6 @@ fn calls_that_turn_out_long_are_shared_out() {
         assert!((N_CALLS / 8..N_CALLS - N_CALLS / 8).contains(&of_first), "{of_first}");
         let outcomes: Vec<_> = executor.map(step, steps(&record, repeat_n(long(), 10))).collect();
         check(&outcomes, &record, |_, _| false);
-    });
-}
-
-/// Nobody knows how long a chunk takes that its worker has not begun, for want of a processor perhaps.
-#[test]
-fn what_a_worker_does_not_come_to_runs_elsewhere() {
-    isolated(|| {
-        let executor = chunking(2);
-        for pid in executor.worker_pids() {
-            chunk(&executor);
-            let stopped = Stopped::new(pid);
-            let record = Record::new();
-            let mut map = executor.map(step, steps(&record, passes(200))).unordered();
-            let mut outcomes: BTreeMap<_, _> = map.by_ref().take(199).collect();
-            drop(stopped);
-            outcomes.extend(map);
-            let outcomes: Vec<_> = outcomes.into_values().collect();
-            assert_eq!(outcomes.len(), 200);
-            check(&outcomes, &record, |_, _| false);
-        }
     });
 }
 
@@ -195,7 +111,7 @@ fn text_length(text: String) -> usize {
 
 /// Some results are too long to lie beside the others; some are so only together.
 #[test]
-fn answers_of_any_length_come() {
+fn results_of_any_length_come() {
     isolated(|| {
         let executor = chunking(2);
         let mut random = Random::new(3);
@@ -226,7 +142,7 @@ fn unshare(bytes: Option<SharedBytes>) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn shared_memory_goes_among_them() {
+fn shared_memory_travels_in_batches() {
     isolated(|| {
         let executor = chunking(2);
         let shared: Vec<_> = executor.map(share, 0..1000).map(Result::unwrap).collect();
@@ -242,7 +158,7 @@ fn shared_memory_goes_among_them() {
 }
 
 #[test]
-fn what_has_not_begun_is_cancelled_with_its_map() {
+fn drop_of_map_cancels_calls_that_have_not_begun() {
     isolated(|| {
         let executor = chunking(2);
         for at in [0, 3, 50] {
@@ -272,7 +188,7 @@ fn what_has_not_begun_is_cancelled_with_its_map() {
             });
             let stats = executor.stats();
             assert_eq!(stats.submitted, stats.succeeded + stats.cancelled);
-            // Those that ran as it was dropped, and what they had begun with.
+            // The calls that ran as the map was dropped, and the batches that had begun.
             let n_ran = record.numbers().len();
             assert!(n_ran <= n_begun + 2 * 256, "{n_ran} after {n_begun}");
             let counts = record.counts(n_ran + 2000);
@@ -282,7 +198,7 @@ fn what_has_not_begun_is_cancelled_with_its_map() {
 }
 
 #[test]
-fn a_shutdown_that_cancels_leaves_what_runs() {
+fn cancel_pending_leaves_running_call_of_batch() {
     isolated(|| {
         let executor = chunking(1);
         let (record, gate) = (Record::new(), Event::new());
@@ -312,7 +228,7 @@ fn a_shutdown_that_cancels_leaves_what_runs() {
 }
 
 #[test]
-fn a_shutdown_that_kills_ends_them_all() {
+fn kill_ends_all_calls_of_batch() {
     isolated(|| {
         let executor = chunking(2);
         let (record, gate) = (Record::new(), Event::new());
@@ -328,11 +244,11 @@ fn a_shutdown_that_kills_ends_them_all() {
             map.collect()
         });
         check(&outcomes, &record, |_, error| error.is_shutdown_executor());
-        // Those before them, in most cases: but a worker that is slow to wake may have lost some to the queue, behind them.
+        // The calls before them, in most cases. A worker that is slow to wake may have lost some to the queue, behind them.
         let begun = record.numbers();
         for (number, outcome) in (0..).zip(&outcomes) {
             let is_done = begun.contains(&number) && !blocking.contains(&number);
-            // What lies in a stream nobody looks for, as one does in a lane.
+            // The pool does not look for answers in a stream then, as it does in a lane.
             let is_unread = cfg!(loky_force_stream)
                 && outcome.as_ref().is_err_and(|error| error.execution() == Execution::Finished);
             assert_eq!(outcome.is_ok() || is_unread, is_done, "item {number}: {outcome:?}");
@@ -341,7 +257,7 @@ fn a_shutdown_that_kills_ends_them_all() {
 }
 
 #[test]
-fn a_death_that_breaks_the_pool_fails_what_is_unfinished() {
+fn death_that_breaks_pool_fails_unfinished_items() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder()
             .max_workers(1)
@@ -362,46 +278,8 @@ fn a_death_that_breaks_the_pool_fails_what_is_unfinished() {
     });
 }
 
-/// Workers are killed from outside at any moment: each death fails one call at most, and nothing runs twice.
 #[test]
-fn every_item_has_one_true_outcome_in_a_storm_of_kills() {
-    const N_ITEMS: usize = 60_000;
-    isolated(|| {
-        let executor = chunking(3);
-        let record = Record::new();
-        let taken = AtomicUsize::new(0);
-        let (outcomes, kills) = thread::scope(|scope| {
-            let (executor, taken) = (&executor, &taken);
-            let killer = scope.spawn(move || {
-                let (mut kills, mut random) = (0, Random::new(5));
-                for round in 1..=100 {
-                    until("the map gets on", LONG, || {
-                        taken.load(Ordering::Relaxed) >= round * N_ITEMS / 101
-                    });
-                    let pids = executor.worker_pids();
-                    if !pids.is_empty() {
-                        kills += usize::from(kill(pids[random.below(pids.len())], libc::SIGKILL));
-                    }
-                }
-                kills
-            });
-            let items = steps(&record, passes(N_ITEMS));
-            let items = items.inspect(|_| _ = taken.fetch_add(1, Ordering::Relaxed));
-            let outcomes: Vec<_> = executor.map(step, items).collect();
-            (outcomes, killer.join().unwrap())
-        });
-        assert_eq!(outcomes.len(), N_ITEMS);
-        check(&outcomes, &record, |_, error| error.is_terminated_worker());
-        let n_failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-        assert!(n_failed <= kills, "{n_failed} items failed by {kills} deaths");
-        assert!(kills > 20, "{kills}");
-        let stats = executor.stats();
-        assert_eq!(stats.submitted, stats.succeeded + stats.failed);
-    });
-}
-
-#[test]
-fn a_map_that_ends_in_time_says_so() {
+fn timeout_of_map_is_its_last_item() {
     isolated(|| {
         let executor = chunking(1);
         let (record, gate) = (Record::new(), Event::new());

@@ -1,5 +1,6 @@
-//! Calls that are submitted one by one and wait for a worker travel together, if they are short. Each future is told of its own
-//! call all the same, wherever that has come to lie meanwhile.
+//! Short calls that are submitted one by one travel in batches. Each future belongs to its own call, also when the call moves.
+//!
+//! Properties that each batch has are in `batches.rs`.
 
 use std::collections::BTreeSet;
 use std::future::Future as _;
@@ -35,49 +36,7 @@ fn around(
 const BEFORE: [usize; 5] = [0, 1, 70, 150, 500];
 
 #[test]
-fn one_that_is_cancelled_never_runs_and_the_others_do() {
-    isolated(|| {
-        let mut random = Random::new(11);
-        for before in BEFORE {
-            for one_in in [2, 10, 400] {
-                let (executor, gate, record, calls) = around(1, before);
-                let mut cancelled = BTreeSet::new();
-                let mut numbers: Vec<_> = (before + 1..calls.len()).collect();
-                (1..numbers.len()).for_each(|place| numbers.swap(place, random.below(place + 1)));
-                for number in numbers.into_iter().filter(|_| random.once_in(one_in)) {
-                    assert!(calls[number].cancel(), "call {number}");
-                    assert!(calls[number].is_cancelled(), "call {number}: {:?}", calls[number]);
-                    cancelled.insert(number);
-                }
-                until_running(&calls[before]);
-                assert!(!calls[before].cancel());
-                assert!(!calls[before + 1..].iter().any(Future::is_running), "they lie behind it");
-                gate.set();
-                let starts = starts_of(&calls, &record);
-                for (number, call) in calls.iter().enumerate() {
-                    if !cancelled.contains(&number) {
-                        check_returned(number, call, &starts);
-                        assert_eq!(call.worker_pid(), calls[before].worker_pid());
-                        assert!(!call.cancel() && !call.is_cancelled(), "call {number}");
-                        continue;
-                    }
-                    let error = call.error().unwrap();
-                    assert!(error.is_cancelled(), "{error:?}");
-                    assert_eq!(error.execution(), Execution::NotStarted);
-                    assert!(call.cancel(), "it was, before");
-                    assert_eq!((starts[number], call.worker_pid()), (0, None), "call {number}");
-                }
-                let stats = executor.stats();
-                assert_eq!((stats.queued, stats.given), (0, 0));
-                assert_eq!(stats.cancelled, cancelled.len() as u64);
-                assert_eq!(stats.submitted, stats.succeeded + stats.cancelled);
-            }
-        }
-    });
-}
-
-#[test]
-fn callbacks_are_called_once_in_their_order() {
+fn callbacks_of_batch_are_called_once_in_order() {
     isolated(|| {
         for before in BEFORE {
             let (executor, gate, record, calls) = around(1, before);
@@ -105,7 +64,7 @@ fn callbacks_are_called_once_in_their_order() {
                 let mut sorted = seen.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, [0, 1, 2], "{before}: call {number}: {seen:?}");
-                // One that comes when there is an outcome runs at once, perhaps before the others.
+                // A callback that is added after the outcome runs at once, perhaps before the others.
                 let first = seen.iter().filter(|which| **which < 2);
                 assert!(number < before || first.eq(&[0, 1]), "{before}: call {number}: {seen:?}");
             }
@@ -123,7 +82,7 @@ impl Wake for Unpark {
 }
 
 #[test]
-fn they_can_be_awaited() {
+fn futures_of_batch_can_be_polled() {
     isolated(|| {
         for before in BEFORE {
             let (_executor, gate, record, mut calls) = around(2, before);
@@ -151,7 +110,7 @@ fn they_can_be_awaited() {
 }
 
 #[test]
-fn whoever_waits_for_many_is_told_of_each_once() {
+fn wait_and_as_completed_see_each_call_of_batch_once() {
     isolated(|| {
         for before in BEFORE {
             let (_executor, gate, record, calls) = around(2, before);
@@ -173,7 +132,7 @@ fn whoever_waits_for_many_is_told_of_each_once() {
 
 /// Each is asked for again and again, in any order, by several threads, also when the executor is gone.
 #[test]
-fn results_can_be_had_in_any_order_and_as_often_as_one_likes() {
+fn results_of_batch_can_be_read_in_any_order_and_again() {
     isolated(|| {
         let executor = warm(2);
         let record = Record::new();
@@ -196,9 +155,9 @@ fn results_can_be_had_in_any_order_and_as_often_as_one_likes() {
     });
 }
 
-/// What a burst holds back is given out soon, also if nobody ever asks for it.
+/// The pool dispatches deferred calls of a burst soon, also if no thread asks for them.
 #[test]
-fn a_burst_that_nobody_waits_for_runs() {
+fn burst_without_waiting_thread_runs() {
     isolated(|| {
         let executor = warm(2);
         for length in [63, 64, 65, 66, 100, 129, 300, 1000, 3000] {
@@ -214,7 +173,7 @@ fn a_burst_that_nobody_waits_for_runs() {
 
 /// Tasks of another name, or with long arguments, come in between, and all in their order.
 #[test]
-fn the_order_is_that_of_the_submits() {
+fn calls_start_in_order_of_submits() {
     isolated(|| {
         let executor = warm(1);
         for _ in 0..5 {
@@ -251,7 +210,7 @@ fn note_text(number: u64, record: Record, _text: String) -> u64 {
 
 /// Whatever lies with it in its worker, only the one that runs is said to have started.
 #[test]
-fn a_shutdown_that_kills_tells_which_one_was_running() {
+fn kill_reports_running_call_of_batch_as_started() {
     isolated(|| {
         for before in BEFORE {
             let (executor, _gate, record, calls) = around(1, before);
@@ -259,7 +218,7 @@ fn a_shutdown_that_kills_tells_which_one_was_running() {
             executor.shutdown(Shutdown::Kill);
             let starts = starts_of(&calls, &record);
             for (number, call) in calls.iter().enumerate() {
-                // What lies in a stream nobody looks for, as one does in a lane.
+                // The pool does not look for answers in a stream then, as it does in a lane.
                 let may_be_unread = cfg!(loky_force_stream);
                 let unread = call.error().filter(|error| error.execution() == Execution::Finished);
                 if number < before && may_be_unread && unread.is_some() {
@@ -282,54 +241,9 @@ fn a_shutdown_that_kills_tells_which_one_was_running() {
     });
 }
 
-/// Threads submit, cancel and wait at full speed.
-#[test]
-fn threads_that_submit_and_cancel_at_once_are_told_the_truth() {
-    isolated(|| {
-        let executor = warm(2);
-        let record = Record::new();
-        thread::scope(|scope| {
-            for thread in 0..3_u64 {
-                let (executor, record) = (executor.clone(), &record);
-                scope.spawn(move || {
-                    let mut random = Random::new(thread);
-                    for round in 0..20 {
-                        let first = (thread * 20 + round) * 300;
-                        let number = |at: usize| first + at as u64;
-                        let calls: Vec<_> = (0..300)
-                            .map(|at| executor.submit(note_number, (number(at), record.clone())))
-                            .collect();
-                        let mut cancelled = BTreeSet::new();
-                        for _ in 0..50 {
-                            let at = random.below(300);
-                            if calls[at].cancel() {
-                                cancelled.insert(at);
-                            }
-                        }
-                        for (at, call) in calls.iter().enumerate() {
-                            let result = call.result_timeout(LONG);
-                            match cancelled.contains(&at) {
-                                false => assert_eq!(result.unwrap(), number(at)),
-                                true => assert!(result.unwrap_err().is_cancelled()),
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        until("all is over", LONG, || executor.stats().given == 0);
-        let stats = executor.stats();
-        assert_eq!(stats.submitted, stats.succeeded + stats.cancelled);
-        let counts = record.counts(18_000);
-        let n_ran = counts.iter().filter(|count| **count == 1).count();
-        assert_eq!(n_ran as u64 + stats.cancelled, 18_000);
-        assert!(counts.iter().all(|count| *count <= 1), "none ran twice");
-    });
-}
-
 /// A call whose answer does not fit beside those before it ends its chunk, and the answer is under way for a while.
 #[test]
-fn what_lies_behind_a_long_answer_has_not_begun() {
+fn calls_behind_long_answer_have_not_begun() {
     isolated(|| {
         for round in 0..40 {
             let executor = warm(1);
@@ -354,16 +268,16 @@ fn what_lies_behind_a_long_answer_has_not_begun() {
     });
 }
 
-/// So long that a letter has room for two.
+/// Returns a text of which a letter has room for two.
 #[loky::task]
 fn note_and_fill(number: u64, record: Record) -> String {
     record.note(number);
     "x".repeat(30_000)
 }
 
-/// A call is cancelled in a chunk of which some are answered, but nobody has been told yet.
+/// A call is cancelled in a batch whose first answers are there, but not yet read.
 #[test]
-fn only_what_is_cancelled_is_called_back_by_who_cancels() {
+fn cancel_calls_back_cancelled_calls_only() {
     isolated(|| {
         for _ in 0..60 {
             let executor = warm(1);
@@ -389,6 +303,35 @@ fn only_what_is_cancelled_is_called_back_by_who_cancels() {
             assert_eq!(*own.lock().unwrap(), cancelled);
             gate.set();
             starts_of(&calls, &record);
+        }
+    });
+}
+
+/// Cancels all calls. Returns the numbers of those for which `cancel` returned true.
+fn cancel_all(calls: &[Future<u64>]) -> BTreeSet<usize> {
+    (0..calls.len()).filter(|number| calls[*number].cancel()).collect()
+}
+
+#[test]
+fn cancel_on_several_threads_returns_equal_answers() {
+    isolated(|| {
+        let executor = warm(2);
+        for _ in 0..10 {
+            warm_up(&executor, 500);
+            let record = Record::new();
+            let calls = burst(&executor, &record, passes(300));
+            let told = thread::scope(|scope| {
+                let threads = [(); 3].map(|()| scope.spawn(|| cancel_all(&calls)));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            let starts = starts_of(&calls, &record);
+            for (number, call) in calls.iter().enumerate() {
+                // A thread that came before another one had revoked the call got a "no" only if it could not be revoked.
+                let is_told = told.iter().any(|cancelled| cancelled.contains(&number));
+                assert_eq!(call.is_cancelled(), is_told, "call {number}");
+                assert!(told.iter().all(|cancelled| cancelled.contains(&number) == is_told));
+                assert_eq!(starts[number], usize::from(!is_told), "call {number}");
+            }
         }
     });
 }
