@@ -1,4 +1,4 @@
-//! `as_completed` over real calls: CONFORMANCE.md, section 2.2, by the same names.
+//! `as_completed` over real calls: order, timeout, duplicates, and calls that fail.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,8 +17,9 @@ fn number_behind(gate: Event, number: usize) -> usize {
     number
 }
 
+/// Python loky's `test_no_timeout`.
 #[test]
-fn test_no_timeout() {
+fn all_futures_are_yielded_once_done() {
     isolated(|| {
         let executor = executor(2);
         let mut futures: Vec<_> = (0..20).map(|x| executor.submit(square, x)).collect();
@@ -37,8 +38,9 @@ fn test_no_timeout() {
     });
 }
 
+/// Python loky's `test_zero_timeout`.
 #[test]
-fn test_zero_timeout() {
+fn zero_timeout_yields_done_futures_then_error() {
     isolated(|| {
         let executor = executor(2);
         let held = Held::new(&executor, 1);
@@ -62,7 +64,7 @@ fn test_zero_timeout() {
 }
 
 #[test]
-fn the_time_counts_from_the_call() {
+fn timeout_counts_from_call_of_as_completed() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -77,8 +79,9 @@ fn the_time_counts_from_the_call() {
     });
 }
 
+/// Python loky's `test_duplicate_futures`.
 #[test]
-fn test_duplicate_futures() {
+fn duplicate_future_is_yielded_once() {
     isolated(|| {
         let executor = executor(1);
         let future = executor.submit(square, 3);
@@ -90,7 +93,7 @@ fn test_duplicate_futures() {
 }
 
 #[test]
-fn they_come_in_the_order_in_which_they_end() {
+fn futures_come_in_completion_order() {
     isolated(|| {
         let executor = executor(4);
         let gates = [(); 4].map(|()| Event::new());
@@ -106,7 +109,7 @@ fn they_come_in_the_order_in_which_they_end() {
 }
 
 #[test]
-fn what_is_cancelled_or_dies_comes_as_well() {
+fn cancelled_and_dead_calls_are_yielded() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -121,7 +124,7 @@ fn what_is_cancelled_or_dies_comes_as_well() {
 }
 
 #[test]
-fn it_outlives_the_executor_and_may_be_dropped_early() {
+fn iterator_outlives_executor_and_may_be_dropped_early() {
     isolated(|| {
         let executor = executor(1);
         let futures: Vec<_> = (0..10).map(|x| executor.submit(square, x)).collect();

@@ -43,7 +43,7 @@ fn executor() -> ProcessPoolExecutor {
 }
 
 #[test]
-fn every_bit_arrives() {
+fn vectors_of_numbers_arrive_bit_by_bit() {
     isolated(|| {
         let executor = executor();
         // A quiet and a signalling NaN among them.
@@ -58,7 +58,7 @@ fn every_bit_arrives() {
 }
 
 #[test]
-fn of_any_length() {
+fn vectors_of_any_length_arrive() {
     isolated(|| {
         let executor = executor();
         // As short as other arguments; as long as a letter and longer; more than the channel takes at once.
@@ -74,7 +74,7 @@ fn of_any_length() {
 }
 
 #[test]
-fn beside_values_of_all_kinds() {
+fn vectors_beside_other_values_arrive() {
     isolated(|| {
         let executor = executor();
         let shared = SharedBytes::from_slice(b"shared").unwrap();

@@ -1,5 +1,6 @@
-//! Done callbacks over real calls: when, where and in which order they run, and what they may do. (Their states one by one:
-//! the unit tests of `loky::future`.)
+//! Done callbacks over real calls: when, where and in which order they run, and what they may do.
+//!
+//! The unit tests of `loky::future` go through the states of a callback one by one.
 
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +14,14 @@ use loky_tests::tasks::{fail, hold, pid, square};
 use loky_tests::time::LONG;
 use loky_tests::{Census, Event, isolated, until};
 
-/// Waits until the executors of this process have left nothing behind. For where nobody is left to wait for that.
+/// Waits until the executors of this process have left nothing behind, where no handle is left to wait with.
 #[track_caller]
 fn until_gone(before: &Census) {
     until("nothing is left", LONG, || Census::take() == *before);
 }
 
 #[test]
-fn they_run_after_the_end_on_a_thread_of_the_pool() {
+fn callback_runs_after_end_on_thread_of_pool() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -35,7 +36,7 @@ fn they_run_after_the_end_on_a_thread_of_the_pool() {
         let (thread, is_done, result) = receiver.recv_timeout(LONG).unwrap();
         assert_ne!(thread, thread::current().id());
         assert_eq!((is_done, result), (true, future.worker_pid()));
-        // One that comes late runs at once, and here.
+        // A callback that comes late runs at once, on this thread.
         let (sender, receiver) = mpsc::channel();
         future.add_done_callback(move |_| sender.send(thread::current().id()).unwrap());
         assert_eq!(receiver.try_recv(), Ok(thread::current().id()));
@@ -43,7 +44,7 @@ fn they_run_after_the_end_on_a_thread_of_the_pool() {
 }
 
 #[test]
-fn they_run_in_order_and_before_the_executor_is_gone() {
+fn callbacks_run_in_order_before_executor_is_gone() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -59,7 +60,7 @@ fn they_run_in_order_and_before_the_executor_is_gone() {
 }
 
 #[test]
-fn each_runs_once_whenever_it_was_added() {
+fn callback_added_at_any_time_runs_once() {
     isolated(|| {
         const CALLS: usize = 500;
         let executor = executor(2);
@@ -78,7 +79,7 @@ fn each_runs_once_whenever_it_was_added() {
 }
 
 #[test]
-fn those_of_a_cancelled_call_run_before_cancel_returns() {
+fn callback_of_cancelled_call_runs_before_cancel_returns() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -94,7 +95,7 @@ fn those_of_a_cancelled_call_run_before_cancel_returns() {
 }
 
 #[test]
-fn those_of_calls_that_fail_run_as_well() {
+fn callback_of_failed_call_runs() {
     isolated(|| {
         let executor = executor(1);
         let (sender, receiver) = mpsc::channel();
@@ -128,7 +129,7 @@ fn exit_instead(code: i32) -> u64 {
 }
 
 #[test]
-fn one_that_panics_is_reported_and_hurts_nothing() {
+fn callback_panic_is_reported_and_hurts_nothing() {
     isolated(|| {
         let executor = executor(1);
         let reports = Arc::new(Mutex::new(Vec::new()));
@@ -148,7 +149,7 @@ fn one_that_panics_is_reported_and_hurts_nothing() {
             }
             held.release();
         }
-        // One more in this thread.
+        // One more callback, on this thread.
         let future = executor.submit(pid, ());
         let worker = future.result().unwrap();
         future.add_done_callback(|_| panic!("here"));
@@ -169,7 +170,7 @@ fn one_that_panics_is_reported_and_hurts_nothing() {
 }
 
 #[test]
-fn one_that_takes_its_time_holds_up_no_calls() {
+fn slow_callback_holds_up_no_calls() {
     isolated(|| {
         let executor = executor(1);
         let (gate, blocks) = mpsc::channel::<()>();
@@ -193,7 +194,7 @@ fn one_that_takes_its_time_holds_up_no_calls() {
 }
 
 #[test]
-fn one_may_submit_and_wait() {
+fn callback_may_submit_and_wait() {
     isolated(|| {
         let executor = executor(1);
         let (sender, receiver) = mpsc::channel();
@@ -213,7 +214,7 @@ fn one_may_submit_and_wait() {
 }
 
 #[test]
-fn one_may_drop_the_last_handle() {
+fn callback_may_drop_last_handle() {
     isolated(|| {
         let before = Census::take();
         let executor = executor(2);
@@ -235,7 +236,7 @@ fn one_may_drop_the_last_handle() {
 }
 
 #[test]
-fn one_may_shut_down_in_each_way() {
+fn callback_may_shut_down_in_each_way() {
     isolated(|| {
         use Execution::{NotStarted, Started};
         let killed = |execution| Some((ErrorKind::ShutdownExecutor, execution));
@@ -306,7 +307,7 @@ fn check_late_shutdown(how: Option<Shutdown>) {
 }
 
 #[test]
-fn one_may_shut_down_what_is_being_shut_down() {
+fn callback_may_shut_down_during_shutdown() {
     isolated(|| {
         for _ in 0..10 {
             check_late_shutdown(Some(Shutdown::Wait));
@@ -316,7 +317,7 @@ fn one_may_shut_down_what_is_being_shut_down() {
 }
 
 #[test]
-fn one_may_drop_the_last_handle_of_what_is_being_shut_down() {
+fn callback_may_drop_last_handle_during_shutdown() {
     isolated(|| {
         for _ in 0..10 {
             check_late_shutdown(None);
@@ -325,7 +326,7 @@ fn one_may_drop_the_last_handle_of_what_is_being_shut_down() {
 }
 
 #[test]
-fn they_may_shut_one_another_down() {
+fn callbacks_may_shut_down_each_others_executors() {
     isolated(|| {
         let executors = [executor(1), executor(1)];
         let (sender, receiver) = mpsc::channel();

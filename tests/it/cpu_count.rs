@@ -1,4 +1,4 @@
-//! What limits this very process, by itself or by whoever started it, is seen in its counts.
+//! The CPU counts follow the limits of this process, whether it set them itself or inherited them.
 
 use loky_tests::{isolated, program, run};
 
@@ -31,16 +31,18 @@ fn stay_on_this_cpu() {
     assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Python loky's `test_cpu_count_os_sched_getaffinity`.
 #[test]
-fn test_cpu_count_os_sched_getaffinity() {
+fn affinity_of_program_limits_counts() {
     isolated(|| {
         stay_on_this_cpu();
         assert_eq!(counts_of_program(None), (1, 1));
     });
 }
 
+/// Python loky's `test_cpu_count_psutil_affinity`.
 #[test]
-fn test_cpu_count_psutil_affinity() {
+fn affinity_of_process_limits_counts() {
     isolated(|| {
         stay_on_this_cpu();
         assert_eq!((loky::cpu_count(), loky::physical_cpu_count()), (1, 1));
@@ -50,7 +52,7 @@ fn test_cpu_count_psutil_affinity() {
 }
 
 #[test]
-fn the_variable_limits_both_counts() {
+fn variable_limits_both_counts() {
     isolated(|| {
         let free = counts_of_program(None);
         for value in ["1", "0", "-1", " 1 "] {

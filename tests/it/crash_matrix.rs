@@ -1,10 +1,9 @@
-//! The crash matrix: whatever goes wrong with a call fails that call, with an error that says what happened, and never
-//! hangs or hurts another.
+//! The crash matrix: a fault of a call fails that call, with an error that names the cause, and neither hangs nor hurts another.
 //!
-//! Each row of [`cases!`] is one way to go wrong, and one test, which runs it four times: under either [`CrashPolicy`],
-//! submitted by the test and submitted by a done-callback. Beside it a call is running in another worker and one more is
-//! queued, and what becomes of these, and of the executor afterwards, is looked at as well. Python loky's `test_crashes`
-//! and `test_in_callback_submit_with_crash`; the numbers are those of its 16 cases.
+//! Each row of [`cases!`] is one fault and one test. It runs under either [`CrashPolicy`], submitted by the test and submitted by
+//! a done callback. Meanwhile a second call runs in another worker and a third one is queued; the test checks these, and the
+//! executor afterwards. The rows are those of Python loky's `test_crashes` and `test_in_callback_submit_with_crash`; the numbers
+//! are those of its 16 cases.
 
 use std::panic::{panic_any, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,7 +107,7 @@ impl Bad {
     }
 }
 
-/// What the error has to be.
+/// The error that is expected.
 struct Expected {
     kind: ErrorKind,
     execution: Execution,
@@ -159,7 +158,7 @@ impl Expected {
     }
 }
 
-/// One way to go wrong.
+/// A fault of a call.
 struct Case {
     submit: fn(&ProcessPoolExecutor) -> Bad,
     expected: Expected,
@@ -208,7 +207,7 @@ impl Case {
     }
 }
 
-/// What must be so when a worker of two has died under [`CrashPolicy::BreakPool`].
+/// Checks a pool of two workers after a death under [`CrashPolicy::BreakPool`].
 #[track_caller]
 fn is_broken(
     executor: &ProcessPoolExecutor,
@@ -349,8 +348,10 @@ cases! {
 }
 
 /// Callbacks that panic hurt neither the pool nor each other.
+///
+/// Python loky's `test_callback_crash_on_submit`.
 #[test]
-fn test_callback_crash_on_submit() {
+fn callback_panic_hurts_neither_pool_nor_other_callbacks() {
     isolated_with_stderr(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (held, go_on) = busy(&executor);
@@ -379,7 +380,7 @@ fn kill_friend(began: Event, go_on: Event, friend: u32) -> bool {
     kill(friend, libc::SIGKILL)
 }
 
-/// Workers kill each other, all at the same time.
+/// Workers kill each other, all at once.
 #[track_caller]
 fn check_races(n: usize) {
     for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
@@ -417,28 +418,33 @@ fn check_races(n: usize) {
     }
 }
 
+/// Python loky's `test_crash_races_1`.
 #[test]
-fn test_crash_races_1() {
+fn one_worker_that_kills_itself_fails_its_call() {
     isolated(|| check_races(1));
 }
 
+/// Python loky's `test_crash_races_2`.
 #[test]
-fn test_crash_races_2() {
+fn two_workers_that_kill_each_other_fail_their_calls() {
     isolated(|| check_races(2));
 }
 
+/// Python loky's `test_crash_races_5`.
 #[test]
-fn test_crash_races_5() {
+fn five_workers_that_kill_each_other_fail_their_calls() {
     isolated(|| check_races(5));
 }
 
+/// Python loky's `test_crash_races_13`.
 #[test]
-fn test_crash_races_13() {
+fn thirteen_workers_that_kill_each_other_fail_their_calls() {
     isolated(|| check_races(13));
 }
 
+/// Python loky's `test_queue_full_deadlock`.
 #[test]
-fn test_queue_full_deadlock() {
+fn encode_failures_between_calls_do_not_hang() {
     isolated(|| {
         IS_PARENT.store(true, Ordering::Relaxed);
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
@@ -473,8 +479,9 @@ fn check_left(deed: Deed, exit: &str) {
     executor.submit(leave, None).result().unwrap();
 }
 
+/// Python loky's `test_call_item_gc_crash_or_exit`.
 #[test]
-fn test_call_item_gc_crash_or_exit() {
+fn crash_in_late_drop_fails_running_call() {
     isolated(|| {
         IS_PARENT.store(true, Ordering::Relaxed);
         check_left(Segfault, "SIGSEGV(-11)");
@@ -483,8 +490,10 @@ fn test_call_item_gc_crash_or_exit() {
 }
 
 /// An iterable that panics does so in its consumer, and nothing of the map stays behind.
+///
+/// Python loky's `test_imap_handle_iterable_exception`.
 #[test]
-fn test_imap_handle_iterable_exception() {
+fn iterable_panic_reaches_consumer_of_map() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(2).build().unwrap();
         for bad_item in [0, 3, 7, 50] {

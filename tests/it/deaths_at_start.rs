@@ -1,4 +1,4 @@
-//! Workers that die, or are none, before they have shaken hands: healed if they are few, and the end of the pool if they are all.
+//! Workers that die before the handshake: the pool heals a few deaths, and breaks when no worker comes up.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +26,7 @@ fn never_comes_up(exe: &str, policy: CrashPolicy, is_expected: fn(&Error) -> boo
 }
 
 #[test]
-fn workers_that_never_come_up() {
+fn workers_that_never_come_up_break_pool() {
     isolated(|| {
         POLICIES.into_iter().for_each(|policy| {
             never_comes_up("/no/such/program", policy, Error::is_spawn, "`/no/such/program`");
@@ -37,7 +37,7 @@ fn workers_that_never_come_up() {
     });
 }
 
-/// A program that dies so many times by SIGSEGV, and is this one after that.
+/// A program that dies of SIGSEGV a number of times, and then becomes this one.
 struct DiesAtFirst {
     folder: PathBuf,
 }
@@ -76,7 +76,7 @@ impl Drop for DiesAtFirst {
 }
 
 #[test]
-fn deaths_before_the_handshake_are_healed() {
+fn deaths_before_handshake_are_healed() {
     isolated(|| {
         for (max_workers, deaths) in [(1, 1), (1, 5), (2, 2), (3, 8)] {
             let program = DiesAtFirst::new(deaths);
@@ -87,7 +87,7 @@ fn deaths_before_the_handshake_are_healed() {
 
 /// A pool gives up when its workers die without having done anything. These have.
 #[test]
-fn deaths_at_work_are_no_deaths_at_the_start() {
+fn deaths_at_work_do_not_count_as_deaths_at_start() {
     isolated(|| {
         let program = DiesAtFirst::new(0);
         let executor = program.executor(1, CrashPolicy::Heal);
@@ -104,7 +104,7 @@ fn deaths_at_work_are_no_deaths_at_the_start() {
 }
 
 #[test]
-fn a_death_before_the_handshake_breaks_a_pool_that_is_to_break() {
+fn death_before_handshake_breaks_pool_of_break_policy() {
     isolated(|| {
         let program = DiesAtFirst::new(1);
         let executor = program.executor(1, CrashPolicy::BreakPool);

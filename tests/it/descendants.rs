@@ -1,4 +1,4 @@
-//! Processes that tasks have started, by fork and by exec: they delay nobody, and go with their worker.
+//! Processes that tasks start, by fork and by exec: they delay no call, and end with their worker.
 
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
@@ -59,7 +59,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // Unless the pool has killed it, and somebody else may have the number.
+        // The pool may have killed it, and another process may have the pid.
         if look(self.pid).is_some_and(|it| it.session == self.session) {
             kill(self.pid, libc::SIGKILL);
         }
@@ -68,7 +68,7 @@ impl Drop for Holder {
 
 /// A worker's forked child holds the other end of its channel open: the end of the channel does not come.
 #[test]
-fn death_of_a_worker_whose_child_keeps_the_channel() {
+fn death_of_worker_whose_child_keeps_channel_is_noticed() {
     isolated(|| {
         for in_own_session in [false, true] {
             let executor = ready(1);
@@ -78,7 +78,7 @@ fn death_of_a_worker_whose_child_keeps_the_channel() {
                 let error = executor.submit(perform, deed).error().unwrap();
                 assert!(start.elapsed() < NOTICED, "{:?}", start.elapsed());
                 assert_eq!(error.worker_exit().unwrap().to_string(), text);
-                // One that has left the session can be found no more once its worker is gone.
+                // A process that has left the session cannot be found any more once its worker is gone.
                 assert!(in_own_session || !is_alive(holder.pid), "before the call is resolved");
                 assert_serves(&executor);
             }
@@ -130,7 +130,7 @@ fn check_started(what: &str, policy: CrashPolicy, end: fn(&ProcessPoolExecutor))
 }
 
 #[test]
-fn processes_that_a_task_started_go_with_its_worker() {
+fn processes_of_task_go_with_its_worker() {
     isolated(|| {
         use CrashPolicy::{BreakPool, Heal};
         let exit: fn(&ProcessPoolExecutor) =
@@ -172,7 +172,7 @@ fn start_apart() -> u32 {
 
 /// Also those in a session of their own, as long as the worker is there to tell whose they are.
 #[test]
-fn kill_reaches_processes_in_sessions_of_their_own() {
+fn kill_reaches_processes_in_own_sessions() {
     isolated(|| {
         let executor = ready(2);
         let started = [(); 3].map(|()| executor.submit(start_apart, ()).result().unwrap());
@@ -187,7 +187,7 @@ fn kill_reaches_processes_in_sessions_of_their_own() {
 
 /// Finding them takes a descriptor or two.
 #[test]
-fn processes_go_with_their_worker_while_no_descriptors_are_left() {
+fn processes_go_with_worker_while_no_descriptors_are_left() {
     isolated(|| {
         let executor = ready(1);
         let started = started(&executor);

@@ -1,5 +1,5 @@
-//! The end of an executor whose workers have calls in their queues: what each way of shutting down means for these, exactly,
-//! and that whoever holds the last handle may drop it anywhere.
+//! The end of an executor whose workers have calls in their queues: each way of shutting down has an exact meaning for these
+//! calls, and the last handle may be dropped anywhere.
 
 use std::iter::once;
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ const BEHIND: usize = 60;
 /// Where another one blocks, after quick ones.
 const MIDDLE: usize = 20;
 
-/// One call that blocks, with quick ones behind it, in a pool of one worker.
+/// A call that blocks, with quick ones behind it, in a pool of one worker.
 struct Kept {
     executor: ProcessPoolExecutor,
     gate: Event,
@@ -51,7 +51,7 @@ impl Kept {
 }
 
 #[test]
-fn cancel_pending_takes_back_what_lies_behind_a_running_call() {
+fn cancel_pending_revokes_calls_behind_running_one() {
     isolated(|| {
         for _ in 0..10 {
             let kept = Kept::new();
@@ -69,7 +69,7 @@ fn cancel_pending_takes_back_what_lies_behind_a_running_call() {
 }
 
 #[test]
-fn kill_knows_which_call_was_running() {
+fn kill_reports_running_call_as_started() {
     isolated(|| {
         for _ in 0..10 {
             let kept = Kept::new();
@@ -105,17 +105,17 @@ fn check_at_full_speed(how: Shutdown) {
 }
 
 #[test]
-fn cancel_pending_at_full_speed_tells_the_truth() {
+fn cancel_pending_at_full_speed_tells_truth() {
     isolated(|| check_at_full_speed(Shutdown::CancelPending));
 }
 
 #[test]
-fn kill_at_full_speed_tells_the_truth() {
+fn kill_at_full_speed_tells_truth() {
     isolated(|| check_at_full_speed(Shutdown::Kill));
 }
 
 #[test]
-fn waiting_runs_all_that_lies_in_queues() {
+fn wait_runs_all_queued_calls() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::NoWait] {
             let kept = Kept::new();
@@ -162,7 +162,7 @@ fn check_last_handle(place: usize) {
 }
 
 #[test]
-fn a_callback_may_drop_the_last_handle_while_calls_lie_in_queues() {
+fn callback_may_drop_last_handle_while_calls_are_queued() {
     isolated(|| {
         for place in [0, 1, MIDDLE - 1, MIDDLE, MIDDLE + 1, MIDDLE + BEHIND] {
             for _ in 0..3 {
@@ -172,9 +172,9 @@ fn a_callback_may_drop_the_last_handle_while_calls_lie_in_queues() {
     });
 }
 
-/// Who waits may be the one that reads what the worker says when the executor ends.
+/// A waiting thread may be the reader of the worker when the executor ends.
 #[test]
-fn the_last_handle_may_go_while_others_wait() {
+fn last_handle_may_go_while_threads_wait() {
     isolated(|| {
         for _ in 0..10 {
             let Kept { executor, gate, record, calls } = Kept::new();

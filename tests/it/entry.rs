@@ -1,4 +1,4 @@
-//! The entry of a program: with one, its copies become workers and never reach `main`; without one, nothing is started.
+//! The entry of a program: with it, copies of the program become workers and never reach `main`. Without it, no worker starts.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use loky_tests::pools::builder;
 use loky_tests::scratch::Scratch;
 use loky_tests::{Finished, isolated, program, program_path, run, tasks};
 
-/// What a program without an entry is told.
+/// The message for a program without an entry.
 const ADVICE: [&str; 3] = ["loky::main!", "loky::init()", "loky::enable_test_support!()"];
 
 #[loky::task(name = "loky-tests.shared")]
@@ -82,7 +82,7 @@ fn check_returns(how: &str, code: i32, stderr: &str) {
 }
 
 #[test]
-fn main_may_return_what_a_main_may_return() {
+fn main_may_return_any_termination() {
     isolated(|| {
         check_returns("success", 0, "");
         check_returns("code", 7, "");
@@ -93,7 +93,7 @@ fn main_may_return_what_a_main_may_return() {
 }
 
 #[test]
-fn workers_do_not_reach_main() {
+fn worker_does_not_reach_main() {
     isolated(|| {
         let mut host = Host::start(program("host"));
         assert_eq!(host.ask("add"), "3");
@@ -104,7 +104,7 @@ fn workers_do_not_reach_main() {
 }
 
 #[test]
-fn a_program_without_entry_starts_nothing() {
+fn program_without_entry_starts_no_worker() {
     isolated(|| {
         let finished = run(&mut program("no_entry"));
         assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -148,12 +148,12 @@ fn check_no_entry(child_stdin: Option<&str>, most_mains: usize) {
 }
 
 #[test]
-fn a_worker_exe_without_entry_is_told_what_to_add() {
+fn worker_exe_without_entry_names_remedy() {
     isolated(|| check_no_entry(None, 2));
 }
 
 #[test]
-fn a_worker_exe_without_entry_that_starts_itself_comes_to_an_end() {
+fn worker_exe_without_entry_that_starts_itself_ends() {
     isolated(|| {
         check_no_entry(Some("inherit"), 4);
         check_no_entry(Some("null"), 4);
@@ -175,7 +175,7 @@ fn check_no_worker(exe: &str, script: Option<&str>) {
 }
 
 #[test]
-fn a_worker_exe_that_ends_without_a_word_is_no_worker() {
+fn worker_exe_that_exits_silently_is_handshake_error() {
     isolated(|| {
         check_no_worker("/bin/true", None);
         check_no_worker("", Some("head -c 1 >/dev/null"));
@@ -184,7 +184,7 @@ fn a_worker_exe_that_ends_without_a_word_is_no_worker() {
 }
 
 #[test]
-fn another_program_with_the_same_tasks_is_a_worker() {
+fn other_program_with_equal_tasks_is_worker() {
     isolated(|| {
         let executor = builder(2).worker_exe(program_path("host")).build().unwrap();
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
@@ -201,7 +201,7 @@ fn executor_arguments() -> Vec<std::ffi::OsString> {
 }
 
 #[test]
-fn a_worker_exe_without_the_task_says_so() {
+fn worker_exe_without_task_is_error() {
     isolated(|| {
         let executor = builder(2).worker_exe(program_path("other_tasks")).build().unwrap();
         let check = |error: Error, name: &str| {
@@ -219,7 +219,7 @@ fn a_worker_exe_without_the_task_says_so() {
 }
 
 #[test]
-fn a_worker_exe_with_another_signature_is_refused() {
+fn worker_exe_with_other_signature_is_error() {
     isolated(|| {
         let executor = builder(2).worker_exe(program_path("other_signature")).build().unwrap();
         let error = executor.submit(shared, 1).result().unwrap_err();
@@ -234,7 +234,7 @@ fn a_worker_exe_with_another_signature_is_refused() {
 }
 
 #[test]
-fn a_strict_parser_of_arguments_sees_no_workers() {
+fn strict_argument_parser_sees_no_workers() {
     isolated(|| {
         let mut command = program("strict_arguments");
         let Finished { code, stdout, stderr } =
@@ -248,7 +248,7 @@ fn a_strict_parser_of_arguments_sees_no_workers() {
 }
 
 #[test]
-fn a_program_may_be_replaced_or_deleted_while_it_runs() {
+fn program_replaced_or_deleted_while_running_still_starts_workers() {
     isolated(|| {
         let scratch = Scratch::new();
         let path = scratch.path().join("program");
@@ -269,7 +269,7 @@ fn a_program_may_be_replaced_or_deleted_while_it_runs() {
 }
 
 #[test]
-fn a_program_that_was_deleted_before_its_first_pool_works() {
+fn program_deleted_before_first_pool_starts_workers() {
     isolated(|| {
         let scratch = Scratch::new();
         let path = scratch.path().join("program");
@@ -284,7 +284,7 @@ fn a_program_that_was_deleted_before_its_first_pool_works() {
 }
 
 #[test]
-fn tasks_may_have_pools() {
+fn task_may_have_pool() {
     isolated(|| {
         let executor = builder(2).build().unwrap();
         let levels: Vec<_> = (0..4).map(|levels| executor.submit(tasks::nested, levels)).collect();
@@ -294,7 +294,7 @@ fn tasks_may_have_pools() {
 }
 
 #[test]
-fn a_program_that_a_task_runs_is_no_worker() {
+fn program_run_by_task_is_no_worker() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         let run = |name, args: &[&str]| {
@@ -309,9 +309,9 @@ fn a_program_that_a_task_runs_is_no_worker() {
 }
 
 #[test]
-fn the_variable_of_workers_alone_makes_no_worker() {
+fn variable_of_workers_alone_makes_no_worker() {
     isolated(|| {
-        // As somebody may inherit it: with another stdin than it speaks of.
+        // A process may inherit it, with another stdin than it names.
         for value in ["", "1", "1:1", "rubbish", "99999999999999999999:1"] {
             let finished = run(program("returns").arg("code").env("__LOKY_WORKER", value));
             assert_eq!(finished.code, Some(101), "{finished:?}");

@@ -1,4 +1,4 @@
-//! Where a worker finds itself: the variables of its environment, its index, and how deep it is nested.
+//! The surroundings of a worker: the variables of its environment, its index, and its depth of nesting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -22,15 +22,16 @@ fn variable_in(executor: &ProcessPoolExecutor, name: &str) -> Option<OsString> {
     executor.submit(variable, name.to_owned()).result().unwrap()
 }
 
+/// Python loky's `test_child_env_executor`.
 #[test]
-fn test_child_env_executor() {
+fn env_reaches_workers_of_executor_only() {
     isolated(|| {
         let with = builder(1).env("LOKY_TESTS_A", "a").build().unwrap();
         assert_eq!(variable_in(&with, "LOKY_TESTS_A"), Some("a".into()));
         let without = builder(1).build().unwrap();
         assert_eq!(variable_in(&without, "LOKY_TESTS_A"), None);
         assert_eq!(std::env::var_os("LOKY_TESTS_A"), None, "nothing is set here");
-        // What is set here is there, unless it is set otherwise.
+        // A variable of this process is there, unless it is set otherwise.
         let inherited = std::env::var_os("PATH").expect("a path");
         assert_eq!(variable_in(&without, "PATH"), Some(inherited));
         let other = builder(1).env("PATH", "/nowhere").build().unwrap();
@@ -39,7 +40,7 @@ fn test_child_env_executor() {
 }
 
 #[test]
-fn values_may_be_anything_without_zeros() {
+fn env_values_without_nul_arrive() {
     isolated(|| {
         let bytes = OsString::from_vec((1..=255).collect());
         let large = OsString::from("x".repeat(100_000));
@@ -64,7 +65,7 @@ fn values_may_be_anything_without_zeros() {
 }
 
 #[test]
-fn several_at_once_and_the_last_one_counts() {
+fn env_set_twice_keeps_last_value() {
     isolated(|| {
         let variables = BTreeMap::from([("LOKY_TESTS_A", "1"), ("LOKY_TESTS_B", "2")]);
         let builder = builder(1).env("LOKY_TESTS_A", "0").envs(variables);
@@ -75,7 +76,7 @@ fn several_at_once_and_the_last_one_counts() {
 }
 
 #[test]
-fn bad_ones_are_refused_by_name() {
+fn invalid_env_is_named_in_error() {
     isolated(|| {
         for (builder, text) in [
             (builder(1).env("", "1"), "`env`: `` cannot be the name"),
@@ -103,7 +104,7 @@ fn place(name: String, began: Gate, gate: Gate) -> (u32, Option<usize>, Option<O
     (std::process::id(), loky::worker_index(), std::env::var_os(name))
 }
 
-/// What so many workers, all there are, say of their places. Insists that their indices are those that there are.
+/// Returns the places of all workers, `count` of them, and insists that their indices are complete.
 #[track_caller]
 fn places(executor: &ProcessPoolExecutor, name: &str, n_workers: usize) -> Vec<OsString> {
     let (began, gate) = (Gate::new(), Gate::new());
@@ -124,14 +125,14 @@ fn places(executor: &ProcessPoolExecutor, name: &str, n_workers: usize) -> Vec<O
 }
 
 #[test]
-fn each_worker_gets_its_own_value() {
+fn worker_env_gives_each_worker_own_value() {
     isolated(|| {
         let name = "LOKY_TESTS_GPU";
         let builder = builder(5).worker_env(name, ["0", "1", "2"]).env(name, "all");
         let (executor, log) = Log::of(builder);
         let by_turns = ["0", "1", "2", "0", "1"];
         assert_eq!(places(&executor, name, 5), by_turns);
-        // Those that come instead get what the others had.
+        // Replacements get the values of their predecessors.
         for _ in 0..5 {
             let error = executor.submit(perform, Deed::ExitAtOnce(1)).error().unwrap();
             assert!(error.is_terminated_worker(), "{error:?}");
@@ -147,7 +148,7 @@ fn each_worker_gets_its_own_value() {
 }
 
 #[test]
-fn those_that_come_back_get_the_first_indices() {
+fn returning_workers_get_first_indices() {
     isolated(|| {
         let name = "LOKY_TESTS_GPU";
         let builder = builder(3).worker_env(name, ["a", "b", "c", "d"]).idle_timeout(millis(1));
@@ -173,7 +174,7 @@ const THREAD_COUNTS: [&str; 8] = [
 ];
 
 #[test]
-fn native_libraries_are_told_how_many_threads_to_start() {
+fn inner_threads_sets_variables_of_native_libraries() {
     isolated(|| {
         // In whatever order they are set.
         let builder = builder(1).env("MKL_NUM_THREADS", "7").inner_threads(3);
@@ -196,7 +197,7 @@ fn native_libraries_are_told_how_many_threads_to_start() {
 
 /// A change of this process's environment after the executor was made, but before its workers start, is seen there.
 #[test]
-fn the_environment_is_the_one_at_the_start_of_a_worker() {
+fn environment_is_read_at_start_of_worker() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         #[expect(unsafe_code, reason = "the environment of a process is shared by its threads")]
@@ -211,7 +212,7 @@ fn the_environment_is_the_one_at_the_start_of_a_worker() {
 /// Where a process is: its depth, whether it is a worker, its index.
 type Standing = (u32, bool, Option<usize>);
 
-/// What is said on each of so many levels, from here down.
+/// Returns the answers of each level, from here down.
 #[loky::task]
 fn standings(levels: u32) -> Vec<Standing> {
     let here = (loky::depth(), loky::is_worker(), loky::worker_index());
@@ -223,7 +224,7 @@ fn standings(levels: u32) -> Vec<Standing> {
 }
 
 #[test]
-fn depths_are_counted_from_the_users_process() {
+fn depth_counts_from_users_process() {
     isolated(|| {
         let worker = |depth| (depth, true, Some(0));
         let expected = [(0, false, None), worker(1), worker(2), worker(3)];
@@ -241,14 +242,14 @@ fn depth_of_a_program() -> String {
 }
 
 #[test]
-fn a_program_that_a_task_runs_is_no_worker() {
+fn program_run_by_task_has_depth_zero() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         assert_eq!(executor.submit(depth_of_a_program, ()).result().unwrap(), "0\n");
     });
 }
 
-/// What the helper program says that nests so deep, under this limit.
+/// Returns the output of the helper program that nests to this depth, under this limit.
 #[track_caller]
 fn nest(limit: Option<&str>, levels: u32, manner: &[&str]) -> String {
     let mut program = program("nested");
@@ -263,8 +264,9 @@ fn nest(limit: Option<&str>, levels: u32, manner: &[&str]) -> String {
 
 const MANNERS: [&[&str]; 4] = [&[], &["kill"], &["reusable"], &["reusable", "kill"]];
 
+/// Python loky's `test_max_depth`.
 #[test]
-fn test_max_depth() {
+fn max_depth_ends_nesting() {
     isolated(|| {
         for manner in MANNERS {
             assert_eq!(nest(Some("3"), 3, manner), "3");
@@ -277,7 +279,7 @@ fn test_max_depth() {
 }
 
 #[test]
-fn without_a_limit_it_is_ten() {
+fn max_depth_is_ten_by_default() {
     isolated(|| {
         assert_eq!(nest(None, 10, &[]), "10");
         assert!(nest(None, 11, &[]).starts_with("Recursion at depth 10: "));
@@ -285,7 +287,7 @@ fn without_a_limit_it_is_ten() {
 }
 
 #[test]
-fn a_limit_of_zero_is_none() {
+fn max_depth_of_zero_is_no_limit() {
     isolated(|| {
         for limit in ["0", "-1"] {
             assert_eq!(nest(Some(limit), 12, &[]), "12");
@@ -294,7 +296,7 @@ fn a_limit_of_zero_is_none() {
 }
 
 #[test]
-fn a_limit_that_is_no_number_is_named() {
+fn max_depth_that_is_no_number_is_named_in_error() {
     isolated(|| {
         for limit in ["many", "", "3.5"] {
             let error = nest(Some(limit), 1, &[]);
@@ -307,7 +309,7 @@ fn a_limit_that_is_no_number_is_named() {
 
 /// The limit is the one of the process that builds: so a program can set it for what lies below.
 #[test]
-fn a_limit_for_the_workers_alone() {
+fn max_depth_may_be_set_for_workers_only() {
     isolated(|| {
         let executor = builder(1).env("LOKY_MAX_DEPTH", "1").build().unwrap();
         let error = executor.submit(nested, 1).error().unwrap();

@@ -1,9 +1,8 @@
-//! Faults of the world around the calls: channels that carry rubbish, workers that stop, a host that has no descriptors left or
-//! takes other processes' deaths away. Workers that never come up are in `deaths_at_start.rs`, processes that a task started in
-//! `descendants.rs`.
+//! Faults around the calls: rubbish on a channel, stopped workers, a host without free descriptors, a host that reaps foreign
+//! children.
 //!
-//! What is held in each: calls get their outcome, other calls get theirs, the executor works again as soon as it can, and
-//! nothing stays behind.
+//! In each test calls get their outcome, other calls get theirs, the executor works again as soon as it can, and nothing is left.
+//! Workers that never come up are in `deaths_at_start.rs`, processes of tasks in `descendants.rs`.
 
 use std::fs::{self};
 use std::io::Write;
@@ -52,9 +51,9 @@ fn frame(kind: u8, call: u64, length: u64, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A worker that lies is ended, and its lies touch nobody else's calls: the other one has call 1, the liar call 2.
+/// A worker that forges messages is ended, and no other call is touched. The other worker has call 1, the forger call 2.
 #[test]
-fn forged_messages() {
+fn forged_message_ends_worker_and_fails_its_call_only() {
     let (hello, began, result, failed, outgrown, initializing) = (17, 19, 20, 21, 22, 24);
     isolated(|| {
         for bytes in [
@@ -98,7 +97,7 @@ fn forged_messages() {
 }
 
 #[test]
-fn rubbish_from_an_idle_worker() {
+fn rubbish_from_idle_worker_ends_it() {
     isolated(|| {
         let executor = ready(1);
         let go_on = Event::new();
@@ -112,9 +111,9 @@ fn rubbish_from_an_idle_worker() {
 
 // ---- workers ----
 
-/// One that is stopped is slow, not dead.
+/// A stopped worker is slow, not dead.
 #[test]
-fn stopped_worker() {
+fn stopped_worker_is_slow_and_not_dead() {
     isolated(|| {
         POLICIES.into_iter().for_each(|policy| {
             let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
@@ -148,7 +147,7 @@ fn repeat(text: String, times: usize) -> String {
 }
 
 #[test]
-fn huge_argument_and_result() {
+fn huge_argument_and_result_arrive() {
     isolated(|| {
         let executor = ready(2);
         let large = "0123456789abcdef".repeat(1 << 20);
@@ -170,12 +169,12 @@ fn start_threads(go_on: Event) {
         let go_on = go_on.clone();
         thread::spawn(move || go_on.wait());
     }
-    thread::spawn(|| panic!("nobody's panic"));
+    thread::spawn(|| panic!("a panic of no call"));
 }
 
 /// They live as long as their worker, and do not keep it.
 #[test]
-fn threads_that_outlive_their_call() {
+fn threads_that_outlive_call_do_not_keep_worker() {
     isolated(|| {
         let builder = ProcessPoolExecutor::builder().max_workers(1).stderr(Stdio::Null);
         let executor = builder.build().unwrap();
@@ -197,7 +196,7 @@ fn print(text: String) {
 }
 
 #[test]
-fn output_to_stdout_is_output() {
+fn output_like_messages_goes_to_stdout() {
     isolated(|| {
         let path = temporary("stdout");
         let builder = ProcessPoolExecutor::builder().max_workers(1);
@@ -221,8 +220,10 @@ fn sum_in_threads(n: u64) -> u64 {
 }
 
 /// Threads of the parent, whatever they hold, have no part in the workers, which are not forked.
+///
+/// Python loky's `test_numpy_dot_parent_and_child_no_freeze`.
 #[test]
-fn test_numpy_dot_parent_and_child_no_freeze() {
+fn threads_of_parent_do_not_freeze_workers() {
     isolated(|| {
         let is_over = AtomicBool::new(false);
         let until_over = || {
@@ -251,9 +252,9 @@ impl Drop for SetOnDrop<'_> {
 
 // ---- descriptors ----
 
-/// The same for each number of free ones: what cannot be had fails with the reason, and can be had later.
+/// For each number of free descriptors: a step that lacks one fails with the cause, and succeeds later.
 #[test]
-fn no_descriptors_left() {
+fn lack_of_descriptors_fails_with_limit_in_error() {
     isolated(|| {
         let outcomes: Vec<(bool, bool)> = (0..20)
             .map(|n_free| {
@@ -285,7 +286,7 @@ fn no_descriptors_left() {
 }
 
 #[test]
-fn a_death_while_no_descriptors_are_left() {
+fn death_without_free_descriptors_is_noticed() {
     isolated(|| {
         let executor = ready(2);
         let (held, _go_on) = busy(&executor);
@@ -313,7 +314,7 @@ fn idle_workers(executor: &ProcessPoolExecutor, busy: &Future<u32>) -> Vec<u32> 
 
 /// As some sandboxes do it. poll(2) then refuses to look at any descriptor.
 #[test]
-fn calls_go_on_when_no_more_descriptors_are_allowed() {
+fn descriptor_limit_of_zero_stops_no_calls() {
     isolated(|| {
         let executor = ready(2);
         let limit = limit_descriptors(0);
@@ -349,7 +350,7 @@ fn lives_with_unknown_deaths(executor: &ProcessPoolExecutor) {
 }
 
 #[test]
-fn host_that_ignores_sigchld() {
+fn host_that_ignores_sigchld_has_working_pools() {
     isolated(|| {
         #[expect(unsafe_code, reason = "std has no signals")]
         // SAFETY: the disposition is a constant, no function.
@@ -374,7 +375,7 @@ fn wait_for_any_child() -> bool {
 }
 
 #[test]
-fn host_that_waits_for_all_children() {
+fn host_that_reaps_all_children_has_working_pools() {
     isolated(|| {
         let is_over = AtomicBool::new(false);
         let wait = || {

@@ -1,8 +1,7 @@
-//! A program that forks while it has pools: its handles are dead in the child, and go on working in the parent.
+//! A program that forks while it has pools: its handles return errors in the child, and go on working in the parent.
 //!
-//! The child may have a pool of its own, as far as it may have threads: where another thread of the parent starts or ends at
-//! the moment of the fork, a lock inside of std stays taken in the child, and no thread can be started there. So that is tested
-//! with a parent at rest.
+//! The child may have its own pool as far as it may have threads. If another thread of the parent starts or ends at the moment of
+//! the fork, a lock inside of std stays taken in the child, and no thread can start there. So the parent of that test is at rest.
 
 use std::os::unix::process::parent_id;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +32,7 @@ fn assert_refused(error: &Error, owner: u32) {
 }
 
 #[test]
-fn every_handle_is_dead_in_a_forked_child() {
+fn handles_in_forked_child_return_errors() {
     isolated(|| {
         let owner = std::process::id();
         let event = Event::new();
@@ -69,7 +68,7 @@ fn every_handle_is_dead_in_a_forked_child() {
 }
 
 #[test]
-fn waiting_in_a_forked_child_comes_to_an_end() {
+fn wait_in_forked_child_ends() {
     isolated(|| {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
@@ -87,7 +86,7 @@ fn waiting_in_a_forked_child_comes_to_an_end() {
 }
 
 #[test]
-fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
+fn wait_in_forked_child_for_futures_of_both_processes_ends() {
     isolated(|| {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
@@ -106,7 +105,7 @@ fn waiting_in_a_forked_child_for_futures_of_both_comes_to_an_end() {
 }
 
 #[test]
-fn what_yields_one_after_another_comes_to_an_end_in_a_forked_child() {
+fn iterators_in_forked_child_end() {
     isolated(|| {
         let owner = std::process::id();
         let event = Event::new();
@@ -133,7 +132,7 @@ fn what_yields_one_after_another_comes_to_an_end_in_a_forked_child() {
 }
 
 #[test]
-fn dropping_the_last_handle_in_a_forked_child_does_nothing() {
+fn drop_of_last_handle_in_forked_child_does_nothing() {
     isolated(|| {
         let executor = builder(2).build().unwrap();
         executor.prewarm().unwrap();
@@ -150,7 +149,7 @@ fn dropping_the_last_handle_in_a_forked_child_does_nothing() {
 }
 
 #[test]
-fn a_forked_child_may_panic_and_exit_with_handles() {
+fn forked_child_with_handles_may_panic_and_exit() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         executor.prewarm().unwrap();
@@ -171,7 +170,7 @@ fn a_forked_child_may_panic_and_exit_with_handles() {
 }
 
 #[test]
-fn a_forked_child_may_have_pools_of_its_own() {
+fn forked_child_may_have_own_pools() {
     isolated(|| {
         let executor = builder(2).build().unwrap();
         executor.prewarm().unwrap();
@@ -190,7 +189,7 @@ fn a_forked_child_may_have_pools_of_its_own() {
 }
 
 #[test]
-fn a_forked_child_of_a_forked_child_is_told_apart_from_both() {
+fn grandchild_is_told_apart_from_both_ancestors() {
     isolated(|| {
         let owner = std::process::id();
         let executor = builder(1).build().unwrap();
@@ -210,7 +209,7 @@ fn a_forked_child_of_a_forked_child_is_told_apart_from_both() {
 }
 
 #[test]
-fn a_forked_child_that_lives_on_does_not_hold_workers() {
+fn forked_child_that_lives_on_does_not_hold_workers() {
     isolated(|| {
         let event = Event::new();
         let executor = builder(2).build().unwrap();
@@ -226,7 +225,7 @@ fn a_forked_child_that_lives_on_does_not_hold_workers() {
 }
 
 #[test]
-fn a_pool_that_never_started_can_be_forked() {
+fn pool_that_never_started_survives_fork() {
     isolated(|| {
         let owner = std::process::id();
         let executor = builder(1).build().unwrap();
@@ -247,7 +246,7 @@ fn hammer(executor: &loky::ProcessPoolExecutor) {
 }
 
 #[test]
-fn a_fork_while_others_ask_for_names_does_not_hang_the_child() {
+fn fork_while_threads_ask_for_names_does_not_hang_child() {
     isolated(|| {
         let owner = std::process::id();
         let executor = builder(1).build().unwrap();
@@ -260,7 +259,7 @@ fn a_fork_while_others_ask_for_names_does_not_hang_the_child() {
 }
 
 #[test]
-fn a_fork_while_others_look_at_a_future_does_not_hang_the_child() {
+fn fork_while_threads_use_future_does_not_hang_child() {
     isolated(|| {
         let event = Event::new();
         let executor = builder(1).build().unwrap();
@@ -285,7 +284,7 @@ fn a_fork_while_others_look_at_a_future_does_not_hang_the_child() {
 }
 
 #[test]
-fn a_fork_while_others_submit_does_not_hang_the_child() {
+fn fork_while_threads_submit_does_not_hang_child() {
     isolated(|| {
         let owner = std::process::id();
         let executor = builder(2).build().unwrap();
@@ -310,7 +309,7 @@ fn a_fork_while_others_submit_does_not_hang_the_child() {
 }
 
 #[test]
-fn a_fork_while_others_submit_does_not_hurt_the_child_s_own_pool() {
+fn fork_while_threads_submit_does_not_hurt_pool_of_child() {
     isolated(|| {
         // It is there before: what the C library promises to a child ends where other threads start threads at the fork.
         let executor = builder(2).build().unwrap();

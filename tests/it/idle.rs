@@ -1,7 +1,6 @@
-//! The idle timeout: workers that have nothing to do leave, calls bring back as many as they need, and no call ever notices.
+//! The idle timeout: idle workers leave, calls bring back as many as they need, and no call fails.
 //!
-//! Those that are named `test_…` are Python loky's; the two regressions are hangs that its current version has. What happens
-//! when workers leave all the time is in `idle_churn.rs`.
+//! Workers that leave all the time are in `storms.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +16,9 @@ use loky_tests::time::{LONG, millis, rest};
 use loky_tests::{Random, children_of, isolated, until};
 use serde::{Deserialize, Serialize, Serializer};
 
+/// Python loky's `test_worker_timeout`.
 #[test]
-fn test_worker_timeout() {
+fn idle_workers_leave_and_come_back() {
     isolated(|| {
         let (executor, log) = Log::of(builder_with_timeout(4, millis(10)));
         let mut started = 0;
@@ -58,8 +58,9 @@ fn pass_on(slow: Slow) -> Slow {
     slow
 }
 
+/// Python loky's `test_worker_timeout_with_slowly_pickling_objects`.
 #[test]
-fn test_worker_timeout_with_slowly_pickling_objects() {
+fn idle_timeout_during_slow_encoding_loses_no_call() {
     isolated(|| {
         for (timeout, delay) in [(10, 20), (10, 100), (100, 100), (1, 100)] {
             let (executor, log) = Log::of(builder_with_timeout(2, millis(timeout)));
@@ -74,8 +75,9 @@ fn test_worker_timeout_with_slowly_pickling_objects() {
     });
 }
 
+/// Python loky's `test_worker_timeout_shutdown_no_deadlock`.
 #[test]
-fn test_worker_timeout_shutdown_no_deadlock() {
+fn shutdown_with_idle_timeout_runs_last_call() {
     isolated(|| {
         let executor = builder_with_timeout(2, millis(1)).build().unwrap();
         executor.prewarm().unwrap();
@@ -107,7 +109,7 @@ fn check_end(end: fn(ProcessPoolExecutor) -> Option<ProcessPoolExecutor>) {
 
 /// Python: a worker that leaves after a `shutdown(wait=False)` ends the manager thread, and the calls run for ever.
 #[test]
-fn regression_workers_leave_after_a_shutdown_that_does_not_wait() {
+fn idle_exit_after_no_wait_shutdown_loses_no_call() {
     isolated(|| {
         check_end(|executor| {
             executor.shutdown(Shutdown::NoWait);
@@ -116,9 +118,9 @@ fn regression_workers_leave_after_a_shutdown_that_does_not_wait() {
     });
 }
 
-/// Python: nobody brings workers back when the executor is collected, and the calls are pending for ever.
+/// Python: no thread brings workers back when the executor is collected, and the calls are pending for ever.
 #[test]
-fn regression_workers_leave_while_the_executor_is_dropped() {
+fn idle_exit_while_executor_is_dropped_loses_no_call() {
     isolated(|| {
         check_end(|executor| {
             drop(executor);
@@ -127,9 +129,9 @@ fn regression_workers_leave_while_the_executor_is_dropped() {
     });
 }
 
-/// As these, with a call that runs: the other worker leaves, and what is submitted then has to wait or bring one back.
+/// A call runs, and the other worker leaves. Calls that are submitted then wait, or bring a worker back.
 #[test]
-fn workers_leave_beside_one_that_is_busy() {
+fn idle_exit_beside_busy_worker_loses_no_call() {
     isolated(|| {
         for how in [Shutdown::NoWait, Shutdown::Wait] {
             let (executor, log) = Log::of(builder_with_timeout(2, millis(1)));
@@ -147,7 +149,7 @@ fn workers_leave_beside_one_that_is_busy() {
 }
 
 #[test]
-fn without_a_timeout_nobody_leaves() {
+fn without_idle_timeout_no_worker_leaves() {
     isolated(|| {
         for builder in [
             builder_with_timeout(2, Duration::MAX),
@@ -189,7 +191,7 @@ fn most_ready(events: &[Event]) -> usize {
 }
 
 #[test]
-fn prewarm_has_all_workers_up_at_one_time() {
+fn prewarm_has_all_workers_ready_together() {
     isolated(|| {
         for timeout in [1, 0] {
             let (executor, log) = Log::of(builder_with_timeout(4, millis(timeout)));
@@ -211,7 +213,7 @@ fn descriptors() -> usize {
 }
 
 #[test]
-fn a_pool_that_sleeps_has_no_processes_and_no_descriptors_but_its_own() {
+fn sleeping_pool_has_no_processes_and_few_descriptors() {
     isolated(|| {
         let (executor, log) = Log::of(builder_with_timeout(4, millis(10)));
         let fresh = descriptors();
@@ -233,7 +235,7 @@ fn a_pool_that_sleeps_has_no_processes_and_no_descriptors_but_its_own() {
 }
 
 #[test]
-fn one_that_leaves_is_told() {
+fn idle_exit_is_ordered_and_not_death() {
     isolated(|| {
         let (executor, log) = Log::of(builder_with_timeout(1, millis(10)));
         let first = executor.submit(pid, ()).result().unwrap();
@@ -267,15 +269,15 @@ fn one_that_leaves_is_told() {
 }
 
 #[test]
-fn as_many_come_back_as_calls_need() {
+fn returning_workers_are_as_many_as_calls_need() {
     isolated(|| {
         let (executor, log) = Log::of(builder_with_timeout(4, millis(100)));
-        // Longer than calls may lie behind another: so nobody leaves for want of what another has.
+        // Longer than calls may lie behind another: so no worker leaves while calls lie with another one.
         executor.prewarm().unwrap();
         let mut started = 4;
         for n_calls in [1, 3, 2, 4, 7, 1] {
             until_asleep(&executor);
-            assert_eq!(executor.stats().workers_started, started, "nobody comes without a call");
+            assert_eq!(executor.stats().workers_started, started, "no worker comes without a call");
             let n_workers = n_calls.min(4);
             let mut held = Held::new(&executor, n_workers);
             let behind = (n_workers..n_calls).map(|_| held.another(&executor));
@@ -295,7 +297,7 @@ fn as_many_come_back_as_calls_need() {
 }
 
 #[test]
-fn a_busy_one_does_not_leave() {
+fn busy_worker_does_not_leave() {
     isolated(|| {
         for timeout in [10, 0] {
             let (executor, log) = Log::of(builder_with_timeout(2, millis(timeout)));
@@ -314,7 +316,7 @@ fn a_busy_one_does_not_leave() {
 }
 
 #[test]
-fn resizing_while_it_sleeps() {
+fn resize_of_sleeping_pool_takes_effect() {
     isolated(|| {
         let (executor, log) = Log::of(builder_with_timeout(2, millis(10)));
         executor.submit(square, 2).result().unwrap();
@@ -340,7 +342,7 @@ fn resizing_while_it_sleeps() {
 }
 
 #[test]
-fn it_is_no_crash() {
+fn idle_exit_does_not_break_pool() {
     isolated(|| {
         let builder = builder_with_timeout(2, millis(1)).on_worker_crash(CrashPolicy::BreakPool);
         let (executor, log) = Log::of(builder);
@@ -377,7 +379,7 @@ fn switches() -> u64 {
 }
 
 #[test]
-fn an_idle_pool_uses_no_processor_time() {
+fn idle_pool_uses_no_processor_time() {
     isolated(|| {
         for timeout in [None, Some(Duration::from_secs(10))] {
             let builder = ProcessPoolExecutor::builder().max_workers(2).idle_timeout(timeout);
@@ -390,7 +392,7 @@ fn an_idle_pool_uses_no_processor_time() {
             let before: (Vec<u64>, u64) = (all().collect(), switches());
             rest(millis(1200));
             let after: (Vec<u64>, u64) = (all().collect(), switches());
-            // What was begun before may end a tick now, and the test itself wakes up.
+            // Work from before may end a tick now, and the test itself wakes up.
             let used = after.0.iter().zip(&before.0).map(|(after, before)| after - before);
             assert!(used.max() <= Some(1), "{timeout:?}: {before:?} {after:?}");
             // Where there are no pidfds the pool looks after its workers twenty times a second.

@@ -21,7 +21,7 @@ fn builder(max_workers: usize) -> Builder {
     ProcessPoolExecutor::builder().max_workers(max_workers)
 }
 
-/// What the initializer of this worker was given.
+/// The argument of the initializer of this worker.
 static SET: Mutex<String> = Mutex::new(String::new());
 
 thread_local! {
@@ -93,7 +93,7 @@ fn check_kept(builder: Builder, expected: &str) {
 }
 
 #[test]
-fn what_it_sets_is_there_for_calls() {
+fn initializer_state_is_there_for_calls() {
     isolated(|| {
         check_kept(builder(2).initializer(set_none, ()), "none");
         check_kept(builder(2).initializer(set_one, 17), "17");
@@ -105,7 +105,7 @@ fn what_it_sets_is_there_for_calls() {
 }
 
 #[test]
-fn its_arguments_may_be_larger_than_any_buffer() {
+fn initializer_arguments_may_be_larger_than_buffers() {
     isolated(|| {
         let large = "0123456789".repeat(1_000_000);
         check_kept(builder(2).initializer(set_text, large.clone()), &large);
@@ -140,7 +140,7 @@ fn check_once(log: &Log, record: &Record) {
 }
 
 #[test]
-fn it_runs_once_in_each_worker() {
+fn initializer_runs_once_in_each_worker() {
     isolated(|| {
         let record = Record::new();
         let (executor, log) = Log::of(builder(3).initializer(note, record.clone()));
@@ -160,7 +160,7 @@ fn it_runs_once_in_each_worker() {
 }
 
 #[test]
-fn it_runs_in_those_that_replace_the_dead() {
+fn initializer_runs_in_replacements_of_dead_workers() {
     isolated(|| {
         let record = Record::new();
         let (executor, log) = Log::of(builder(1).initializer(note, record.clone()));
@@ -177,7 +177,7 @@ fn it_runs_in_those_that_replace_the_dead() {
 }
 
 #[test]
-fn it_runs_in_those_that_come_back() {
+fn initializer_runs_in_returning_workers() {
     isolated(|| {
         let record = Record::new();
         let builder = builder(1).initializer(note, record.clone()).idle_timeout(millis(1));
@@ -195,7 +195,7 @@ fn it_runs_in_those_that_come_back() {
 
 /// It is no call of those that a worker may run.
 #[test]
-fn it_does_not_count_as_a_call() {
+fn initializer_does_not_count_as_call() {
     isolated(|| {
         let record = Record::new();
         let builder = builder(1).initializer(note, record.clone()).max_tasks_per_worker(2);
@@ -214,7 +214,7 @@ fn it_does_not_count_as_a_call() {
 }
 
 #[test]
-fn with_every_reason_to_replace_workers_under_load() {
+fn initializer_runs_once_in_workers_replaced_under_load() {
     isolated(|| {
         let record = Record::new();
         let builder = builder(3).initializer(note, record.clone()).idle_timeout(millis(1));
@@ -230,7 +230,7 @@ fn with_every_reason_to_replace_workers_under_load() {
         check_once(&log, &record);
         let words = log.words();
         for why in ["Idle", "MaxTasks"] {
-            assert!(words.iter().any(|word| word.contains(why)), "nobody left for {why}");
+            assert!(words.iter().any(|word| word.contains(why)), "no worker left for {why}");
         }
         assert!(executor.stats().workers_died > 0);
         log.check_end(&executor);
@@ -275,7 +275,7 @@ fn square_there(x: u64) -> TaskResult<u64> {
 }
 
 #[test]
-fn it_may_start_an_executor_of_its_own() {
+fn initializer_may_start_own_executor() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::Kill] {
             let (executor, log) = Log::of(builder(2).initializer(start_own, ()));
@@ -298,7 +298,7 @@ fn block(began: Gate, gate: Gate) {
 }
 
 /// An executor whose two workers are in the middle of their initializers, which two permits of the gate let go on. With calls,
-/// if there are to be any: else somebody waits for the workers.
+/// if there are to be any: else a thread waits for the workers.
 fn in_initializers(n_calls: u64) -> (ProcessPoolExecutor, Vec<loky::Future<u64>>, Gate) {
     let (began, gate) = (Gate::new(), Gate::new());
     let executor = builder(2).initializer(block, (began.clone(), gate.clone())).build().unwrap();
@@ -319,7 +319,7 @@ fn in_initializers(n_calls: u64) -> (ProcessPoolExecutor, Vec<loky::Future<u64>>
 }
 
 #[test]
-fn a_kill_while_it_runs() {
+fn kill_during_initializer_ends_pool() {
     isolated(|| {
         for n_calls in [0, 3] {
             let (executor, calls, _gate) = in_initializers(n_calls);
@@ -357,7 +357,7 @@ fn check_let_go_on(n_calls: u64, end: impl FnOnce(ProcessPoolExecutor) + Send, i
 }
 
 #[test]
-fn a_shutdown_while_it_runs() {
+fn shutdown_during_initializer_runs_calls() {
     isolated(|| {
         for n_calls in [0, 3] {
             check_let_go_on(n_calls, |it| it.shutdown(Shutdown::Wait), false);
@@ -368,9 +368,9 @@ fn a_shutdown_while_it_runs() {
     });
 }
 
-/// Nobody wants what it is for any more: so it has as long as anybody who is asked to leave.
+/// No call needs its worker any more: so it has as long as any worker that is told to leave.
 #[test]
-fn a_shutdown_while_it_hangs() {
+fn shutdown_during_hanging_initializer_ends() {
     isolated(|| {
         let (executor, _, _gate) = in_initializers(0);
         let start = Instant::now();
@@ -381,9 +381,9 @@ fn a_shutdown_while_it_hangs() {
     });
 }
 
-/// Those that are there go on while another runs it.
+/// The present workers go on while a new one runs its initializer.
 #[test]
-fn a_new_one_holds_up_nobody() {
+fn initializer_of_new_worker_holds_up_no_other() {
     isolated(|| {
         let (began, gate) = (Gate::new(), Gate::new());
         let builder = builder(1).initializer(block, (began.clone(), gate.clone()));

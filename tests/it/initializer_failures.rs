@@ -1,4 +1,4 @@
-//! An initializer that fails, in whatever way: the executor is broken, and every error says what went wrong in it.
+//! An initializer that fails breaks its executor, and each error names the cause.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -35,7 +35,7 @@ fn is_broken_by(error: &Error, texts: &[&str], execution: Execution) {
     assert!(!message.ends_with(['.', '\n']), "{message}");
 }
 
-/// Insists that an executor with this initializer is broken by it, whoever is the first to want a worker; and that another
+/// Insists that an executor with this initializer is broken by it, whichever call wants a worker first; and that another
 /// executor has nothing to do with it. Returns the error, for more.
 #[track_caller]
 fn check_fails(make: impl Fn(Builder) -> Builder, texts: &[&str]) -> Error {
@@ -51,7 +51,7 @@ fn check_fails(make: impl Fn(Builder) -> Builder, texts: &[&str]) -> Error {
     for error in errors.iter().chain(&later.error()) {
         is_broken_by(error, texts, Execution::NotStarted);
         assert_eq!(error.task(), Some(square::TASK.name()));
-        assert_eq!(error.to_string(), errors[0].to_string(), "all say the same");
+        assert_eq!(error.to_string(), errors[0].to_string(), "all errors have one text");
     }
     let prewarm = executor.prewarm().unwrap_err();
     is_broken_by(&prewarm, texts, Execution::NotStarted);
@@ -88,7 +88,7 @@ fn refuse_remotely(number: String) -> TaskResult<()> {
 }
 
 #[test]
-fn one_that_returns_an_error() {
+fn initializer_error_breaks_pool() {
     isolated(|| {
         let reason = "no model there: `für Elise`".to_owned();
         let error = check_fails(|it| it.initializer(refuse, reason.clone()), &["refuse`", &reason]);
@@ -119,7 +119,7 @@ fn refuse_deeply(levels: u32) -> Result<(), Chain> {
 
 /// To decode and display it takes more of a stack than the pool's own thread has.
 #[test]
-fn one_that_returns_a_deep_error() {
+fn initializer_error_chain_is_kept() {
     isolated(|| {
         let text = format!("the bottom{}", " below".repeat(100));
         check_fails(|it| it.initializer(refuse_deeply, 100), &[&text]);
@@ -138,7 +138,7 @@ fn close_channel() {
 
 /// It is not said to have taken too long.
 #[test]
-fn one_that_closes_the_channel() {
+fn initializer_that_closes_channel_breaks_pool() {
     isolated(|| {
         let limit = Duration::from_secs(1000);
         let make = |it: Builder| it.initializer(close_channel, ()).init_timeout(limit);
@@ -154,7 +154,7 @@ fn perform_first(deed: Deed) {
 }
 
 #[test]
-fn one_that_panics() {
+fn initializer_panic_breaks_pool() {
     isolated(|| {
         let make = |it: Builder| it.initializer(perform_first, Deed::Panic);
         let error = check_fails(make, &["perform_first` panicked at", "a panic on purpose"]);
@@ -181,7 +181,7 @@ fn check_dies(deed: Deed, exit: &str) {
 }
 
 #[test]
-fn one_that_ends_its_worker() {
+fn initializer_exit_breaks_pool() {
     isolated(|| {
         check_dies(Deed::Exit(3), "EXIT(3)");
         check_dies(Deed::Exit(0), "EXIT(0)");
@@ -190,7 +190,7 @@ fn one_that_ends_its_worker() {
 }
 
 #[test]
-fn one_that_crashes() {
+fn initializer_crash_breaks_pool() {
     isolated(|| {
         check_dies(Deed::Segfault, "SIGSEGV(-11)");
         check_dies(Deed::Abort, "SIGABRT(-6)");
@@ -199,7 +199,7 @@ fn one_that_crashes() {
 }
 
 #[test]
-fn one_that_spoils_its_channel() {
+fn initializer_that_spoils_channel_breaks_pool() {
     isolated(|| {
         check_dies(Deed::SpoilChannel, "SIGKILL(-9)");
         check_dies(Deed::CloseChannel, "SIGKILL(-9)");
@@ -214,7 +214,7 @@ fn hang() {
 }
 
 #[test]
-fn one_that_takes_too_long() {
+fn initializer_timeout_breaks_pool() {
     isolated(|| {
         let make = |it: Builder| it.initializer(hang, ()).init_timeout(millis(200));
         check_fails(make, &["hang` did not finish within 200ms", "`init_timeout`"]);
@@ -227,7 +227,7 @@ fn take_long_once(gate: Gate) {
 }
 
 #[test]
-fn one_that_is_in_time() {
+fn initializer_within_timeout_succeeds() {
     isolated(|| {
         let gate = Gate::new();
         let builder = builder(2).initializer(take_long_once, gate.clone());
@@ -292,7 +292,7 @@ fn fail_with(fault: Fault) -> Result<(), Faulty> {
 }
 
 #[test]
-fn arguments_that_cannot_be_encoded() {
+fn initializer_arguments_that_fail_to_encode_fail_build() {
     isolated(|| {
         let error = builder(1).initializer(take, Faulty(Fault::Encoding)).build().unwrap_err();
         assert!(error.is_encode_args() && error.to_string().contains("it stays here"), "{error}");
@@ -301,7 +301,7 @@ fn arguments_that_cannot_be_encoded() {
 }
 
 #[test]
-fn arguments_that_cannot_be_decoded() {
+fn initializer_arguments_that_fail_to_decode_break_pool() {
     isolated(|| {
         for (fault, text) in [
             (Fault::Decoding, "it does not come in here"),
@@ -313,7 +313,7 @@ fn arguments_that_cannot_be_decoded() {
 }
 
 #[test]
-fn errors_that_cannot_be_told() {
+fn initializer_error_that_fails_to_encode_breaks_pool() {
     isolated(|| {
         for (fault, text) in [
             (Fault::Encoding, "it stays here"),
@@ -327,7 +327,7 @@ fn errors_that_cannot_be_told() {
 }
 
 #[test]
-fn what_is_no_task() {
+fn initializer_that_is_no_task_fails_build() {
     isolated(|| {
         let error = builder(1).initializer(|_: u64| {}, 1).build().unwrap_err();
         assert!(error.is_not_a_task(), "{error:?}");
@@ -346,7 +346,7 @@ fn refuse_second() -> Result<(), RemoteError> {
 }
 
 #[test]
-fn one_that_fails_in_the_second_worker() {
+fn initializer_failure_in_second_worker_breaks_pool() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1).initializer(refuse_second, ()));
         let held = Held::new(&executor, 1);
@@ -369,9 +369,9 @@ fn fail_late(began: Gate, gate: Gate) -> Result<(), String> {
     Err("too late".to_owned())
 }
 
-/// A failure that comes when somebody has shut down already, and whatever calls there are still want a worker.
+/// A failure that comes after the shutdown has begun, while accepted calls still want a worker.
 #[test]
-fn one_that_fails_during_a_shutdown() {
+fn initializer_failure_during_shutdown_fails_calls() {
     isolated(|| {
         for how in [Shutdown::NoWait, Shutdown::CancelPending] {
             let (began, gate) = (Gate::new(), Gate::new());
@@ -400,7 +400,7 @@ fn one_that_fails_during_a_shutdown() {
 
 /// The reusable executor is made anew when the last one was broken.
 #[test]
-fn the_reusable_executor_is_replaced() {
+fn initializer_failure_replaces_reusable_executor() {
     isolated(|| {
         let get = |reason: &str| {
             let builder = loky::reusable_executor().max_workers(1);

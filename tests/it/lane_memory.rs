@@ -1,4 +1,4 @@
-//! The memory of lanes: what long letters have taken there is given back when a worker has had nothing to do for a while.
+//! The memory of lanes: the pool returns the memory of long letters when their worker has been idle for a while.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use loky::{Future, ProcessPoolExecutor};
 use loky_tests::time::LONG;
 use loky_tests::{isolated, until};
 
-/// So many letters as long as can be, in either direction.
+/// Sends a number of letters of the largest length, in either direction.
 const LETTERS: usize = 32;
 const LETTER_BYTES: usize = 65_000;
 
@@ -37,7 +37,7 @@ fn burst(executor: &ProcessPoolExecutor) -> usize {
 }
 
 #[test]
-fn what_a_burst_has_taken_is_given_back_and_can_be_taken_again() {
+fn memory_of_burst_is_returned_and_reusable() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         executor.prewarm().unwrap();
@@ -46,7 +46,7 @@ fn what_a_burst_has_taken_is_given_back_and_can_be_taken_again() {
             let taken = burst(&executor);
             let uses_lane = !cfg!(loky_force_stream);
             assert!(!uses_lane || taken > at_first + LETTER_BYTES, "{at_first}, then {taken}");
-            // What short calls have taken is kept.
+            // The memory of short calls is kept.
             let kept = at_first + LETTER_BYTES / 2;
             until("the memory is given back", LONG, || lane_bytes() < kept);
         }

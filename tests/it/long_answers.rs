@@ -1,5 +1,5 @@
-//! Answers that are too long for the lane of their worker come over its stream, beside the short ones that go through the lane:
-//! each call gets its own, whichever is heard of first, and whatever becomes of the worker meanwhile.
+//! Answers that are too long for the lane go over the stream, beside short ones in the lane. Each call gets its own answer, in
+//! any order, whether the worker lives or dies.
 
 use std::fs;
 use std::thread;
@@ -28,7 +28,7 @@ fn check_text(call: &Future<String>, length: usize) {
 
 /// The queue is filled up for a long answer while a short one before it still lies in the lane.
 #[test]
-fn short_answers_among_long_ones_all_come() {
+fn short_answers_among_long_ones_arrive() {
     isolated(|| {
         let executor = warm(1);
         let mut random = Random::new(7);
@@ -48,7 +48,7 @@ fn short_answers_among_long_ones_all_come() {
 
 /// More than what is taken out of a lane at once.
 #[test]
-fn all_that_a_dead_worker_has_answered_comes() {
+fn answers_before_death_arrive() {
     const LENGTH: usize = 40_000;
     isolated(|| {
         for _ in 0..60 {
@@ -90,7 +90,7 @@ fn text_on_stream(length: usize) -> String {
 
 /// They sleep, and do not tell each other again and again to look.
 #[test]
-fn who_waits_for_a_long_answer_that_is_on_its_way_sleeps() {
+fn thread_that_waits_for_long_answer_sleeps() {
     const LENGTH: usize = 200_000_000;
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();

@@ -1,4 +1,4 @@
-//! The integration tests: a file a feature, each test in a process of its own.
+//! The integration tests: one file per feature, each test in its own process.
 
 loky::enable_test_support!();
 
@@ -17,6 +17,7 @@ mod entry;
 mod environment;
 mod environment_changes;
 mod error_text;
+mod failed_calls;
 mod faults;
 mod fork;
 mod from_python;
@@ -51,6 +52,7 @@ mod reusable_threads;
 mod segments;
 mod shared;
 mod shutdown;
+mod shutdown_forms;
 mod shutdown_timeout;
 mod slot_page;
 mod spawn;

@@ -57,7 +57,7 @@ fn use_a_pool(number: u64) {
 }
 
 #[test]
-fn a_thousand_pools_in_a_row_leave_nothing() {
+fn thousand_pools_in_row_leave_nothing() {
     isolated(|| {
         let pools = 1000;
         let mut early = None;
@@ -79,8 +79,10 @@ fn a_thousand_pools_in_a_row_leave_nothing() {
 }
 
 /// Python's counterpart is about a limit of Windows, which is not here.
+///
+/// Python loky's `test_no_crash_max_workers_on_windows`.
 #[test]
-fn test_no_crash_max_workers_on_windows() {
+fn seventy_workers_run_calls_together() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(70).build().unwrap();
         let held = Held::new(&executor, 70);
@@ -89,7 +91,7 @@ fn test_no_crash_max_workers_on_windows() {
         let mut pids: Vec<_> = held.futures.iter().map(|call| call.result().unwrap()).collect();
         pids.sort_unstable();
         pids.dedup();
-        assert_eq!(pids.len(), 70, "all at the same time");
+        assert_eq!(pids.len(), 70, "all at once");
         executor.resize(62).unwrap();
         assert_eq!(executor.map(square, 0..1000).filter(Result::is_ok).count(), 1000);
     });
@@ -101,7 +103,7 @@ fn names_the_limit(error: &Error) {
 }
 
 #[test]
-fn three_hundred_workers_and_few_descriptors() {
+fn many_workers_with_few_descriptors_answer_calls() {
     isolated(|| {
         let before = limit(libc::RLIMIT_NOFILE, 200);
         let executor = ProcessPoolExecutor::builder().max_workers(300).build().unwrap();

@@ -1,4 +1,4 @@
-//! `map`: order, errors, time, laziness and what an early end leaves behind. CONFORMANCE.md, section 2.4, by the same names.
+//! `map`: order, errors, timeout, laziness, and an early end.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -45,7 +45,7 @@ fn say_hello(_number: u32) -> u32 {
 
 /// The example of Python loky's README.
 #[test]
-fn say_hello_with_all_workers() {
+fn map_of_50_calls_uses_all_workers() {
     isolated(|| {
         let executor = executor(4);
         let hello = executor.submit(say_hello, 0);
@@ -58,8 +58,9 @@ fn say_hello_with_all_workers() {
     });
 }
 
+/// Python loky's `test_map`.
 #[test]
-fn test_map() {
+fn map_returns_results_of_all_items() {
     isolated(|| {
         let executor = executor(2);
         let pairs = || (0..100).zip((0..100).rev());
@@ -85,7 +86,7 @@ fn pass_backwards(gate: Event, last: u64, number: u64) -> u64 {
 }
 
 #[test]
-fn the_order_is_that_of_the_items() {
+fn results_come_in_order_of_items() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
@@ -95,8 +96,9 @@ fn the_order_is_that_of_the_items() {
     });
 }
 
+/// Python loky's `test_map_exception`.
 #[test]
-fn test_map_exception() {
+fn item_that_panics_fails_alone() {
     isolated(|| {
         let executor = executor(2);
         let mut map = executor.map(divide, [(1, 1), (2, 1), (3, 0), (4, 1)]);
@@ -110,7 +112,7 @@ fn test_map_exception() {
 }
 
 #[test]
-fn what_is_no_task_is_an_error_of_each_item() {
+fn map_of_no_task_fails_each_item() {
     isolated(|| {
         let executor = executor(1);
         let results: Vec<_> = executor.map(|x: u64| x, 0..3).collect();
@@ -119,8 +121,9 @@ fn what_is_no_task_is_an_error_of_each_item() {
     });
 }
 
+/// Python loky's `test_map_timeout`.
 #[test]
-fn test_map_timeout() {
+fn map_timeout_ends_map() {
     isolated(|| {
         let executor = executor(2);
         executor.prewarm().unwrap();
@@ -139,7 +142,7 @@ fn test_map_timeout() {
 }
 
 #[test]
-fn the_time_of_a_map_begins_with_its_first_item() {
+fn map_timeout_begins_with_first_item() {
     isolated(|| {
         let executor = executor(1);
         // Time that would be used up by now if it began with the call of `timeout`.
@@ -162,7 +165,7 @@ fn increase(number: &AtomicUsize) {
 }
 
 #[test]
-fn nothing_happens_before_the_first_item_is_asked_for() {
+fn map_takes_nothing_before_first_next() {
     isolated(|| {
         let executor = executor(2);
         let taken = AtomicUsize::new(0);
@@ -177,7 +180,7 @@ fn nothing_happens_before_the_first_item_is_asked_for() {
 }
 
 #[test]
-fn an_endless_iterable_is_taken_a_little_ahead() {
+fn endless_iterable_is_taken_a_little_ahead() {
     isolated(|| {
         // Three chunks for each worker.
         const MOST_AHEAD: usize = 2 * 3 * 256;
@@ -194,7 +197,7 @@ fn an_endless_iterable_is_taken_a_little_ahead() {
 }
 
 #[test]
-fn a_map_that_was_never_used_submits_nothing() {
+fn unused_map_submits_nothing() {
     isolated(|| {
         let executor = executor(1);
         drop(executor.map(count, [(); 10]));
@@ -203,7 +206,7 @@ fn a_map_that_was_never_used_submits_nothing() {
 }
 
 #[test]
-fn an_iterable_that_panics_hurts_only_its_map() {
+fn iterable_panic_hurts_only_its_map() {
     isolated(|| {
         let executor = executor(2);
         let items = || {
@@ -235,7 +238,7 @@ fn an_iterable_that_panics_hurts_only_its_map() {
 }
 
 #[test]
-fn an_iterable_may_borrow() {
+fn iterable_may_borrow() {
     isolated(|| {
         let executor = executor(2);
         let words = ["a", "list", "of", "words"].map(String::from).to_vec();
@@ -253,7 +256,7 @@ fn an_iterable_may_borrow() {
 }
 
 #[test]
-fn several_maps_share_the_workers() {
+fn several_maps_share_workers() {
     isolated(|| {
         let executor = executor(2);
         let [mut one, mut two] = [(); 2].map(|()| executor.map(square, 0..100));
@@ -270,7 +273,7 @@ fn several_maps_share_the_workers() {
 }
 
 #[test]
-fn a_map_holds_its_executor() {
+fn map_holds_its_executor() {
     isolated(|| {
         let executor = executor(2);
         let mut map = executor.map(square, 0..30);
@@ -283,7 +286,7 @@ fn a_map_holds_its_executor() {
 }
 
 #[test]
-fn a_map_over_an_executor_that_is_shut_down() {
+fn map_after_shutdown_fails_each_item() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);

@@ -1,5 +1,4 @@
-//! `map(…).unordered()`: results as they come; and for either order what an early end, a panic of the iterable and a fork
-//! leave behind.
+//! `map(…).unordered()`: results in completion order; and for either order, an early end and a panic of the iterable.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +21,7 @@ fn pass_but(blocked: usize, gate: Event, number: usize) -> usize {
 }
 
 #[test]
-fn a_slow_one_holds_up_only_itself() {
+fn slow_item_holds_up_only_itself() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
@@ -41,7 +40,7 @@ fn a_slow_one_holds_up_only_itself() {
 }
 
 #[test]
-fn they_come_in_the_order_in_which_they_end() {
+fn results_come_in_completion_order() {
     isolated(|| {
         let executor = executor(4);
         let gates = [(); 4].map(|()| Event::new());
@@ -60,7 +59,7 @@ fn they_come_in_the_order_in_which_they_end() {
 fn nothing(_number: u32) {}
 
 #[test]
-fn each_of_100_000_comes_once() {
+fn each_of_100_000_items_comes_once() {
     isolated(|| {
         const COUNT: u32 = 100_000;
         let executor = executor(2);
@@ -74,7 +73,7 @@ fn each_of_100_000_comes_once() {
 }
 
 #[test]
-fn the_order_may_be_given_up_in_the_middle() {
+fn order_may_be_given_up_in_middle() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
@@ -100,7 +99,7 @@ fn the_order_may_be_given_up_in_the_middle() {
 }
 
 #[test]
-fn a_timeout_has_the_index_of_the_one_that_is_missing() {
+fn timeout_has_index_of_missing_item() {
     isolated(|| {
         let executor = executor(2);
         executor.prewarm().unwrap();
@@ -127,13 +126,13 @@ fn begin(began: Event, gate: Option<Event>) -> usize {
 }
 
 #[test]
-fn an_early_end_takes_back_what_has_not_begun() {
+fn drop_of_map_revokes_calls_that_have_not_begun() {
     isolated(|| {
         let executor = executor(1);
         let [began, first, second] = [(); 3].map(|()| Event::new());
         let items = || {
             (0..8).map(|number| {
-                // There is no result before so many are on their way.
+                // There is no result before three calls are on their way.
                 if number == 3 {
                     first.set();
                 }
@@ -157,7 +156,7 @@ fn an_early_end_takes_back_what_has_not_begun() {
 }
 
 #[test]
-fn a_map_that_was_never_used_takes_nothing() {
+fn unused_map_takes_nothing() {
     isolated(|| {
         let executor = executor(1);
         let items = || (0..9).inspect(|_| panic!("nothing is taken"));
@@ -180,7 +179,7 @@ fn ten_and_a_panic(taken: &AtomicUsize) -> impl Iterator<Item = u64> + Send {
     })
 }
 
-/// What the code throws.
+/// Returns the payload that the code panics with.
 #[track_caller]
 fn thrown<T>(code: impl FnOnce() -> T) -> &'static str {
     let caught = catch_unwind(AssertUnwindSafe(|| drop(code())));
@@ -188,7 +187,7 @@ fn thrown<T>(code: impl FnOnce() -> T) -> &'static str {
 }
 
 #[test]
-fn what_was_taken_before_the_iterable_panicked_still_comes() {
+fn items_before_iterable_panic_still_come() {
     isolated(|| {
         let executor = executor(2);
         let taken = AtomicUsize::new(0);
@@ -214,7 +213,7 @@ fn what_was_taken_before_the_iterable_panicked_still_comes() {
 }
 
 #[test]
-fn what_was_taken_before_the_iterable_panicked_is_submitted() {
+fn items_before_iterable_panic_are_submitted() {
     isolated(|| {
         let executor = executor(2);
         let (began, taken) = (Event::new(), AtomicUsize::new(0));
@@ -232,7 +231,7 @@ fn what_was_taken_before_the_iterable_panicked_is_submitted() {
 }
 
 #[test]
-fn what_was_taken_before_the_iterable_panicked_goes_with_the_map() {
+fn items_before_iterable_panic_go_with_map() {
     isolated(|| {
         let executor = executor(1);
         let (taken, calls) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -271,7 +270,7 @@ fn take_throws(throws: Throws) -> u64 {
 }
 
 #[test]
-fn an_item_whose_drop_panics_is_not_lost() {
+fn item_whose_drop_panics_is_not_lost() {
     isolated(|| {
         let executor = executor(2);
         let home = std::process::id();

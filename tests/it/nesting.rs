@@ -1,4 +1,4 @@
-//! Executors in tasks: what becomes of their errors, of what nobody has waited for, and of their processes.
+//! Executors in tasks: their errors, their calls that no task waits for, and their processes.
 
 use loky::{ProcessPoolExecutor, Shutdown, TaskResult};
 use loky_tests::pools::until_childless;
@@ -28,8 +28,10 @@ fn divide_all(by: Vec<i64>, panics: bool) -> TaskResult<Vec<i64>> {
 }
 
 /// Python's test checks nothing: its script does not compile. Here the harness checks that nothing is printed.
+///
+/// Python loky's `test_error_in_nested_call_keeps_resource_tracker_silent`.
 #[test]
-fn test_error_in_nested_call_keeps_resource_tracker_silent() {
+fn error_in_nested_call_prints_nothing() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(2).build().unwrap();
         for panics in [false, true] {
@@ -45,8 +47,10 @@ fn test_error_in_nested_call_keeps_resource_tracker_silent() {
 }
 
 /// A process that a task runs finds a stdin that is there, and empty.
+///
+/// Python loky's `test_no_crash_on_stdin_access_in_child_subprocess_run`.
 #[test]
-fn test_no_crash_on_stdin_access_in_child_subprocess_run() {
+fn subprocess_of_task_may_read_stdin() {
     isolated(|| {
         let executor = loky::reusable_executor().max_workers(1).get().unwrap();
         let read = ("cat".into(), vec!["-".to_owned()]);
@@ -72,7 +76,7 @@ fn leave_behind(record: Record, numbers: Vec<u64>) -> u32 {
 }
 
 #[test]
-fn what_tasks_have_left_behind_is_finished_when_their_worker_leaves() {
+fn nested_calls_finish_when_worker_leaves() {
     isolated(|| {
         let builder = ProcessPoolExecutor::builder().max_workers(2).max_tasks_per_worker(1);
         let executor = builder.build().unwrap();
@@ -89,7 +93,7 @@ fn what_tasks_have_left_behind_is_finished_when_their_worker_leaves() {
     });
 }
 
-/// Holds in so many executors below one another, each the reusable one of its process.
+/// Holds a call on each of `levels` nested executors, each the reusable one of its process.
 #[loky::task]
 fn hold_below(levels: u32, began: Event, gate: Event) -> Vec<u32> {
     let executor = loky::reusable_executor().max_workers(1).get().expect("an executor");
@@ -102,7 +106,7 @@ fn hold_below(levels: u32, began: Event, gate: Event) -> Vec<u32> {
 }
 
 #[test]
-fn a_tree_of_reusable_executors_goes_with_the_outermost() {
+fn tree_of_reusable_executors_goes_with_outermost() {
     isolated(|| {
         for is_killed in [false, true] {
             let executor = loky::reusable_executor().max_workers(1).get().unwrap();

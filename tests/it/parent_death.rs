@@ -1,4 +1,4 @@
-//! Nothing outlives the program: no worker, nothing that a task started, nothing in the file system; however it ends.
+//! Nothing outlives the program, however it ends: no worker, no process of a task, no file.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use loky_tests::marked::Marked;
 use loky_tests::scratch::Scratch;
 use loky_tests::signal::kill;
-use loky_tests::{isolated, process, program, run, until};
+use loky_tests::{isolated, process, program, run, shared_files, until};
 
 /// How long the remains of a program may live.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ impl Orphans {
         }
     }
 
-    /// Waits until so many processes are there, the program included.
+    /// Waits until `number` processes are there, the program included.
     #[track_caller]
     fn expect_processes(&self, number: usize) {
         let what = format!("{number} processes");
@@ -77,15 +77,8 @@ impl Orphans {
     }
 }
 
-fn shared_files() -> BTreeSet<String> {
-    let entries = fs::read_dir("/dev/shm").into_iter().flatten();
-    let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
-    // Other programs of the machine have theirs there too.
-    names.filter(|name| name.contains("loky")).collect()
-}
-
 #[test]
-fn a_killed_program_leaves_no_idle_workers() {
+fn killed_program_leaves_no_idle_workers() {
     isolated(|| {
         let mut orphans = Orphans::start("idle");
         orphans.expect_lines(&["ready"]);
@@ -95,7 +88,7 @@ fn a_killed_program_leaves_no_idle_workers() {
 }
 
 #[test]
-fn a_killed_program_leaves_no_running_calls() {
+fn killed_program_leaves_no_running_calls() {
     isolated(|| {
         let mut orphans = Orphans::start("block");
         expect_blocked_and_ready(&mut orphans);
@@ -112,7 +105,7 @@ fn expect_blocked_and_ready(orphans: &mut Orphans) {
 }
 
 #[test]
-fn a_killed_program_leaves_nothing_that_its_tasks_started() {
+fn killed_program_leaves_no_processes_of_tasks() {
     isolated(|| {
         let mut orphans = Orphans::start("children");
         expect_blocked_and_ready(&mut orphans);
@@ -121,7 +114,7 @@ fn a_killed_program_leaves_nothing_that_its_tasks_started() {
     });
 }
 
-/// A program that is killed while calls run in workers that are so many levels deep.
+/// A program that is killed while calls run in workers that are `levels` deep.
 #[track_caller]
 fn check_depth(mode: &str, levels: usize, has_timeout: bool) {
     let mut orphans = Orphans::start_with(mode, has_timeout);
@@ -131,7 +124,7 @@ fn check_depth(mode: &str, levels: usize, has_timeout: bool) {
 }
 
 #[test]
-fn a_killed_program_leaves_no_workers_of_its_workers() {
+fn killed_program_leaves_no_nested_workers() {
     isolated(|| {
         for has_timeout in [false, true] {
             check_depth("children", 1, has_timeout);
@@ -142,8 +135,10 @@ fn a_killed_program_leaves_no_workers_of_its_workers() {
 }
 
 /// In Python without a timeout the workers stay for ever, and with one for half a minute; the test there waits for that.
+///
+/// Python loky's `test_sigkill_shutdown_leaks_workers`.
 #[test]
-fn test_sigkill_shutdown_leaks_workers() {
+fn killed_program_with_idle_timeout_leaves_no_workers() {
     isolated(|| {
         for has_timeout in [false, true] {
             let mut orphans = Orphans::start_with("idle", has_timeout);
@@ -154,14 +149,14 @@ fn test_sigkill_shutdown_leaks_workers() {
 }
 
 #[test]
-fn a_worker_of_a_worker_goes_with_it_when_that_is_killed() {
+fn killed_worker_leaves_no_nested_workers() {
     isolated(|| {
         let mut orphans = Orphans::start("below");
         expect_blocked_and_ready(&mut orphans);
         for worker in loky_tests::children_of(orphans.child.id()) {
             kill(worker.pid, libc::SIGKILL);
         }
-        // What is left is the program with two workers that came instead of those.
+        // The program is left, with two workers that replace the killed ones.
         let below = |pid: u32| process(pid).map(|process| process.parent);
         let program = orphans.child.id();
         until("the end of what was below the workers", LIMIT, || {
@@ -173,7 +168,7 @@ fn a_worker_of_a_worker_goes_with_it_when_that_is_killed() {
 }
 
 #[test]
-fn a_program_that_is_killed_while_workers_start_leaves_none() {
+fn program_killed_while_workers_start_leaves_none() {
     isolated(|| {
         for number in 0..12 {
             let mut orphans = Orphans::start("start");
@@ -186,7 +181,7 @@ fn a_program_that_is_killed_while_workers_start_leaves_none() {
 
 /// Between any two steps of either side: so again and again, each time a little later.
 #[test]
-fn a_program_that_is_killed_at_full_speed_leaves_no_workers() {
+fn program_killed_at_full_speed_leaves_no_workers() {
     isolated(|| {
         for number in 0..20 {
             let mut orphans = Orphans::start("full speed");
@@ -213,12 +208,12 @@ fn check_end(mode: &str, code: i32, stderr: &str) {
 }
 
 #[test]
-fn a_program_that_exits_leaves_no_running_calls() {
+fn program_that_exits_leaves_no_running_calls() {
     isolated(|| check_end("exit", 5, ""));
 }
 
 #[test]
-fn a_program_that_panics_leaves_no_running_calls() {
+fn program_that_panics_leaves_no_running_calls() {
     isolated(|| {
         let start = Instant::now();
         check_end("panic", 101, "the program ends in a panic");
@@ -241,17 +236,17 @@ fn check_exit_while_killing(mode: &str) {
 }
 
 #[test]
-fn a_program_that_ends_while_it_kills_leaves_nothing() {
+fn program_that_ends_during_kill_leaves_nothing() {
     isolated(|| check_exit_while_killing("settled"));
 }
 
 #[test]
-fn what_a_task_starts_while_its_program_ends_goes_too() {
+fn processes_started_while_program_ends_are_killed() {
     isolated(|| check_exit_while_killing("at once"));
 }
 
 #[test]
-fn a_thread_that_ends_takes_no_workers_with_it() {
+fn end_of_spawning_thread_ends_no_workers() {
     isolated(|| {
         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let first = std::thread::scope(|scope| {

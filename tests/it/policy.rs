@@ -1,6 +1,7 @@
-//! What the death of a worker means for the executor: [`CrashPolicy::Heal`] and [`CrashPolicy::BreakPool`] in detail.
+//! The death of a worker under [`CrashPolicy::Heal`] and [`CrashPolicy::BreakPool`]: which workers the pool replaces, keeps and
+//! kills.
 //!
-//! The crash matrix holds what both mean for a call; here are the workers: who is replaced, who keeps its pid, who goes.
+//! The crash matrix checks what the policies mean for a call.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc;
@@ -47,7 +48,7 @@ fn heal_is_the_default() {
 }
 
 #[test]
-fn heal_replaces_an_idle_worker_and_keeps_the_others() {
+fn heal_replaces_idle_worker_and_keeps_others() {
     isolated(|| {
         let executor = executor(3, CrashPolicy::Heal);
         let before = executor.worker_pids();
@@ -69,7 +70,7 @@ fn heal_replaces_an_idle_worker_and_keeps_the_others() {
 }
 
 #[test]
-fn heal_gives_the_replacement_the_name_of_the_dead() {
+fn heal_gives_replacement_name_of_dead_worker() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::Heal);
         let name = |pid| process(pid).unwrap().name;
@@ -87,7 +88,7 @@ fn heal_gives_the_replacement_the_name_of_the_dead() {
 
 /// A call that was given to a worker which is already dead has not begun, and runs elsewhere.
 #[test]
-fn heal_loses_no_call_to_a_worker_that_dies_idle() {
+fn heal_loses_no_call_to_worker_that_dies_idle() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::Heal);
         for i in 0..50 {
@@ -106,7 +107,7 @@ fn heal_loses_no_call_to_a_worker_that_dies_idle() {
 }
 
 #[test]
-fn heal_runs_what_was_queued_behind_the_dead() {
+fn heal_runs_calls_queued_behind_dead_worker() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::Heal);
         let calls: Vec<(Future<()>, Future<u64>)> = (0..40)
@@ -126,7 +127,7 @@ fn heal_runs_what_was_queued_behind_the_dead() {
 }
 
 #[test]
-fn heal_puts_up_with_any_number_of_crashes_in_a_row() {
+fn heal_survives_any_number_of_crashes() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::Heal);
         let calls: Vec<_> =
@@ -136,9 +137,9 @@ fn heal_puts_up_with_any_number_of_crashes_in_a_row() {
     });
 }
 
-/// Two workers that die at the same moment: each call is judged by its own worker.
+/// Two workers die at one moment. Each call is judged by its own worker.
 #[test]
-fn heal_tells_deaths_at_the_same_time_apart() {
+fn heal_tells_simultaneous_deaths_apart() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::Heal);
         let ((one, _go_on_one), (other, _go_on_other)) = (busy(&executor), busy(&executor));
@@ -157,7 +158,7 @@ fn heal_tells_deaths_at_the_same_time_apart() {
 }
 
 #[test]
-fn heal_goes_on_while_it_shuts_down() {
+fn heal_goes_on_during_shutdown() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::Heal);
         let (held, _go_on) = busy(&executor);
@@ -172,7 +173,7 @@ fn heal_goes_on_while_it_shuts_down() {
 }
 
 #[test]
-fn break_pool_by_the_death_of_an_idle_worker() {
+fn death_of_idle_worker_breaks_pool() {
     isolated(|| {
         let executor = executor(3, CrashPolicy::BreakPool);
         let pids = executor.worker_pids();
@@ -191,7 +192,7 @@ fn break_pool_by_the_death_of_an_idle_worker() {
 }
 
 #[test]
-fn break_pool_tells_what_ran_from_what_did_not() {
+fn break_pool_tells_started_calls_from_others() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::BreakPool);
         let ((one, _go_on_one), (other, _go_on_other)) = (busy(&executor), busy(&executor));
@@ -216,12 +217,12 @@ fn break_pool_tells_what_ran_from_what_did_not() {
 
 /// Python's `test_deadlock_kill`, without its resizing.
 #[test]
-fn test_deadlock_kill() {
+fn kill_of_only_worker_breaks_pool_without_hang() {
     isolated(|| {
         let one = executor(1, CrashPolicy::BreakPool);
         let pid = one.worker_pids()[0];
         assert!(kill(pid, libc::SIGKILL));
-        // Given to the dead, or refused: one and the same to the caller.
+        // Given to the dead worker, or rejected: the caller sees no difference.
         let error = one.submit(double, 1).error().unwrap();
         is_broken_by(&error, "SIGKILL(-9)", pid, Execution::NotStarted);
         let other = executor(1, CrashPolicy::BreakPool);
@@ -230,7 +231,7 @@ fn test_deadlock_kill() {
 }
 
 #[test]
-fn break_pool_keeps_what_was_finished_before() {
+fn break_pool_keeps_finished_results() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::BreakPool);
         let before = executor.submit(double, 21);
@@ -242,7 +243,7 @@ fn break_pool_keeps_what_was_finished_before() {
 }
 
 #[test]
-fn break_pool_fails_every_item_of_a_map() {
+fn break_pool_fails_every_item_of_map() {
     isolated(|| {
         let executor = executor(2, CrashPolicy::BreakPool);
         for item in executor.map(perform, [Deed::ExitAtOnce(9); 20]) {
@@ -256,7 +257,7 @@ fn break_pool_fails_every_item_of_a_map() {
 
 /// A callback that hears of the breakdown may ask the executor, submit to it, and shut it down.
 #[test]
-fn break_pool_calls_back() {
+fn break_pool_runs_callbacks() {
     isolated(|| {
         let executor = executor(1, CrashPolicy::BreakPool);
         let (held, _go_on) = busy(&executor);
@@ -289,7 +290,7 @@ fn break_pool_calls_back() {
 }
 
 #[test]
-fn break_pool_can_be_shut_down_in_every_way() {
+fn broken_pool_can_be_shut_down_in_every_way() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
             let executor = executor(2, CrashPolicy::BreakPool);

@@ -1,5 +1,4 @@
-//! What the end of `loky::main!` does: what was accepted is finished, whoever holds the executor or nobody; after a panic it is
-//! killed; and nothing is left.
+//! The end of `loky::main!`: accepted calls finish, whatever holds the executor. After a panic they are killed. Nothing is left.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -24,12 +23,12 @@ struct Ending {
     folder: Scratch,
 }
 
-/// What became of it.
+/// The end of the program.
 struct Ended {
     code: Option<i32>,
     stdout: String,
     stderr: String,
-    /// What its calls have left, in order.
+    /// The files that its calls have left, in order.
     files: Vec<String>,
 }
 
@@ -87,45 +86,46 @@ fn check_finishes(way: &str, code: i32, stderr: &str) {
     assert_eq!(ended.files, ["0", "1", "2", "3", "4", "5", "6", "7"]);
 }
 
+/// Python loky's `test_interpreter_shutdown`.
 #[test]
-fn test_interpreter_shutdown() {
+fn end_of_main_finishes_accepted_calls() {
     isolated(|| check_finishes("return", 0, ""));
 }
 
 #[test]
-fn an_error_of_main_finishes_what_was_accepted() {
+fn error_of_main_finishes_accepted_calls() {
     isolated(|| check_finishes("error", 1, "Error: \"an error of the program\"\n"));
 }
 
 #[test]
-fn an_executor_in_a_static_finishes_what_it_has_accepted() {
+fn executor_in_static_finishes_accepted_calls() {
     isolated(|| check_finishes("static", 0, ""));
 }
 
 #[test]
-fn an_executor_that_was_replaced_finishes_what_it_has_accepted() {
+fn replaced_executor_finishes_accepted_calls() {
     isolated(|| check_finishes("replaced", 0, ""));
 }
 
 /// When the observer goes, on the pool's own thread, the last handle goes with it.
 #[test]
-fn an_executor_that_only_its_observer_holds_comes_to_its_end() {
+fn executor_held_by_its_observer_ends() {
     isolated(|| check_finishes("observed", 0, ""));
 }
 
 #[test]
-fn an_executor_that_only_a_thread_of_its_own_holds_comes_to_its_end() {
+fn executor_held_by_its_thread_ends() {
     isolated(|| check_finishes("kept", 0, ""));
 }
 
 #[test]
-fn what_a_task_has_submitted_without_waiting_is_finished() {
+fn nested_calls_without_waiting_are_finished() {
     isolated(|| check_finishes("below", 0, ""));
 }
 
 /// Longer than a worker may take to leave when it has nothing to do.
 #[test]
-fn what_a_task_has_submitted_may_take_its_time() {
+fn nested_calls_may_take_long() {
     isolated(|| {
         let mut ending = Ending::start("ends", "below");
         ending.expect_end_of_main();
@@ -142,13 +142,13 @@ fn what_a_task_has_submitted_may_take_its_time() {
 
 /// As Python refuses it: or a program that goes on submitting would never end.
 #[test]
-fn what_a_callback_submits_after_the_end_is_refused() {
+fn submit_in_callback_after_end_is_error() {
     isolated(|| check_finishes("callback", 0, ""));
 }
 
 /// As they do in a program without executors.
 #[test]
-fn threads_that_go_on_using_the_executor_do_not_keep_the_program() {
+fn threads_that_use_executor_do_not_keep_program() {
     isolated(|| {
         let mut ending = Ending::start("ends", "threads");
         ending.expect_end_of_main();
@@ -168,8 +168,9 @@ fn check_apple(way: &str) {
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "apple\n", ""));
 }
 
+/// Python loky's `test_hang_issue39205`.
 #[test]
-fn test_hang_issue39205() {
+fn end_of_main_after_no_wait_shutdown_finishes_calls() {
     isolated(|| ["no wait", "own no wait"].into_iter().for_each(check_apple));
 }
 
@@ -186,13 +187,13 @@ fn check_kills(name: &str, way: &str, code: i32, stderr: &str) {
 }
 
 #[test]
-fn a_panic_of_main_kills_what_was_accepted() {
+fn panic_of_main_kills_accepted_calls() {
     isolated(|| check_kills("ends", "panic", 101, "the program ends in a panic"));
 }
 
 /// All are killed at once, since the end of one may wait for another.
 #[test]
-fn a_panic_of_main_kills_executors_that_wait_for_one_another() {
+fn panic_of_main_kills_executors_that_wait_for_each_other() {
     isolated(|| {
         let start = Instant::now();
         let ended = Ending::start("ends", "tangled").finish();
@@ -202,11 +203,11 @@ fn a_panic_of_main_kills_executors_that_wait_for_one_another() {
 }
 
 #[test]
-fn exit_in_main_waits_for_nothing() {
+fn exit_in_main_waits_for_no_call() {
     isolated(|| check_kills("ends", "exit", 5, ""));
 }
 
 #[test]
-fn a_main_with_init_by_hand_waits_for_nothing() {
+fn main_with_init_by_hand_waits_for_no_call() {
     isolated(|| check_kills("ends_by_hand", "", 0, ""));
 }

@@ -1,15 +1,15 @@
-//! What a call takes that waits for a worker. The program `queued` queues a million.
+//! The memory of queued calls. The program `queued` queues a million.
 
 use loky_tests::{isolated, program, run};
 
-/// What the budget allows for each call, beside its arguments and its future.
+/// The budget of each call, beside its arguments and its future.
 const BYTES_PER_CALL: usize = 250;
 
-/// What may stay of a million: room for the next calls, and nothing that grows with how many there were.
+/// The memory that may stay of a million calls: room for the next ones, and nothing that grows with their number.
 const BYTES_LEFT: usize = 100_000;
 
 #[test]
-fn a_million_queued_calls_take_little_memory_and_give_it_back() {
+fn million_queued_calls_take_little_memory_and_return_it() {
     isolated(|| {
         let path = std::env::temp_dir().join(format!("loky-queued-{}", std::process::id()));
         let finished = run(program("queued").arg(&path));

@@ -1,5 +1,5 @@
-//! To ask for the reusable executor costs no system call when nothing has changed. The program `quiet_get` asks where every
-//! system call is deadly.
+//! Getting the reusable executor makes no system call while nothing has changed. The program `quiet_get` runs under a filter that
+//! kills it for any system call.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn check(workers: &str, settings: &str) {
 }
 
 #[test]
-fn one_without_workers_is_got_quietly() {
+fn get_without_workers_makes_no_system_call() {
     isolated(|| {
         check("none", "plain");
         check("none", "settings");
@@ -27,7 +27,7 @@ fn one_without_workers_is_got_quietly() {
 }
 
 #[test]
-fn one_with_workers_is_got_quietly() {
+fn get_with_workers_makes_no_system_call() {
     isolated(|| {
         check("workers", "plain");
         check("workers", "settings");
@@ -35,7 +35,7 @@ fn one_with_workers_is_got_quietly() {
 }
 
 #[test]
-fn a_system_call_would_be_deadly() {
+fn system_call_under_filter_kills_program() {
     isolated(|| {
         let status = program("quiet_get").args(["none", "loud"]).status().unwrap();
         assert_eq!(status.signal(), Some(libc::SIGSYS), "{status}");

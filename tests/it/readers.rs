@@ -1,5 +1,5 @@
-//! Who waits for a result may have to read what its worker says, and then reads for everybody: so no result waits for another
-//! call, no reader is kept from its own by a worker that says nothing, and none sits at the channel of a dead one.
+//! A thread that waits for a result may read the channel of the worker, and then reads for all threads. So no result waits for
+//! another call, no silent worker keeps a thread from its result, and no thread waits at the channel of a dead worker.
 
 use std::fs;
 use std::iter::once;
@@ -35,7 +35,7 @@ const WAYS: [(&str, Way); 7] = [
 fn by_callback(call: &Future<u64>) -> loky::Result<u64> {
     let (sender, receiver) = mpsc::channel();
     call.add_done_callback(move |call| {
-        // Nobody listens if it comes too late.
+        // No thread listens if it comes too late.
         let _ = sender.send(call.result());
     });
     receiver.recv_timeout(LONG).expect("the callback is called")
@@ -80,7 +80,7 @@ fn by_asking(call: &Future<u64>) -> loky::Result<u64> {
 
 // ---- a call that runs for long ----
 
-/// A call that is done is followed by one that blocks; its result comes all the same.
+/// A call that is done is followed by one that blocks. Its result arrives anyway.
 #[track_caller]
 fn check_delivery(what: &str, way: Way, n_passes: usize) {
     let executor = warm(1);
@@ -105,7 +105,7 @@ fn check_delivery(what: &str, way: Way, n_passes: usize) {
 }
 
 #[test]
-fn a_result_comes_while_the_next_call_runs() {
+fn result_comes_while_next_call_runs() {
     isolated(|| {
         for (what, way) in WAYS {
             for n_passes in [1, 2, 40] {
@@ -143,9 +143,9 @@ fn wait_in_thread<'scope>(
     waiting
 }
 
-/// Whoever waited first reads for those who came later, and hands that on to them when it leaves.
+/// The first waiting thread reads for the later ones, and hands that on to them when it leaves.
 #[test]
-fn each_waiter_gets_its_own_in_whatever_order_they_came() {
+fn waiting_threads_get_own_results_in_any_order() {
     isolated(|| {
         let executor = warm(1);
         let mut random = Random::new(3);
@@ -170,9 +170,9 @@ fn each_waiter_gets_its_own_in_whatever_order_they_came() {
     });
 }
 
-/// One that gives up leaves a worker behind that others wait for.
+/// A thread that gives up leaves a worker behind that others wait for.
 #[test]
-fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
+fn thread_that_gives_up_takes_no_result_from_others() {
     isolated(|| {
         let executor = warm(1);
         for (what, way) in WAYS {
@@ -211,12 +211,12 @@ fn check_flow(executor: &ProcessPoolExecutor) {
 }
 
 #[test]
-fn who_waits_for_a_stopped_worker_holds_up_nobody() {
+fn thread_that_waits_for_stopped_worker_holds_up_no_other() {
     isolated(|| {
         let executor = warm(2);
         for _ in 0..5 {
             let (gate, record) = (Event::new(), Record::new());
-            // Those behind it may lie in its worker's queue, and must not stay there.
+            // The calls behind it may lie in the queue of its worker, and must not stay there.
             let steps = once(Step::Wait(gate.clone())).chain(passes(100));
             let calls = burst(&executor, &record, steps);
             until_running(&calls[0]);
@@ -239,7 +239,7 @@ fn who_waits_for_a_stopped_worker_holds_up_nobody() {
 
 /// Wherever it is stopped it keeps at most the one call that it has begun.
 #[test]
-fn a_worker_that_is_stopped_anywhere_keeps_one_call_at_most() {
+fn stopped_worker_keeps_one_call_at_most() {
     isolated(|| {
         let executor = warm(2);
         for round in 0..20 {
@@ -296,7 +296,7 @@ impl Left {
 
 impl Drop for Left {
     fn drop(&mut self) {
-        // Unless the pool has killed it, and somebody else may have the number.
+        // The pool may have killed it, and another process may have the pid.
         let is_it = |pid: &u32| look(*pid).map(|it| it.session) == self.number(0);
         if let Some(pid) = self.pid().filter(is_it) {
             kill(pid, libc::SIGKILL);
@@ -336,7 +336,7 @@ fn check_left_child(what: &str, way: Way, n_passes: usize) {
 }
 
 #[test]
-fn a_forked_child_that_keeps_a_dead_worker_s_channel_delays_nothing() {
+fn channel_kept_by_child_of_dead_worker_delays_nothing() {
     isolated(|| {
         for (what, way) in WAYS {
             for n_passes in [0, 20] {
@@ -355,7 +355,7 @@ fn sleeps(place: &Path) -> bool {
 /// A call that lies behind a blocking one goes from worker to worker while several threads wait for it, each of which may be
 /// the one that polls; and then it is cancelled.
 #[test]
-fn all_who_wait_for_a_call_that_moves_hear_of_its_end() {
+fn end_of_moved_call_wakes_all_waiting_threads() {
     isolated(|| {
         let executor = warm(2);
         for _ in 0..40 {

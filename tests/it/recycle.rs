@@ -1,4 +1,4 @@
-//! Workers that are replaced because they have done enough calls (`max_tasks_per_worker`), or because their memory has grown
+//! Workers that are replaced after a number of calls (`max_tasks_per_worker`) or when their memory has grown
 //! (`memory_growth_limit`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ fn retired(log: &Log, reason: Retirement) -> usize {
     log.events().iter().filter(is_it).count()
 }
 
-/// Notes the call with its worker, keeps the processor busy for so long, and may do something wrong.
+/// Notes the call with its worker, keeps the processor busy for a time, and may do something wrong.
 #[loky::task]
 fn run(number: u64, record: Record, time: Duration, deed: Option<Deed>) -> u32 {
     let pid = std::process::id();
@@ -35,7 +35,7 @@ fn run(number: u64, record: Record, time: Duration, deed: Option<Deed>) -> u32 {
     while start.elapsed() < time {
         std::hint::spin_loop();
     }
-    deed.map(Deed::perform).transpose().expect("a deed that nobody survives");
+    deed.map(Deed::perform).transpose().expect("a deed that no worker survives");
     pid
 }
 
@@ -66,7 +66,7 @@ fn runs_by_worker(record: &Record) -> BTreeMap<u32, usize> {
     by_worker
 }
 
-/// Has a burst run by workers that do so many calls each.
+/// Has a burst run by workers with a limit of calls each.
 #[track_caller]
 fn check_max_tasks(n_workers: usize, max_tasks: usize) {
     let (executor, log) = Log::of(builder(n_workers).max_tasks_per_worker(max_tasks));
@@ -86,28 +86,28 @@ fn check_max_tasks(n_workers: usize, max_tasks: usize) {
 }
 
 #[test]
-fn each_of_one_worker_runs_one_call() {
+fn limit_of_one_call_replaces_one_worker() {
     isolated(|| check_max_tasks(1, 1));
 }
 
 #[test]
-fn each_of_one_worker_runs_three_calls() {
+fn limit_of_three_calls_replaces_one_worker() {
     isolated(|| check_max_tasks(1, 3));
 }
 
 #[test]
-fn each_of_two_workers_runs_one_call() {
+fn limit_of_one_call_replaces_two_workers() {
     isolated(|| check_max_tasks(2, 1));
 }
 
 #[test]
-fn each_of_two_workers_runs_three_calls() {
+fn limit_of_three_calls_replaces_two_workers() {
     isolated(|| check_max_tasks(2, 3));
 }
 
 /// Some end their workers, some are cancelled: the others run as before.
 #[test]
-fn crashes_and_cancellations_in_between() {
+fn limit_holds_between_crashes_and_cancels() {
     isolated(|| {
         let (executor, log) = Log::of(builder(2).max_tasks_per_worker(5));
         let record = Record::new();
@@ -132,7 +132,7 @@ fn crashes_and_cancellations_in_between() {
 }
 
 #[test]
-fn a_map_goes_through_many_workers() {
+fn map_goes_through_many_workers() {
     isolated(|| {
         let executor = builder(2).max_tasks_per_worker(3).build().unwrap();
         let record = Record::new();
@@ -152,7 +152,7 @@ fn place() -> (Option<usize>, Option<String>) {
 }
 
 #[test]
-fn replacements_stand_where_the_others_stood() {
+fn replacement_gets_index_of_its_predecessor() {
     isolated(|| {
         let places = ["first", "second"];
         let builder = builder(2).max_tasks_per_worker(1).worker_env("LOKY_TESTS_PLACE", places);
@@ -178,7 +178,7 @@ static LEAKED: AtomicUsize = AtomicUsize::new(0);
 
 const MB: usize = 1_000_000;
 
-/// Leaks so many megabytes. The worker, and how much has been leaked in it.
+/// Leaks a number of megabytes. Returns the worker, and how much it has leaked.
 #[loky::task]
 fn leak(megabytes: usize) -> (u32, usize) {
     black_box(Box::leak(vec![1_u8; megabytes * MB].into_boxed_slice()));
@@ -198,15 +198,16 @@ fn until_it_looks_again() {
     rest(millis(1050));
 }
 
+/// Python loky's `test_memory_leak_protection`.
 #[test]
-fn test_memory_leak_protection() {
+fn memory_growth_replaces_worker() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1).memory_growth_limit(30 * MB as u64));
         let calls: Vec<_> =
             (0..100).map(|_| executor.submit(leak_slowly, (3, millis(40)))).collect();
         let results: Vec<_> = calls.iter().map(|call| call.result_timeout(LONG).unwrap()).collect();
         let most = results.iter().map(|(_, leaked)| *leaked).max().unwrap();
-        // What is allowed, and what comes in a second.
+        // The limit, and the growth of a second.
         assert!(most <= 30 * MB + (1000 / 40 + 4) * 3 * MB, "{most}");
         let pids: BTreeSet<_> = results.iter().map(|(pid, _)| *pid).collect();
         assert!(pids.len() >= 3, "{pids:?}");
@@ -230,7 +231,7 @@ fn leak_much(builder: Builder, is_replaced: bool) -> (u32, u32, Arc<Log>) {
     until_it_looks_again();
     executor.submit(leak, 1).result().unwrap();
     if is_replaced {
-        // What it has seen after that call comes after its answer.
+        // The worker reports its growth after the answer of that call.
         log.until(1, "retired 0: MemoryGrowth");
     }
     let (last, _) = executor.submit(leak, 1).result().unwrap();
@@ -240,7 +241,7 @@ fn leak_much(builder: Builder, is_replaced: bool) -> (u32, u32, Arc<Log>) {
 }
 
 #[test]
-fn without_a_limit_nobody_is_replaced() {
+fn without_limit_no_worker_is_replaced() {
     isolated(|| {
         let (first, last, log) = leak_much(builder(1).memory_growth_limit(None), false);
         assert_eq!(first, last);
@@ -249,7 +250,7 @@ fn without_a_limit_nobody_is_replaced() {
 }
 
 #[test]
-fn by_default_it_is_300_megabytes() {
+fn memory_growth_limit_is_300_megabytes_by_default() {
     isolated(|| {
         let (first, last, log) = leak_much(builder(1), true);
         assert_ne!(first, last);
@@ -258,7 +259,7 @@ fn by_default_it_is_300_megabytes() {
 }
 
 #[test]
-fn growth_counts_from_the_first_call() {
+fn memory_growth_counts_from_first_call() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1).memory_growth_limit(30 * MB as u64));
         let (first, _) = executor.submit(leak, 100).result().unwrap();
@@ -283,9 +284,9 @@ fn carry(there: String, back: usize) -> (u32, String) {
     (std::process::id(), "x".repeat(back))
 }
 
-/// What a call needs for its arguments and its result is given back before the worker looks.
+/// The memory of arguments and results is returned before the worker measures.
 #[test]
-fn large_values_are_no_growth() {
+fn large_values_do_not_count_as_growth() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1).memory_growth_limit(30 * MB as u64));
         let first = executor.submit(pid, ()).result().unwrap();
@@ -302,9 +303,9 @@ fn large_values_are_no_growth() {
     });
 }
 
-/// Several grow at the same time, while threads submit.
+/// Several workers grow at once, while threads submit.
 #[test]
-fn several_that_grow_under_load() {
+fn workers_that_grow_under_load_are_replaced() {
     isolated(|| {
         let (executor, log) = Log::of(builder(2).memory_growth_limit(10 * MB as u64));
         let start = Instant::now();
@@ -327,7 +328,7 @@ fn several_that_grow_under_load() {
 }
 
 #[test]
-fn zero_is_refused_by_name() {
+fn zero_limit_is_named_in_error() {
     isolated(|| {
         for (builder, name) in [
             (builder(1).max_tasks_per_worker(0), "max_tasks_per_worker"),

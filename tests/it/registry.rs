@@ -1,4 +1,4 @@
-//! The table of tasks: what is in it, under which names, and what is not.
+//! The table of tasks: its entries, their names, and functions without an entry.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
@@ -68,7 +68,7 @@ fn in_another_body(executor: &ProcessPoolExecutor) -> (&'static str, u32) {
 }
 
 #[test]
-fn an_entry_says_where_and_what_the_task_is() {
+fn entry_has_place_and_signature_of_task() {
     let info = registry().get("it::registry::plain").unwrap();
     assert_eq!(info.name(), "it::registry::plain");
     assert_eq!(info.signature(), "(String, Option<u32>) -> Vec<String>");
@@ -80,7 +80,7 @@ fn an_entry_says_where_and_what_the_task_is() {
 }
 
 #[test]
-fn names_are_paths_or_what_was_given() {
+fn task_name_is_path_or_given_name() {
     isolated(|| {
         let executor = executor();
         assert_eq!(named::TASK.name(), "loky-tests.named: as one likes, äöü");
@@ -99,7 +99,7 @@ fn names_are_paths_or_what_was_given() {
 }
 
 #[test]
-fn tasks_of_one_name_in_different_places_are_told_apart() {
+fn tasks_of_one_name_in_different_modules_are_distinct() {
     isolated(|| {
         let executor = executor();
         assert_eq!(in_one_body(&executor), ("it::registry::in_one_body::inner", 1));
@@ -112,7 +112,7 @@ fn tasks_of_one_name_in_different_places_are_told_apart() {
 }
 
 #[test]
-fn a_task_of_a_dependency_is_a_task() {
+fn task_of_dependency_is_registered() {
     isolated(|| {
         let executor = executor();
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
@@ -124,7 +124,7 @@ fn a_task_of_a_dependency_is_a_task() {
 }
 
 #[test]
-fn the_registry_lists_each_task_once_and_in_order() {
+fn registry_lists_each_task_once_in_order() {
     let names: Vec<_> = registry().iter().map(|task| task.name()).collect();
     assert!(names.is_sorted(), "{names:?}");
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
@@ -138,7 +138,7 @@ fn the_registry_lists_each_task_once_and_in_order() {
 }
 
 #[test]
-fn what_is_registered_can_be_insisted_on() {
+fn assert_registered_names_missing_tasks() {
     isolated_with_stderr(|| {
         assert_registered(&[]);
         assert_registered(&["it::registry::plain", "loky_tests::tasks::add"]);
@@ -152,7 +152,7 @@ fn what_is_registered_can_be_insisted_on() {
 }
 
 #[test]
-fn what_is_no_task_is_refused() {
+fn function_without_task_is_error() {
     isolated(|| {
         let executor = executor();
         let factor = 3;
@@ -165,7 +165,7 @@ fn what_is_no_task_is_refused() {
         check(executor.submit(|x: u64| x, 1).error().unwrap(), "{{closure}}");
         check(executor.submit(move |x: u64| x * factor, 1).error().unwrap(), "{{closure}}");
         check(executor.submit(|| (), ()).error().unwrap(), "{{closure}}");
-        // What a pointer points at may be one function or another.
+        // A function pointer may point at any function.
         let pointer: fn(u32) -> u32 = r#try;
         check(executor.submit(pointer, 1).error().unwrap(), "fn(u32) -> u32");
         check(executor.map(no_task, 0..3).next().unwrap().unwrap_err(), "no_task");
@@ -175,7 +175,7 @@ fn what_is_no_task_is_refused() {
 }
 
 #[test]
-fn two_tasks_of_one_name_are_refused() {
+fn duplicate_task_name_is_error() {
     isolated(|| {
         let finished = run(&mut program("duplicate"));
         assert_eq!(finished.code, Some(0), "{finished:?}");

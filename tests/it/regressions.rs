@@ -1,7 +1,6 @@
-//! What once went wrong, in Python's loky or here: each test fails where the fault is back.
+//! Faults of earlier versions, and hangs and leaks of Python loky. Each test fails if the fault is back.
 //!
-//! Those named after a finding of Python's loky are hangs and leaks that its current version has, with the causes that its
-//! source shows; here the causes do not exist, and these tests hold that.
+//! The docs name the fault of Python loky, whose causes do not exist here.
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,7 +37,7 @@ fn with_a_cancelled_call(
 /// Python: the crash of a worker after a cancellation ends the manager thread; the later calls are pending for ever, the
 /// surviving workers are never killed.
 #[test]
-fn regression_crash_after_a_cancelled_call() {
+fn crash_after_cancelled_call_is_healed() {
     isolated(|| {
         let go_on = Event::new();
         let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::Heal, &go_on);
@@ -54,7 +53,7 @@ fn regression_crash_after_a_cancelled_call() {
 }
 
 #[test]
-fn regression_crash_after_a_cancelled_call_breaks_the_pool() {
+fn crash_after_cancelled_call_breaks_pool() {
     isolated(|| {
         let go_on = Event::new();
         let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::BreakPool, &go_on);
@@ -69,13 +68,13 @@ fn regression_crash_after_a_cancelled_call_breaks_the_pool() {
         kinds.sort_unstable();
         assert_eq!(kinds, [(false, true), (true, false)]);
         assert!(pending.error().unwrap().is_cancelled());
-        until("nobody survives", LONG, || !pids.iter().any(|pid| is_alive(*pid)));
+        until("no worker survives", LONG, || !pids.iter().any(|pid| is_alive(*pid)));
     });
 }
 
-/// Python: the shutdown returns at once, kills nobody, and leaves the other calls pending for ever.
+/// Python: the shutdown returns at once, kills no worker, and leaves the other calls pending for ever.
 #[test]
-fn regression_kill_after_a_cancelled_call() {
+fn kill_after_cancelled_call_does_not_hang() {
     isolated(|| {
         let go_on = Event::new();
         let (executor, running, pending) = with_a_cancelled_call(CrashPolicy::Heal, &go_on);
@@ -99,9 +98,9 @@ fn regression_kill_after_a_cancelled_call() {
     });
 }
 
-/// Python: the second shutdown returns at once and kills nobody.
+/// Python: the second shutdown returns at once and kills no worker.
 #[test]
-fn regression_kill_after_a_shutdown_that_did_not_wait() {
+fn kill_after_no_wait_shutdown_ends_pool() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (held, _go_on) = busy(&executor);
@@ -148,7 +147,7 @@ fn fail_stubbornly(in_worker: bool) -> Result<(), Stubborn> {
 
 /// Python: such an exception breaks the whole pool, with the exit code 1 of a worker or with `BrokenProcessPool`.
 #[test]
-fn regression_error_that_cannot_travel() {
+fn error_that_fails_to_encode_is_reported() {
     isolated(|| {
         for policy in [CrashPolicy::Heal, CrashPolicy::BreakPool] {
             let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
@@ -167,7 +166,7 @@ fn regression_error_that_cannot_travel() {
 
 /// Python: an idle worker that gets a SIGINT breaks the pool, with "a task has failed to un-serialize".
 #[test]
-fn regression_sigint_to_an_idle_worker() {
+fn sigint_to_idle_worker_is_healed() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(2).build().unwrap();
         executor.prewarm().unwrap();
@@ -190,7 +189,7 @@ fn regression_sigint_to_an_idle_worker() {
 
 /// Python: a busy one raises `KeyboardInterrupt` in the task and carries on. Here it is a death like any other.
 #[test]
-fn regression_sigint_to_a_busy_worker() {
+fn sigint_to_busy_worker_fails_its_call() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (held, _go_on) = busy(&executor);
@@ -203,7 +202,7 @@ fn regression_sigint_to_a_busy_worker() {
 
 /// A SIGINT to the program's process group, as the terminal sends it for Ctrl-C, is no business of the workers.
 #[test]
-fn regression_sigint_to_the_group() {
+fn sigint_to_group_spares_workers() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (held, go_on) = busy(&executor);
@@ -252,9 +251,9 @@ fn secretly_begun(
     (call, release)
 }
 
-/// Between the moment in which a task begins and the one in which its pool hears of it, nobody may say that it has not.
+/// Between the moment in which a task begins and the one in which its pool hears of it, no error may say that it has not.
 #[test]
-fn regression_begun_call_is_never_said_not_to_have_started() {
+fn begun_call_is_never_reported_as_not_started() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let go_on = Event::new();
@@ -275,7 +274,7 @@ fn regression_begun_call_is_never_said_not_to_have_started() {
 }
 
 #[test]
-fn regression_begun_call_is_never_said_not_to_have_started_by_a_timeout() {
+fn timeout_of_begun_call_is_never_reported_as_not_started() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let go_on = Event::new();
@@ -292,7 +291,7 @@ fn regression_begun_call_is_never_said_not_to_have_started_by_a_timeout() {
 /// The last handle is dropped by a callback that is still running when everything else of the pool has ended: that must
 /// not wait for the end of the pool, which waits for the callback.
 #[test]
-fn regression_last_handle_dropped_by_the_last_callback() {
+fn last_handle_dropped_by_last_callback_ends_pool() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (call, call_may_go_on) = busy(&executor);
@@ -316,7 +315,7 @@ fn regression_last_handle_dropped_by_the_last_callback() {
     });
 }
 
-/// What /proc says of the threads of pools in this process.
+/// Returns the states of the threads of pools in this process, from /proc.
 fn pool_threads() -> Vec<PathBuf> {
     let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
     let name = |thread: &PathBuf| fs::read_to_string(thread.join("comm")).unwrap_or_default();
@@ -335,7 +334,7 @@ fn pool_thread_waits_for_a_thread() -> bool {
 
 /// Callbacks of a call that is cancelled run in the thread that cancels: there too the end of the pool is not waited for.
 #[test]
-fn regression_shutdown_in_a_callback_of_a_cancelled_call() {
+fn shutdown_in_callback_of_cancelled_call_does_not_hang() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
             let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
@@ -361,7 +360,7 @@ impl Wake for Owner {
 
 /// Wakers run in any thread that reads answers, also in one that waits for another call.
 #[test]
-fn regression_last_handle_dropped_by_a_waker() {
+fn last_handle_dropped_by_waker_ends_pool() {
     isolated(|| {
         let executor = ProcessPoolExecutor::builder().max_workers(1).build().unwrap();
         let (call, go_on) = busy(&executor);

@@ -1,5 +1,4 @@
-//! What becomes of a reusable executor when another one comes in its place: who asked for it before is served on, under the
-//! settings that he asked for; and which settings are others.
+//! A reusable executor that another one replaces: its handles go on serving with their settings. And which settings replace it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -26,7 +25,7 @@ fn worded(word: &str) -> ReusableBuilder {
     reusable(2).env(WORD, word)
 }
 
-/// What workers of this executor have as that setting.
+/// Returns that setting as a worker of this executor has it.
 #[track_caller]
 fn word_of(executor: &ProcessPoolExecutor) -> Option<OsString> {
     executor.submit(tasks::variable, WORD.into()).result().unwrap()
@@ -43,7 +42,7 @@ fn end<const N: usize>(executors: [ProcessPoolExecutor; N]) {
 }
 
 #[test]
-fn get_does_not_wait_for_the_calls_of_the_old_one() {
+fn get_does_not_wait_for_calls_of_old_executor() {
     isolated(|| {
         let old = worded("old").get().unwrap();
         let held = Held::new(&old, 2);
@@ -74,7 +73,7 @@ fn get_does_not_wait_for_the_calls_of_the_old_one() {
 }
 
 #[test]
-fn an_old_one_that_nobody_holds_ends_when_its_calls_have() {
+fn old_executor_without_handles_ends_after_its_calls() {
     isolated(|| {
         let before = Census::take();
         let old = worded("old").get().unwrap();
@@ -105,7 +104,7 @@ fn an_old_one_that_nobody_holds_ends_when_its_calls_have() {
 }
 
 #[test]
-fn the_last_handle_of_an_old_one_waits_for_its_calls() {
+fn drop_of_last_old_handle_waits_for_calls() {
     isolated(|| {
         let old = worded("old").get().unwrap();
         let clone = old.clone();
@@ -122,8 +121,9 @@ fn the_last_handle_of_an_old_one_waits_for_its_calls() {
     });
 }
 
+/// Python loky's `test_kill_workers_on_new_options`.
 #[test]
-fn test_kill_workers_on_new_options() {
+fn kill_workers_kills_old_executor() {
     isolated(|| {
         let old = worded("old").get().unwrap();
         let held = Held::new(&old, 2);
@@ -144,7 +144,7 @@ fn test_kill_workers_on_new_options() {
         }
         assert!(old.is_shutdown() && !old.is_broken());
         assert_eq!(word_of(&new).unwrap(), "new");
-        // It is no setting: the same one is killed by nobody.
+        // It is no setting: an equal executor is not killed.
         assert_eq!(worded("new").kill_workers(true).get().unwrap().id(), new.id());
         assert_serves(&new);
         new.shutdown(Shutdown::Wait);
@@ -152,7 +152,7 @@ fn test_kill_workers_on_new_options() {
 }
 
 #[test]
-fn reuse_no_is_always_another() {
+fn reuse_no_makes_new_executor() {
     isolated(|| {
         let get = || reusable(1).reuse(Reuse::No).get().unwrap();
         let executors = [get(), get(), get()];
@@ -167,7 +167,7 @@ fn reuse_no_is_always_another() {
 }
 
 #[test]
-fn settings_are_equal_in_whatever_order_they_were_set() {
+fn equal_settings_in_any_order_reuse_executor() {
     isolated(|| {
         let variables = [("LOKY_TESTS_A", "1"), ("LOKY_TESTS_B", "2")];
         let executor = reusable(1).envs(variables).max_tasks_per_worker(1000).get().unwrap();
@@ -194,7 +194,7 @@ fn settings_are_equal_in_whatever_order_they_were_set() {
 }
 
 #[test]
-fn each_setting_but_the_size_makes_another() {
+fn changed_setting_makes_new_executor() {
     isolated(|| {
         let second = std::time::Duration::from_secs(1);
         let change: [fn(ReusableBuilder) -> ReusableBuilder; 13] = [
@@ -237,7 +237,7 @@ fn remembered() -> (u32, u64) {
     (process::id(), STATE.load(Ordering::Relaxed))
 }
 
-/// What all workers of this executor remember.
+/// Insists that all workers of this executor remember this number.
 #[track_caller]
 fn assert_all_remember(executor: &ProcessPoolExecutor, number: u64) {
     executor.prewarm().unwrap();
@@ -246,13 +246,14 @@ fn assert_all_remember(executor: &ProcessPoolExecutor, number: u64) {
     assert!(!found.is_empty() && found.iter().all(|(_, found)| *found == number), "{found:?}");
 }
 
+/// Python loky's `test_reusable_initializer`.
 #[test]
-fn test_reusable_initializer() {
+fn initializer_is_part_of_settings() {
     isolated(|| {
         let with = |number: u64| reusable(2).initializer(remember, number);
         let first = with(42).get().unwrap();
         assert_all_remember(&first, 42);
-        // The same: reused, and workers that come later have it too.
+        // Equal settings: reused, and workers that come later have it too.
         let same = with(42).max_workers(4).get().unwrap();
         assert_eq!(same.id(), first.id());
         let held = Held::new(&same, 4);
@@ -282,7 +283,7 @@ fn refuse(why: String) -> Result<(), String> {
 }
 
 #[test]
-fn one_whose_initializer_fails_is_replaced() {
+fn executor_with_failed_initializer_is_replaced() {
     isolated(|| {
         let with = || reusable(1).initializer(refuse, "not today".to_owned());
         let [first, second] = [(); 2].map(|()| {
@@ -299,7 +300,7 @@ fn one_whose_initializer_fails_is_replaced() {
 }
 
 #[test]
-fn one_that_is_broken_is_replaced() {
+fn broken_executor_is_replaced() {
     isolated(|| {
         for reuse in [Reuse::Auto, Reuse::Yes] {
             let get = || {
@@ -321,7 +322,7 @@ fn one_that_is_broken_is_replaced() {
 }
 
 #[test]
-fn one_that_is_shut_down_is_replaced() {
+fn shut_down_executor_is_replaced() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
             for reuse in [Reuse::Auto, Reuse::Yes] {
@@ -342,7 +343,7 @@ fn one_that_is_shut_down_is_replaced() {
 }
 
 #[test]
-fn an_observer_is_told_of_the_replacement() {
+fn replacement_is_told_to_observer() {
     isolated(|| {
         let (sender, events) = mpsc::channel();
         let observed = reusable(1).observer(move |event| {
@@ -363,7 +364,7 @@ fn an_observer_is_told_of_the_replacement() {
 }
 
 #[test]
-fn the_observer_goes_when_the_executor_ends() {
+fn observer_is_dropped_when_executor_ends() {
     isolated(|| {
         let before = Census::take();
         for is_used in [false, true] {
@@ -394,7 +395,7 @@ fn the_observer_goes_when_the_executor_ends() {
 
 /// On a thread of the old one, which cannot wait for its end.
 #[test]
-fn a_callback_may_replace_its_executor() {
+fn callback_may_replace_its_executor() {
     isolated(|| {
         for kill_workers in [false, true] {
             let old = worded("old").get().unwrap();
@@ -416,7 +417,7 @@ fn a_callback_may_replace_its_executor() {
 
 /// The end of the last handle, in a callback, waits for nothing either.
 #[test]
-fn a_callback_may_hold_the_last_handle_of_an_old_one() {
+fn callback_may_hold_last_handle_of_old_executor() {
     isolated(|| {
         let before = Census::take();
         let old = worded("old").get().unwrap();
@@ -438,7 +439,7 @@ fn a_callback_may_hold_the_last_handle_of_an_old_one() {
 }
 
 #[test]
-fn an_observer_may_ask_for_the_executor() {
+fn observer_may_ask_for_executor() {
     isolated(|| {
         let (sender, found) = mpsc::channel();
         let observer = move |event: &Happening| {
@@ -458,7 +459,7 @@ fn an_observer_may_ask_for_the_executor() {
 fn no_task(_x: u64) {}
 
 #[test]
-fn what_is_wrong_with_the_settings_is_told_and_replaces_nothing() {
+fn invalid_settings_are_errors_and_replace_nothing() {
     isolated(|| {
         let executor = reusable(1).get().unwrap();
         for (builder, kind, text) in [
@@ -490,7 +491,7 @@ impl Drop for AsksAtItsEnd {
 
 /// No lock is held when the settings go that no executor could be made of, and what is the user's with them.
 #[test]
-fn what_goes_with_settings_in_vain_may_ask_as_well() {
+fn drop_of_unused_settings_may_ask_for_executor() {
     isolated(|| {
         let before = limit(libc::RLIMIT_NOFILE, 3);
         let asks = AsksAtItsEnd;

@@ -1,7 +1,6 @@
-//! The executor that the whole process shares: found, resized, ended. CONFORMANCE.md, section 2.6, by the same names as far as
-//! they translate; what becomes of one that is replaced stands in `replaced.rs`.
+//! The reusable executor of the process: get, resize, end. Replacement is in `replaced.rs`.
 //!
-//! It lies in a static: each test ends by shutting it down, or the census would find its workers.
+//! The executor lies in a static: each test shuts it down, or the census finds its workers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,15 +21,16 @@ fn pids(executor: &ProcessPoolExecutor) -> BTreeSet<u32> {
     executor.worker_pids().into_iter().collect()
 }
 
+/// Python loky's `test_reusable_executor_resize`.
 #[test]
-fn test_reusable_executor_resize() {
+fn get_with_other_size_resizes_executor() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let before = pids(&executor);
         assert_eq!(before.len(), 2);
         let held = Held::new(&executor, 1);
         let smaller = reusable(1).get().unwrap();
-        assert!(!held.futures[0].is_done(), "nobody has waited for it");
+        assert!(!held.futures[0].is_done(), "the resize has not waited for it");
         assert_eq!((smaller.id(), executor.max_workers()), (executor.id(), 1));
         held.release();
         let worker = held.futures[0].result().unwrap();
@@ -49,7 +49,7 @@ fn test_reusable_executor_resize() {
 }
 
 #[test]
-fn of_two_busy_workers_one_leaves_after_its_call() {
+fn shrink_of_busy_pool_retires_one_worker_after_its_call() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let before = pids(&executor);
@@ -88,8 +88,9 @@ fn check_resize_many_times(kill_workers: bool, reuse: Reuse) {
     first.shutdown(Shutdown::Wait);
 }
 
+/// Python loky's `test_reusable_executor_resize_many_times`.
 #[test]
-fn test_reusable_executor_resize_many_times() {
+fn repeated_resizes_lose_no_call() {
     isolated(|| {
         for kill_workers in [false, true] {
             for reuse in [Reuse::Auto, Reuse::Yes] {
@@ -99,8 +100,9 @@ fn test_reusable_executor_resize_many_times() {
     });
 }
 
+/// Python loky's `test_kill_after_resize_call`.
 #[test]
-fn test_kill_after_resize_call() {
+fn kill_after_resize_fails_its_call_only() {
     isolated(|| {
         for (from, to) in [(2, 1), (1, 2)] {
             let executor = reusable(from).get().unwrap();
@@ -121,7 +123,7 @@ fn test_kill_after_resize_call() {
 }
 
 #[test]
-fn workers_that_are_killed_while_the_size_changes_lose_no_call() {
+fn kill_of_idle_workers_during_resize_loses_no_call() {
     isolated(|| {
         for (from, to) in [(4, 1), (1, 4)] {
             let executor = reusable(from).get().unwrap();
@@ -138,8 +140,9 @@ fn workers_that_are_killed_while_the_size_changes_lose_no_call() {
     });
 }
 
+/// Python loky's `test_resize_after_timeout`.
 #[test]
-fn test_resize_after_timeout() {
+fn resize_after_idle_exit_brings_workers_back() {
     isolated(|| {
         let get = |size| {
             let builder = loky::reusable_executor().idle_timeout(Duration::from_millis(1));
@@ -156,8 +159,9 @@ fn test_resize_after_timeout() {
     });
 }
 
+/// Python loky's `test_invalid_process_number`.
 #[test]
-fn test_invalid_process_number() {
+fn invalid_size_is_error() {
     isolated(|| {
         let executor = reusable(1).get().unwrap();
         for (number, text) in [(0, "must be greater than 0"), (usize::MAX, "must be at most")] {
@@ -174,8 +178,9 @@ fn test_invalid_process_number() {
     });
 }
 
+/// Python loky's `test_reused_flag`.
 #[test]
-fn test_reused_flag() {
+fn shut_down_executor_is_not_reused() {
     isolated(|| {
         let first = reusable(2).get().unwrap();
         assert_eq!(reusable(2).get().unwrap().id(), first.id());
@@ -187,8 +192,9 @@ fn test_reused_flag() {
     });
 }
 
+/// Python loky's `test_reusable_executor_reuse_true`.
 #[test]
-fn test_reusable_executor_reuse_true() {
+fn reuse_yes_ignores_other_settings() {
     isolated(|| {
         let timeout = Duration::from_millis(1);
         let first = loky::reusable_executor().max_workers(3).idle_timeout(timeout).get().unwrap();
@@ -219,8 +225,9 @@ fn test_reusable_executor_reuse_true() {
     });
 }
 
+/// Python loky's `test_reusable_executor_queue_size`.
 #[test]
-fn test_reusable_executor_queue_size() {
+fn all_workers_run_calls_together() {
     isolated(|| {
         for n_cpus in [1, 2, 4] {
             let n_workers = 2 * n_cpus + 2;
@@ -235,8 +242,9 @@ fn test_reusable_executor_queue_size() {
     });
 }
 
+/// Python loky's `test_shutdown_kill`.
 #[test]
-fn test_shutdown_kill() {
+fn kill_fails_running_and_queued_calls() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let fast: Vec<_> = (0..100).map(|x| executor.submit(square, x)).collect();
@@ -287,13 +295,15 @@ fn check_deadlock_kill(policy: CrashPolicy) {
     after.shutdown(Shutdown::Wait);
 }
 
+/// Python loky's `test_deadlock_kill`.
 #[test]
-fn test_deadlock_kill() {
+fn kill_during_resize_heals_pool() {
     isolated(|| check_deadlock_kill(CrashPolicy::Heal));
 }
 
+/// Python loky's `test_deadlock_kill_breaks_the_pool`.
 #[test]
-fn test_deadlock_kill_breaks_the_pool() {
+fn kill_during_resize_breaks_pool() {
     isolated(|| check_deadlock_kill(CrashPolicy::BreakPool));
 }
 
@@ -305,8 +315,9 @@ fn nest(x: u64) -> (u32, u64, u32) {
     (std::process::id(), executor.id(), executor.submit(pid, ()).result().unwrap())
 }
 
+/// Python loky's `test_no_deadlock_on_nested_reusable_exector`.
 #[test]
-fn test_no_deadlock_on_nested_reusable_exector() {
+fn nested_reusable_executors_do_not_deadlock() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let workers = pids(&executor);
@@ -314,7 +325,7 @@ fn test_no_deadlock_on_nested_reusable_exector() {
         let found: BTreeSet<_> = calls.iter().map(|call| call.result().unwrap()).collect();
         let outer: BTreeSet<_> = found.iter().map(|(outer, ..)| *outer).collect();
         assert!(outer.is_subset(&workers));
-        // One each, that has stayed, with a worker of its own.
+        // Each worker has one executor, which stayed, with its own worker.
         assert_eq!(found.len(), outer.len(), "{found:?}");
         for (outer, _, inner) in &found {
             assert_eq!(process(*inner).unwrap().parent, *outer);
@@ -333,7 +344,7 @@ fn get_below() -> Option<String> {
 }
 
 #[test]
-fn one_that_is_nested_too_deep_is_refused() {
+fn reusable_executor_nested_too_deep_is_error() {
     isolated(|| {
         let executor = reusable(1).env("LOKY_MAX_DEPTH", "1").get().unwrap();
         let error = executor.submit(get_below, ()).result().unwrap().unwrap();
@@ -350,7 +361,7 @@ fn hold_below(began: Event, gate: Event) -> u32 {
 
 /// Also while their worker is leaving and waits for them.
 #[test]
-fn kill_reaches_the_calls_that_a_task_has_left_below() {
+fn kill_reaches_nested_calls_of_tasks() {
     isolated(|| {
         for is_leaving in [false, true] {
             let executor = reusable(1).get().unwrap();
@@ -371,7 +382,7 @@ fn kill_reaches_the_calls_that_a_task_has_left_below() {
 }
 
 #[test]
-fn a_handle_that_goes_waits_for_nothing_and_ends_nothing() {
+fn drop_of_handle_waits_for_nothing_and_ends_nothing() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let (id, workers) = (executor.id(), pids(&executor));
@@ -388,7 +399,7 @@ fn a_handle_that_goes_waits_for_nothing_and_ends_nothing() {
 }
 
 #[test]
-fn a_handle_that_a_panic_takes_along_ends_nothing() {
+fn drop_of_handle_by_panic_ends_nothing() {
     isolated(|| {
         let executor = reusable(1).get().unwrap();
         let id = executor.id();
@@ -407,7 +418,7 @@ fn a_handle_that_a_panic_takes_along_ends_nothing() {
 }
 
 #[test]
-fn an_executor_of_ones_own_is_another() {
+fn own_executor_is_not_reusable_one() {
     isolated(|| {
         let own = ProcessPoolExecutor::builder().max_workers(1).idle_timeout(None).build().unwrap();
         let shared = reusable(1).get().unwrap();
@@ -420,7 +431,7 @@ fn an_executor_of_ones_own_is_another() {
 }
 
 #[test]
-fn one_that_was_never_used_leaves_nothing() {
+fn unused_executor_leaves_nothing() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::NoWait, Shutdown::CancelPending, Shutdown::Kill] {
             let executor = reusable(1).get().unwrap();
@@ -432,7 +443,7 @@ fn one_that_was_never_used_leaves_nothing() {
 }
 
 #[test]
-fn a_forked_child_has_one_of_its_own() {
+fn forked_child_has_own_reusable_executor() {
     isolated(|| {
         let executor = reusable(2).get().unwrap();
         let workers = pids(&executor);
@@ -456,7 +467,7 @@ fn a_forked_child_has_one_of_its_own() {
 }
 
 #[test]
-fn a_fork_while_others_ask_for_it_does_not_hang_the_child() {
+fn fork_while_threads_get_executor_does_not_hang_child() {
     isolated(|| {
         let executor = reusable(1).get().unwrap();
         executor.prewarm().unwrap();

@@ -1,5 +1,5 @@
-//! The reusable executor, asked for by many threads at once, which want the same or different things: everybody is served by
-//! what he asked for, and old executors do not pile up.
+//! The reusable executor on many threads, which ask for equal or different settings: each thread gets what it asks for, and old
+//! executors do not pile up.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +20,7 @@ const THREADS: usize = 10;
 
 const WORD: &str = "LOKY_TESTS_WORD";
 
-/// Has all threads do it at the same time, each with its number.
+/// Runs `body` on all threads at once, each with its number.
 fn at_once(body: impl Fn(usize) + Sync) {
     let start = Barrier::new(THREADS);
     thread::scope(|scope| {
@@ -62,28 +62,32 @@ fn check_thread_safety(size_of: fn(usize) -> usize, is_broken: bool) {
     }
 }
 
+/// Python loky's `test_reusable_executor_thread_safety`.
 #[test]
-fn test_reusable_executor_thread_safety() {
+fn gets_of_equal_size_on_threads_are_served() {
     isolated(|| check_thread_safety(|_| 2, false));
 }
 
+/// Python loky's `test_reusable_executor_thread_safety_varying`.
 #[test]
-fn test_reusable_executor_thread_safety_varying() {
+fn gets_of_varying_size_on_threads_are_served() {
     isolated(|| check_thread_safety(|number| number % 4 + 1, false));
 }
 
+/// Python loky's `test_reusable_executor_thread_safety_broken_start`.
 #[test]
-fn test_reusable_executor_thread_safety_broken_start() {
+fn gets_on_threads_after_break_are_served() {
     isolated(|| check_thread_safety(|_| 2, true));
 }
 
+/// Python loky's `test_reusable_executor_thread_safety_varying_broken_start`.
 #[test]
-fn test_reusable_executor_thread_safety_varying_broken_start() {
+fn gets_of_varying_size_on_threads_after_break_are_served() {
     isolated(|| check_thread_safety(|number| number % 4 + 1, true));
 }
 
 #[test]
-fn threads_that_ask_for_the_same_get_the_same() {
+fn gets_with_equal_settings_on_threads_return_one_executor() {
     isolated(|| {
         for _ in 0..20 {
             let ids = Mutex::new(Vec::new());
@@ -99,9 +103,11 @@ fn threads_that_ask_for_the_same_get_the_same() {
     });
 }
 
-/// Calls run under the settings that their executor was got with, whoever asks for what meanwhile.
+/// Calls run under the settings of their executor, whatever other threads ask for meanwhile.
+///
+/// Python loky's `test_reusable_executor_submit_during_shutdown_race`.
 #[test]
-fn test_reusable_executor_submit_during_shutdown_race() {
+fn submit_while_executor_is_replaced_keeps_settings() {
     isolated(|| {
         let with = |word: usize| reusable(2).env(WORD, word.to_string());
         let is_over = AtomicBool::new(false);
@@ -128,8 +134,9 @@ fn test_reusable_executor_submit_during_shutdown_race() {
     });
 }
 
+/// Python loky's `test_reusable_executor_submit_with_concurrent_env_changes`.
 #[test]
-fn test_reusable_executor_submit_with_concurrent_env_changes() {
+fn submit_while_threads_change_env_keeps_settings() {
     isolated(|| {
         for n_workers in [1, 2] {
             at_once(|number| {
@@ -147,7 +154,7 @@ fn test_reusable_executor_submit_with_concurrent_env_changes() {
 }
 
 #[test]
-fn a_thread_that_shuts_down_hurts_only_what_it_shuts_down() {
+fn shutdown_on_thread_ends_only_its_executor() {
     isolated(|| {
         let kept = reusable(1).env(WORD, "kept").get().unwrap();
         let held = Held::new(&kept, 1);
@@ -167,13 +174,13 @@ fn a_thread_that_shuts_down_hurts_only_what_it_shuts_down() {
 
 /// A call that a thread cares for.
 struct Kept {
-    /// What it has to find, if that is known.
+    /// The word that the call has to find, if that is known.
     word: Option<String>,
     executor: ProcessPoolExecutor,
     call: Future<Option<OsString>>,
 }
 
-/// One of the threads that ask for everything at random.
+/// A thread that asks for everything at random.
 struct Asker<'a> {
     random: Random,
     /// Calls that have resolved, of all threads; and those that were killed.
@@ -232,17 +239,17 @@ fn n_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// One executor, and nothing of those before it.
+/// Waits until only one executor is left, and nothing of earlier ones.
 fn until_one_is_left() {
     let n_children = || children_of(std::process::id()).len();
     until("one executor's workers", LONG, || n_children() <= MOST_WORKERS);
-    // Those that are left belong to the one that is there.
+    // The children that are left belong to the present executor.
     let executor = loky::reusable_executor().reuse(Reuse::Yes).get().unwrap();
     until("its own workers alone", LONG, || n_children() == executor.worker_pids().len());
 }
 
 #[test]
-fn threads_that_ask_for_everything_at_random_are_all_served() {
+fn random_gets_on_threads_are_served() {
     isolated(|| {
         let is_long = std::env::var_os("LOKY_TESTS_LONG").is_some();
         let time = Duration::from_secs(if is_long { 30 } else { 5 });

@@ -1,5 +1,5 @@
-//! Long values in calls: they lie in segments beside the call or result, and nobody notices but by the time that it takes. None is
-//! lost, none is mixed up with another, and in the end all memory and all descriptors are given back.
+//! Long values in calls: they lie in segments beside the call or the result. None is lost or mixed up with another, and in the end
+//! all memory and all descriptors are returned.
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::RawFd;
@@ -71,7 +71,7 @@ fn own_holdings() -> (usize, usize) {
     (own_descriptors().len(), mappings)
 }
 
-/// The same in the worker.
+/// Counts those of the worker.
 #[loky::task]
 fn holdings() -> (usize, usize) {
     own_holdings()
@@ -88,7 +88,7 @@ fn all_is_given_back(executor: &ProcessPoolExecutor) {
 }
 
 #[test]
-fn values_of_every_length() {
+fn values_of_every_length_arrive() {
     isolated(|| {
         let executor = executor(1);
         for around in [LONG_BYTES, 2 * LONG_BYTES, 4 * LONG_BYTES, 1 << 20, 5 << 20] {
@@ -122,7 +122,7 @@ fn rotate(
 }
 
 #[test]
-fn several_in_one_call() {
+fn several_long_values_in_one_call_arrive() {
     isolated(|| {
         let executor = executor(2);
         let shared = SharedBytes::from_slice(b"shared").unwrap();
@@ -144,7 +144,7 @@ fn several_in_one_call() {
 
 /// More than there may be segments: the others go another way.
 #[test]
-fn many_that_wait_for_their_turn() {
+fn long_arguments_in_queue_arrive() {
     isolated(|| {
         for limit in [1024, 80] {
             let before = limit_descriptors(limit);
@@ -167,16 +167,16 @@ fn many_that_wait_for_their_turn() {
     });
 }
 
-/// Nor do results take more descriptors, however many are kept, or dropped before anybody has looked at them.
+/// Results take no more descriptors, however many are kept, or dropped before a thread has read them.
 #[test]
-fn many_results_that_nobody_reads() {
+fn unread_long_results_are_kept() {
     isolated(|| {
         let executor = executor(2);
         let sent = |i: usize| bytes(i, LONG_BYTES);
         for round in 0..5 {
             let calls: Vec<_> = (0..100).map(|i| executor.submit(echo, sent(i + round))).collect();
             calls.iter().for_each(|call| assert!(call.error().is_none()));
-            // Of the arguments' there may be more, until the pool's thread has come.
+            // Segments of arguments may be more, until the pool thread has come.
             until("there are not too many", LONG, || own_holdings().0 <= 2 * 8 + 8);
             for (i, call) in calls.into_iter().enumerate().filter(|(i, _)| i % 3 == 0) {
                 assert!(call.result().unwrap() == sent(i + round));
@@ -191,7 +191,7 @@ fn many_results_that_nobody_reads() {
 
 /// They are lost, and their memory is not; and later ones come in another way.
 #[test]
-fn results_for_which_there_are_no_descriptors() {
+fn long_results_without_free_descriptors_arrive() {
     isolated(|| {
         let executor = executor(1);
         let sent = |i: usize| bytes(i, 3 * LONG_BYTES);
@@ -212,7 +212,7 @@ fn results_for_which_there_are_no_descriptors() {
 }
 
 #[test]
-fn ten_thousand_calls_give_everything_back() {
+fn ten_thousand_calls_return_all_memory() {
     isolated(|| {
         let executor = executor(2);
         let start = Instant::now();
@@ -224,13 +224,13 @@ fn ten_thousand_calls_give_everything_back() {
             assert!(start.elapsed() < Duration::from_secs(100));
         }
         let (n_descriptors, n_mappings) = own_holdings();
-        assert!(n_descriptors <= 2 && n_mappings <= 2, "the same ones all the time");
+        assert!(n_descriptors <= 2 && n_mappings <= 2, "they are used again");
         all_is_given_back(&executor);
     });
 }
 
 #[test]
-fn a_very_long_one_is_given_back() {
+fn memory_of_very_long_value_is_returned() {
     isolated(|| {
         let executor = executor(1);
         let got = executor.submit(first_and_length, vec![7; 1 << 30]).result().unwrap();
@@ -241,7 +241,7 @@ fn a_very_long_one_is_given_back() {
 
 /// So also where nothing else happens, and where the worker is not asked.
 #[test]
-fn what_is_idle_goes_by_itself() {
+fn idle_segments_are_returned() {
     isolated(|| {
         let executor = executor(1);
         let sent = bytes(1, 4 << 20);
@@ -261,7 +261,7 @@ fn what_is_idle_goes_by_itself() {
 }
 
 #[test]
-fn a_worker_that_is_killed_while_it_reads() {
+fn worker_killed_while_it_reads_fails_its_call_only() {
     isolated(|| {
         let executor = executor(2);
         let mut random = Random::new(3);
@@ -289,7 +289,7 @@ fn a_worker_that_is_killed_while_it_reads() {
 
 /// It is sent again from where it lies.
 #[test]
-fn a_call_that_never_began_runs_elsewhere() {
+fn long_call_that_never_began_runs_elsewhere() {
     isolated(|| {
         let executor = executor(1);
         assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
@@ -304,7 +304,7 @@ fn a_call_that_never_began_runs_elsewhere() {
 }
 
 #[test]
-fn a_pool_that_is_killed_keeps_nothing() {
+fn killed_pool_keeps_no_memory() {
     isolated(|| {
         let executor = executor(2);
         let calls: Vec<_> = (0..30).map(|i| executor.submit(echo, bytes(i, 2 << 20))).collect();
@@ -332,7 +332,7 @@ fn echo_below(bytes: Vec<u8>, levels: u32) -> Vec<u8> {
 }
 
 #[test]
-fn through_workers_of_workers() {
+fn long_values_pass_nested_workers() {
     isolated(|| {
         let executor = executor(1);
         let sent = bytes(9, 1 << 20);
@@ -369,7 +369,7 @@ fn tampered(before: Vec<u8>, tampers: Tampers, after: Vec<u8>) -> (usize, usize,
 }
 
 #[test]
-fn nobody_else_writes_to_what_a_pool_lends() {
+fn segment_of_pool_is_sealed_against_writers() {
     isolated(|| {
         let executor = executor(1);
         let (before, after) = (bytes(1, LONG_BYTES), bytes(2, LONG_BYTES));
@@ -394,7 +394,7 @@ fn fork_and_return(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_forked_child_leaves_the_segments_of_its_parent_alone() {
+fn forked_child_leaves_segments_of_parent_alone() {
     isolated(|| {
         let executor = executor(1);
         let sent = bytes(4, LONG_BYTES);

@@ -1,5 +1,5 @@
-//! Shared memory in calls: its handles travel anywhere inside of arguments and results, to nested workers and back; nobody can
-//! change it; it goes with its last handle, whatever dies; and what is wrong with it is an error of that call alone.
+//! Shared memory in calls: handles travel inside of arguments and results, to nested workers and back. No process can change it.
+//! It goes with its last handle, whatever dies. A fault in it is an error of that call only.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -28,7 +28,7 @@ fn shared(bytes: &[u8]) -> SharedBytes {
     SharedBytes::from_slice(bytes).unwrap()
 }
 
-/// So many different ones.
+/// Makes `n` different slices.
 fn many(n: u32) -> Vec<SharedSlice<u32>> {
     (0..n).map(|i| SharedSlice::from_slice(&[i]).unwrap()).collect()
 }
@@ -65,11 +65,11 @@ fn sum(bytes: SharedBytes) -> u64 {
 fn scale(numbers: SharedSlice<f64>, by: f64) -> SharedSlice<f64> {
     let mut scaled = SharedSliceMut::zeroed(numbers.len()).expect("memory");
     scaled.iter_mut().zip(&numbers).for_each(|(scaled, number)| *scaled = number * by);
-    scaled.freeze().expect("nobody else has it")
+    scaled.freeze().expect("this is the only handle")
 }
 
 #[test]
-fn arguments_and_results() {
+fn shared_arguments_and_results_arrive() {
     isolated(|| {
         let executor = executor(2);
         assert_eq!(executor.submit(sum, shared(&[])).result().unwrap(), 0);
@@ -111,7 +111,7 @@ fn echo_all(all: Vec<SharedSlice<u32>>) -> Vec<SharedSlice<u32>> {
 }
 
 #[test]
-fn inside_of_others_and_any_number() {
+fn shared_slices_inside_other_values_arrive() {
     isolated(|| {
         let executor = executor(1);
         let points = SharedSlice::from_slice(&[[1.0, 2.0], [3.0, 4.0]]).unwrap();
@@ -139,7 +139,7 @@ fn held_with(all: Vec<SharedBytes>) -> (usize, usize) {
 }
 
 #[test]
-fn the_same_handle_twice_travels_once() {
+fn handle_used_twice_travels_once() {
     isolated(|| {
         let executor = executor(1);
         let (a, b) = (shared(b"aaa"), shared(b"b"));
@@ -156,7 +156,7 @@ fn echo_twice(bytes: SharedBytes) -> (SharedBytes, SharedBytes) {
     (bytes.clone(), bytes)
 }
 
-/// Has it passed down so many levels of workers, and up again.
+/// Has it passed down a number of levels of workers, and up again.
 #[loky::task]
 fn pass_down(bytes: SharedBytes, levels: u32) -> (SharedBytes, u32) {
     if levels == 0 {
@@ -167,7 +167,7 @@ fn pass_down(bytes: SharedBytes, levels: u32) -> (SharedBytes, u32) {
 }
 
 #[test]
-fn on_to_a_nested_worker_and_back() {
+fn shared_slice_passes_nested_worker_and_back() {
     isolated(|| {
         let executor = executor(1);
         let bytes = shared(&vec![7; 1 << 20]);
@@ -190,7 +190,7 @@ fn kept() -> Vec<SharedBytes> {
 }
 
 #[test]
-fn it_lives_as_long_as_a_handle_anywhere() {
+fn memory_lives_until_last_handle_goes() {
     isolated(|| {
         let executor = executor(1);
         executor.submit(keep, shared(b"kept")).result().unwrap();
@@ -206,9 +206,9 @@ fn it_lives_as_long_as_a_handle_anywhere() {
     });
 }
 
-/// One after another, each of its own memory: in all many times what the machine has.
+/// The slices come one after another, each with its own memory: in all many times what the machine has.
 #[test]
-fn ten_thousand_calls_give_everything_back() {
+fn ten_thousand_shared_calls_return_all_memory() {
     isolated(|| {
         let executor = executor(2);
         let start = Instant::now();
@@ -271,7 +271,7 @@ fn tamper(bytes: SharedBytes) -> Vec<String> {
 }
 
 #[test]
-fn nobody_can_change_what_is_frozen() {
+fn frozen_memory_cannot_be_changed() {
     isolated(|| {
         let executor = executor(1);
         let mut filled = SharedSliceMut::<u8>::zeroed(10_000).unwrap();
@@ -290,7 +290,7 @@ struct Forged {
     attachment: u32,
     bytes: u64,
     of: String,
-    /// What it brings along in truth.
+    /// The slice that it brings along in truth.
     real: Option<SharedBytes>,
 }
 
@@ -323,7 +323,7 @@ fn give_forged(attachment: u32, bytes: u64, of: String) -> Forged {
 }
 
 #[test]
-fn forged_handles_are_errors_of_their_calls_alone() {
+fn forged_handle_fails_its_call_only() {
     isolated(|| {
         let executor = executor(1);
         let forged = |attachment, bytes, of: &str| Forged {
@@ -354,7 +354,7 @@ fn forged_handles_are_errors_of_their_calls_alone() {
     });
 }
 
-/// What a worker puts in the place of the memory that it was to return.
+/// The descriptor that a worker returns instead of memory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Instead {
     MemoryWithSeals(i32),
@@ -370,7 +370,7 @@ impl Instead {
             Self::MemoryWithSeals(seals) => (libc::MFD_ALLOW_SEALING, seals),
         };
         #[expect(unsafe_code, clippy::multiple_unsafe_ops_per_block, reason = "std has none")]
-        // SAFETY: plain numbers and a text that ends in zero; the descriptor is nobody else's.
+        // SAFETY: plain numbers and a text that ends in zero; no other code has the descriptor.
         unsafe {
             let fd = OwnedFd::from_raw_fd(libc::memfd_create(c"hostile".as_ptr(), flags));
             assert_eq!(libc::ftruncate(fd.as_raw_fd(), 2 << 20), 0);
@@ -393,7 +393,7 @@ fn give_instead(instead: Instead) -> SharedBytes {
 
 /// The parent would be at their mercy with each read.
 #[test]
-fn memory_that_a_worker_could_change_or_cut_off_is_refused() {
+fn unsealed_memory_from_worker_is_error() {
     isolated(|| {
         let executor = executor(1);
         let seals = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_WRITE;
@@ -414,7 +414,7 @@ fn memory_that_a_worker_could_change_or_cut_off_is_refused() {
     });
 }
 
-/// Sends a message with this header and so many descriptors, and waits to be ended for it.
+/// Sends a message with this header and a number of descriptors, and waits to be ended for it.
 #[loky::task]
 fn send_descriptors(header: Vec<u8>, n_descriptors: usize) {
     let channel = loky_tests::deed::channel();
@@ -443,9 +443,9 @@ fn send_descriptors(header: Vec<u8>, n_descriptors: usize) {
     }
 }
 
-/// Descriptors that nobody has asked for are not kept.
+/// Unexpected descriptors are not kept.
 #[test]
-fn descriptors_without_need_end_their_worker() {
+fn unexpected_descriptors_end_worker() {
     isolated(|| {
         let header = |kind: u8, announced: u16| {
             let mut header = b"\xf5lky".to_vec();
@@ -479,7 +479,7 @@ fn make_all(n: u32) -> Vec<SharedSlice<u32>> {
 }
 
 #[test]
-fn more_than_this_process_may_have() {
+fn descriptor_limit_of_process_fails_calls() {
     isolated(|| {
         let executor = executor(1);
         assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
@@ -517,7 +517,7 @@ fn limit_own_descriptors(soft: u64) -> u64 {
 }
 
 #[test]
-fn more_than_a_worker_may_have() {
+fn descriptor_limit_of_worker_fails_calls() {
     isolated(|| {
         let executor = executor(1);
         let before = executor.submit(limit_own_descriptors, 100).result().unwrap();
@@ -553,7 +553,7 @@ fn be_subject_to_limits() {
 
 /// They wait until others were received.
 #[test]
-fn more_under_way_than_the_system_allows() {
+fn descriptor_limit_of_system_in_flight_is_respected() {
     isolated(|| {
         let executor = executor(3);
         executor.prewarm().unwrap();
@@ -584,7 +584,7 @@ fn perform_with(bytes: Vec<SharedSlice<u32>>, deed: Deed) -> SharedSlice<u32> {
 }
 
 #[test]
-fn a_crash_in_the_middle_costs_that_call_only() {
+fn crash_with_shared_arguments_fails_its_call_only() {
     isolated(|| {
         let executor = executor(2);
         let all = many(300);
@@ -601,7 +601,7 @@ fn a_crash_in_the_middle_costs_that_call_only() {
 
 /// It is sent again, and so are its descriptors.
 #[test]
-fn a_call_that_never_began_runs_elsewhere() {
+fn shared_call_that_never_began_runs_elsewhere() {
     isolated(|| {
         let executor = executor(1);
         assert_eq!(executor.submit(double, 21).result().unwrap(), 42);
@@ -616,7 +616,7 @@ fn a_call_that_never_began_runs_elsewhere() {
 }
 
 #[test]
-fn a_call_that_is_cancelled_gives_its_memory_back_at_once() {
+fn cancel_returns_memory_at_once() {
     isolated(|| {
         let executor = executor(1);
         let (held, go_on) = busy(&executor);
@@ -670,7 +670,7 @@ fn join(asks: Asks) -> Vec<u8> {
 }
 
 #[test]
-fn calls_within_the_encoding_of_calls_have_their_own() {
+fn nested_encoding_keeps_attachments_apart() {
     isolated(|| {
         let executor = executor(1);
         let asks = Asks { before: shared(b"before "), after: shared(b"after") };
@@ -682,7 +682,7 @@ fn calls_within_the_encoding_of_calls_have_their_own() {
 
 /// Each new worker gets it, also one that comes later.
 #[test]
-fn an_initializer_can_have_it() {
+fn initializer_may_take_shared_slice() {
     isolated(|| {
         let builder = ProcessPoolExecutor::builder().max_workers(1);
         let executor = builder.initializer(keep, shared(b"table")).build().unwrap();

@@ -1,14 +1,15 @@
-//! The ways to end an executor: CONFORMANCE.md, section 2.3, by the same names as far as they need no program of their own,
-//! then the four forms of `shutdown`, handles that are dropped, and several of these at once.
+//! The end of an executor: after crashes and encode errors, with nested executors, and while calls run.
+//!
+//! The forms of `shutdown` and their combinations are in `shutdown_forms.rs`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::thread;
 
 use loky::{ErrorKind, Execution, Future, ProcessPoolExecutor, Shutdown};
 use loky_tests::held::Held;
 use loky_tests::pools::{executor, until_childless};
 use loky_tests::signal::send_signal;
-use loky_tests::tasks::{count, hold, pid, square};
+use loky_tests::tasks::{hold, pid, square};
 use loky_tests::time::LONG;
 use loky_tests::{Event, children_of, is_alive, isolated, until};
 use serde::{Deserialize, Serialize, Serializer};
@@ -20,8 +21,9 @@ fn children() -> Vec<u32> {
     children_of(std::process::id()).into_iter().map(|child| child.pid).collect()
 }
 
+/// Python loky's `test_run_after_shutdown`.
 #[test]
-fn test_run_after_shutdown() {
+fn submit_after_shutdown_is_error() {
     isolated(|| {
         for (how, is_used) in WAYS.into_iter().flat_map(|how| [(how, false), (how, true)]) {
             let executor = executor(1);
@@ -83,23 +85,27 @@ fn check_unfit(panics: bool, shutdown: Option<Shutdown>) {
     }
 }
 
+/// Python loky's `test_shutdown_with_pickle_error`.
 #[test]
-fn test_shutdown_with_pickle_error() {
+fn shutdown_after_encode_error_ends() {
     isolated(|| check_unfit(false, None));
 }
 
+/// Python loky's `test_shutdown_with_sys_exit_at_pickle`.
 #[test]
-fn test_shutdown_with_sys_exit_at_pickle() {
+fn shutdown_after_encode_panic_ends() {
     isolated(|| check_unfit(true, None));
 }
 
+/// Python loky's `test_shutdown_deadlock_pickle`.
 #[test]
-fn test_shutdown_deadlock_pickle() {
+fn no_wait_shutdown_after_encode_error_ends() {
     isolated(|| check_unfit(false, Some(Shutdown::NoWait)));
 }
 
+/// Python loky's `test_hang_issue12364`.
 #[test]
-fn test_hang_issue12364() {
+fn shutdown_waits_for_all_calls() {
     isolated(|| {
         let executor = executor(4);
         let futures: Vec<_> = (0..50).map(|x| executor.submit(square, x)).collect();
@@ -110,8 +116,9 @@ fn test_hang_issue12364() {
     });
 }
 
+/// Python loky's `test_processes_terminate`.
 #[test]
-fn test_processes_terminate() {
+fn shutdown_reaps_workers() {
     isolated(|| {
         for how in WAYS {
             let executor = executor(3);
@@ -128,8 +135,9 @@ fn test_processes_terminate() {
     });
 }
 
+/// Python loky's `test_processes_terminate_on_executor_gc`.
 #[test]
-fn test_processes_terminate_on_executor_gc() {
+fn drop_of_executor_reaps_workers() {
     isolated(|| {
         let executor = executor(2);
         let held = Held::new(&executor, 2);
@@ -155,8 +163,9 @@ fn segfault(gate: Event) -> u64 {
     }
 }
 
+/// Python loky's `test_processes_crash_handling_after_executor_gc`.
 #[test]
-fn test_processes_crash_handling_after_executor_gc() {
+fn crash_during_drop_of_executor_fails_its_call_only() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
@@ -176,7 +185,7 @@ fn test_processes_crash_handling_after_executor_gc() {
 }
 
 #[test]
-fn calls_behind_a_crash_are_finished_although_nobody_holds_the_executor() {
+fn calls_behind_crash_finish_without_handles() {
     isolated(|| {
         let executor = executor(1);
         let gate = Event::new();
@@ -191,8 +200,9 @@ fn calls_behind_a_crash_are_finished_although_nobody_holds_the_executor() {
     });
 }
 
+/// Python loky's `test_context_manager_shutdown`.
 #[test]
-fn test_context_manager_shutdown() {
+fn end_of_scope_shuts_down() {
     isolated(|| {
         let (pids, squares) = {
             let executor = executor(5);
@@ -205,8 +215,9 @@ fn test_context_manager_shutdown() {
     });
 }
 
+/// Python loky's `test_del_shutdown`.
 #[test]
-fn test_del_shutdown() {
+fn drop_shuts_down() {
     isolated(|| {
         let executor = executor(2);
         let clone = executor.clone();
@@ -216,13 +227,14 @@ fn test_del_shutdown() {
         assert!(children().contains(&worker));
         drop(clone);
         assert_eq!(children(), []);
-        // One that was never used has nothing to wait for.
+        // An executor that was never used has nothing to wait for.
         drop(self::executor(2));
     });
 }
 
+/// Python loky's `test_shutdown_no_wait`.
 #[test]
-fn test_shutdown_no_wait() {
+fn no_wait_shutdown_finishes_calls() {
     isolated(|| {
         let executor = executor(2);
         let held = Held::new(&executor, 2);
@@ -240,7 +252,7 @@ fn test_shutdown_no_wait() {
     });
 }
 
-/// Holds below so many executors of its own, then here.
+/// Holds calls on `levels` nested executors, then here.
 #[loky::task]
 fn nest(depth: usize, began: Event, gate: Event) -> u32 {
     if depth == 0 {
@@ -261,8 +273,9 @@ fn descendants() -> Vec<u32> {
     found
 }
 
+/// Python loky's `test_shutdown_and_kill_workers`.
 #[test]
-fn test_shutdown_and_kill_workers() {
+fn kill_ends_nested_workers() {
     isolated(|| {
         let executor = executor(2);
         let (began, gate) = (Event::new(), Event::new());
@@ -281,7 +294,7 @@ fn test_shutdown_and_kill_workers() {
 }
 
 #[test]
-fn nested_executors_end_with_their_task() {
+fn nested_executor_ends_with_its_task() {
     isolated(|| {
         let executor = executor(1);
         let (began, gate) = (Event::new(), Event::new());
@@ -294,8 +307,9 @@ fn nested_executors_end_with_their_task() {
     });
 }
 
+/// Python loky's `test_shutdown_race_issue12456`.
 #[test]
-fn test_shutdown_race_issue12456() {
+fn shutdown_during_map_gives_each_item_an_outcome() {
     isolated(|| {
         for how in WAYS {
             let executor = executor(4);
@@ -308,8 +322,9 @@ fn test_shutdown_race_issue12456() {
     });
 }
 
+/// Python loky's `test_shutdown_kill`.
 #[test]
-fn test_shutdown_kill() {
+fn kill_fails_running_and_queued_calls() {
     isolated(|| {
         let executor = executor(2);
         let fast: Vec<_> = (0..100).map(|x| executor.submit(square, x)).collect();
@@ -336,8 +351,9 @@ fn kill_friend(friend: u32) -> bool {
     is_alive(std::process::id())
 }
 
+/// Python loky's `test_shutdown_deadlock`.
 #[test]
-fn test_shutdown_deadlock() {
+fn shutdown_while_worker_is_killed_does_not_hang() {
     isolated(|| {
         for how in WAYS {
             let executor = executor(2);
@@ -356,260 +372,6 @@ fn test_shutdown_deadlock() {
                 assert!(killer.result().unwrap());
             }
             assert!(killer.is_done() && !is_alive(friend));
-        }
-    });
-}
-
-/// What became of a call that ran and of one that had not started.
-type Ends = [Option<(ErrorKind, Execution)>; 2];
-
-const FINISHED: Ends = [None, None];
-const CANCELLED: Ends = [None, Some((ErrorKind::Cancelled, Execution::NotStarted))];
-const KILLED: Ends = [
-    Some((ErrorKind::ShutdownExecutor, Execution::Started)),
-    Some((ErrorKind::ShutdownExecutor, Execution::NotStarted)),
-];
-
-/// A call that runs, and one behind it.
-struct Calls {
-    held: Held,
-    queued: Future<usize>,
-}
-
-impl Calls {
-    /// Shuts down in the given way, and if that waits for the call that runs, lets it go as soon as the shutdown is heard.
-    fn shut_down(&self, executor: &ProcessPoolExecutor, how: Shutdown) {
-        if matches!(how, Shutdown::Kill | Shutdown::NoWait) {
-            return executor.shutdown(how);
-        }
-        let clone = executor.clone();
-        let thread = thread::spawn(move || clone.shutdown(how));
-        until("it is heard", LONG, || {
-            executor.is_shutdown() && (how == Shutdown::Wait || self.queued.is_done())
-        });
-        assert!(self.held.futures[0].is_done() || !thread.is_finished(), "it waits");
-        self.held.release();
-        thread.join().unwrap();
-        assert!(children().is_empty() && self.held.futures[0].is_done());
-    }
-}
-
-/// What becomes of the two calls when `end` ends the executor, or begins to.
-#[track_caller]
-fn check_ends(what: &str, end: impl FnOnce(ProcessPoolExecutor, &Calls), expected: Ends) {
-    let executor = executor(1);
-    let held = Held::new(&executor, 1);
-    let calls = Calls { queued: executor.submit(count, ()), held };
-    end(executor, &calls);
-    let end = |error: Option<loky::Error>| error.map(|error| (error.kind(), error.execution()));
-    let Calls { held, queued } = calls;
-    let ends = [end(held.futures[0].error()), end(queued.error())];
-    assert_eq!(ends, expected, "{what}");
-    until_childless();
-    assert_eq!(queued.worker_pid().is_some(), expected[1].is_none(), "{what}");
-    assert_eq!(queued.result().ok(), expected[1].is_none().then_some(1), "futures outlive it");
-}
-
-fn ends_of(how: Shutdown) -> Ends {
-    match how {
-        Shutdown::Wait | Shutdown::NoWait => FINISHED,
-        Shutdown::CancelPending => CANCELLED,
-        Shutdown::Kill => KILLED,
-        other => panic!("{other:?} has no expectation"),
-    }
-}
-
-#[test]
-fn each_way_does_what_it_says() {
-    isolated(|| {
-        for how in WAYS {
-            let end = |executor: ProcessPoolExecutor, calls: &Calls| {
-                calls.shut_down(&executor, how);
-                assert_eq!(calls.held.futures[0].is_done(), how != Shutdown::NoWait);
-                calls.held.release();
-            };
-            check_ends(&format!("{how:?}"), end, ends_of(how));
-        }
-    });
-}
-
-#[test]
-fn a_second_shutdown_may_be_harsher_but_not_milder() {
-    isolated(|| {
-        for (first, second) in WAYS.into_iter().flat_map(|first| WAYS.map(|second| (first, second)))
-        {
-            let end = |executor: ProcessPoolExecutor, calls: &Calls| {
-                let clone = executor.clone();
-                let waiting = thread::spawn(move || clone.shutdown(first));
-                until("the first is heard", LONG, || {
-                    executor.is_shutdown()
-                        && (ends_of(first)[1].is_none() || calls.queued.is_done())
-                });
-                calls.shut_down(&executor, second);
-                calls.held.release();
-                waiting.join().unwrap();
-            };
-            // What ran dies of either, what had not started of the first that ends it.
-            let [first_ends, second_ends] = [ends_of(first), ends_of(second)];
-            let expected = [first_ends[0].or(second_ends[0]), first_ends[1].or(second_ends[1])];
-            check_ends(&format!("{first:?}, {second:?}"), end, expected);
-        }
-    });
-}
-
-#[test]
-fn many_threads_shut_down_at_once() {
-    isolated(|| {
-        for ways in [&[Shutdown::Wait; 8][..], &WAYS, &[Shutdown::Kill; 8], &WAYS.repeat(3)] {
-            let executor = executor(2);
-            let held = Held::new(&executor, 2);
-            let futures: Vec<_> = (0..20).map(|x| executor.submit(square, x)).collect();
-            let threads: Vec<_> = ways
-                .iter()
-                .map(|how| (executor.clone(), *how))
-                .map(|(executor, how)| thread::spawn(move || executor.shutdown(how)))
-                .collect();
-            until("one is heard", LONG, || executor.is_shutdown());
-            held.release();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
-            assert!(futures.iter().all(Future::is_done), "{ways:?}");
-            assert_eq!(children(), [], "{ways:?}");
-            let is_mild = ways.iter().all(|how| *how == Shutdown::Wait);
-            assert!(!is_mild || futures.iter().all(|future| future.error().is_none()));
-        }
-    });
-}
-
-#[test]
-fn it_may_come_while_workers_start() {
-    isolated(|| {
-        for how in WAYS.repeat(3) {
-            let executor = executor(3);
-            let future = executor.submit(square, 4);
-            executor.shutdown(how);
-            match future.result() {
-                Ok(result) => assert_eq!(result, 16),
-                Err(error) => assert!(error.is_cancelled() || error.is_shutdown_executor()),
-            }
-            drop(executor);
-            assert_eq!(children(), [], "{how:?}");
-        }
-    });
-}
-
-#[test]
-fn it_ends_a_prewarm() {
-    isolated(|| {
-        for how in WAYS {
-            let executor = executor(4);
-            let clone = executor.clone();
-            let warming = thread::spawn(move || clone.prewarm());
-            executor.shutdown(how);
-            // Either they were up before, or they never will be.
-            let result = warming.join().unwrap();
-            assert!(result.is_ok() || result.unwrap_err().is_shutdown_executor());
-            executor.shutdown(Shutdown::Wait);
-            assert_eq!(children(), []);
-        }
-    });
-}
-
-#[test]
-fn dropping_waits_and_finishes() {
-    isolated(|| {
-        let end = |executor: ProcessPoolExecutor, calls: &Calls| {
-            let thread = thread::spawn(move || drop(executor));
-            calls.held.release();
-            thread.join().unwrap();
-            assert_eq!(children(), []);
-        };
-        check_ends("drop", end, FINISHED);
-    });
-}
-
-#[test]
-fn dropping_after_no_wait_waits() {
-    isolated(|| {
-        let end = |executor: ProcessPoolExecutor, calls: &Calls| {
-            executor.shutdown(Shutdown::NoWait);
-            calls.held.release();
-            drop(executor);
-            assert_eq!(children(), []);
-        };
-        check_ends("drop", end, FINISHED);
-    });
-}
-
-#[test]
-fn dropping_while_panicking_kills() {
-    isolated(|| {
-        let end = |executor: ProcessPoolExecutor, _: &Calls| {
-            let unwound = catch_unwind(AssertUnwindSafe(move || {
-                let _executor = executor;
-                resume_unwind(Box::new("thrown"));
-            }));
-            assert!(unwound.is_err());
-            assert_eq!(children(), []);
-        };
-        check_ends("panicking", end, KILLED);
-        // Another handle is not concerned.
-        let executor = executor(1);
-        let clone = executor.clone();
-        assert!(
-            catch_unwind(AssertUnwindSafe(move || {
-                let _clone = clone;
-                resume_unwind(Box::new("thrown"));
-            }))
-            .is_err()
-        );
-        assert_eq!(executor.submit(square, 5).result().unwrap(), 25);
-    });
-}
-
-#[test]
-fn futures_outlive_the_executor() {
-    isolated(|| {
-        let executor = executor(2);
-        let futures: Vec<_> = (0..10).map(|x| executor.submit(square, x)).collect();
-        let failed = executor.submit(loky_tests::tasks::fail, "boom".into());
-        drop(executor);
-        for (x, future) in (0..).zip(&futures) {
-            assert!(future.is_done() && !future.cancel() && future.worker_pid().is_some());
-            assert_eq!(future.result().unwrap(), square(x));
-        }
-        assert_eq!(failed.error().unwrap().panic().unwrap().message(), "boom");
-        assert_eq!(loky::as_completed(futures).count(), 10);
-    });
-}
-
-#[test]
-fn calls_can_be_cancelled_while_it_drains() {
-    isolated(|| {
-        let executor = executor(1);
-        let held = Held::new(&executor, 1);
-        let [kept, taken] = [(); 2].map(|()| executor.submit(count, ()));
-        executor.shutdown(Shutdown::NoWait);
-        assert!(taken.cancel() && !held.futures[0].cancel());
-        held.release();
-        assert_eq!(kept.result().unwrap(), 1);
-        until_childless();
-        // With nothing left but cancelled ones, nobody starts for them.
-        let executor = self::executor(1);
-        let held = Held::new(&executor, 1);
-        let all: Vec<_> = (0..5).map(|_| executor.submit(count, ())).collect();
-        executor.shutdown(Shutdown::NoWait);
-        assert!(all.iter().all(Future::cancel));
-        held.release();
-        until_childless();
-    });
-}
-
-#[test]
-fn executors_come_and_go() {
-    isolated(|| {
-        for round in 0..20 {
-            let executor = executor(2);
-            assert_eq!(executor.submit(square, round).result().unwrap(), round * round);
         }
     });
 }

@@ -1,6 +1,7 @@
-//! The page that a worker shares with the pool, overwritten by the worker: that harms nobody but the calls of that worker.
-//! These return what they should or die with it; all others run once, the pool lives on, and nobody says of a call that ran
-//! that it did not.
+//! A worker that overwrites the page that it shares with the pool harms its own calls only.
+//!
+//! Its calls return what they should, or die with it. All others run once, the pool lives on, and no error says of a call that ran
+//! that it did not start.
 
 use std::iter::once;
 
@@ -11,7 +12,7 @@ use loky_tests::step::{Step, burst, passes, starts_of, step, warm};
 use loky_tests::time::LONG;
 use loky_tests::{Event, Record, isolated};
 
-/// How many calls a worker has in its queue at most: so many may die with it.
+/// How many calls a worker has in its queue at most. They may die with it.
 const QUEUE: usize = 64;
 
 /// Insists that each call of a burst resolved and says the truth. How many of them died.
@@ -60,7 +61,7 @@ fn check(what: &str, scribble: Scribble) {
     for _ in 0..5 {
         n_dead += check_later(what, &executor);
     }
-    // One worker has died at most, and took no more along than it can have had.
+    // At most one worker has died, and took no more calls along than its queue holds.
     assert!(n_dead <= QUEUE, "{what}: {n_dead} calls died");
     assert!(!neighbour.is_done(), "{what}");
     go_on.set();
@@ -86,22 +87,22 @@ fn check_all_fills(then: impl Fn() -> Then) {
 }
 
 #[test]
-fn a_worker_that_scribbles_and_returns_harms_its_own_calls_only() {
+fn overwritten_page_and_return_harm_calls_of_that_worker_only() {
     isolated(|| check_all_fills(|| Then::Return));
 }
 
 #[test]
-fn a_worker_that_scribbles_and_blocks_harms_its_own_calls_only() {
+fn overwritten_page_and_block_harm_calls_of_that_worker_only() {
     isolated(|| check_all_fills(|| Then::Block(Event::new())));
 }
 
 #[test]
-fn a_worker_that_scribbles_and_dies_harms_its_own_calls_only() {
+fn overwritten_page_and_death_harm_calls_of_that_worker_only() {
     isolated(|| check_all_fills(|| Then::Die));
 }
 
 #[test]
-fn a_worker_that_scribbles_all_the_time_harms_its_own_calls_only() {
+fn continually_overwritten_page_harms_calls_of_that_worker_only() {
     isolated(|| {
         for fill in (0..5).map(Fill::Random) {
             check(&format!("{fill:?}"), Scribble { fill, then: Then::GoOn });
@@ -109,9 +110,9 @@ fn a_worker_that_scribbles_all_the_time_harms_its_own_calls_only() {
     });
 }
 
-/// Those that travel with it are its worker's calls as any, however many they are.
+/// All calls of the batch are calls of that worker.
 #[test]
-fn a_worker_that_scribbles_in_a_chunk_harms_its_own_calls_only() {
+fn page_overwritten_in_batch_harms_calls_of_that_worker_only() {
     isolated(|| {
         let fills = (0..5).flat_map(|seed| [Fill::Random(seed), Fill::Shuffled(seed)]);
         for (number, fill) in fills.chain([Fill::Zeros, Fill::Ones]).enumerate() {
@@ -149,7 +150,7 @@ fn a_worker_that_scribbles_in_a_chunk_harms_its_own_calls_only() {
 
 /// It scribbles while it has nothing to do, and the next calls come into that.
 #[test]
-fn an_idle_worker_that_scribbles_harms_its_own_calls_only() {
+fn page_overwritten_while_idle_harms_calls_of_that_worker_only() {
     isolated(|| {
         let executor = warm(1);
         for fill in [Fill::Zeros, Fill::Ones, Fill::Random(1), Fill::Shuffled(1)] {

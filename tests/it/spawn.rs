@@ -1,4 +1,4 @@
-//! Starting workers: what cannot be started is an error that names it, and what dies at once does not go on for ever.
+//! The start of workers: a failed start is an error with its cause, and workers that die at once break the pool.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +40,7 @@ fn check_fails(builder: Builder, kind: ErrorKind, texts: &[&str]) {
 }
 
 #[test]
-fn a_missing_worker_exe_is_named() {
+fn missing_worker_exe_is_named_in_error() {
     isolated(|| {
         let exe = builder(2).worker_exe("/nonexistent/worker");
         check_fails(exe, ErrorKind::Spawn, &["`/nonexistent/worker`", "No such file"]);
@@ -48,7 +48,7 @@ fn a_missing_worker_exe_is_named() {
 }
 
 #[test]
-fn a_worker_exe_that_is_no_program_is_named() {
+fn worker_exe_that_is_no_program_is_named_in_error() {
     isolated(|| {
         let scratch = Scratch::new();
         let folder = scratch.path();
@@ -67,7 +67,7 @@ fn a_worker_exe_that_is_no_program_is_named() {
 }
 
 #[test]
-fn a_missing_folder_is_named() {
+fn missing_current_dir_is_named_in_error() {
     isolated(|| {
         let missing = builder(2).current_dir("/nonexistent/folder");
         let texts = ["`current_dir`", "/nonexistent/folder", "No such file"];
@@ -78,7 +78,7 @@ fn a_missing_folder_is_named() {
 }
 
 #[test]
-fn a_stream_that_cannot_be_opened_is_named() {
+fn stream_that_cannot_be_opened_is_named_in_error() {
     isolated(|| {
         let file = || Stdio::File("/nonexistent/folder/file".into());
         check_fails(builder(2).stdout(file()), ErrorKind::Spawn, &["`stdout`", "No such file"]);
@@ -87,7 +87,7 @@ fn a_stream_that_cannot_be_opened_is_named() {
 }
 
 #[test]
-fn prewarm_brings_all_workers_up() {
+fn prewarm_starts_all_workers() {
     isolated(|| {
         let executor = builder(5).build().unwrap();
         assert_eq!(executor.worker_pids(), []);
@@ -106,7 +106,7 @@ fn prewarm_brings_all_workers_up() {
 }
 
 #[test]
-fn threads_may_prewarm_at_once() {
+fn prewarm_on_several_threads_starts_workers_once() {
     isolated(|| {
         let executor = builder(3).build().unwrap();
         std::thread::scope(|scope| {
@@ -119,7 +119,7 @@ fn threads_may_prewarm_at_once() {
 }
 
 #[test]
-fn a_shutdown_ends_a_prewarm() {
+fn kill_ends_prewarm_and_its_calls() {
     isolated(|| {
         let scratch = Scratch::new();
         // Never says a word, and stays.
@@ -139,7 +139,7 @@ fn a_shutdown_ends_a_prewarm() {
 }
 
 #[test]
-fn many_workers_start() {
+fn many_workers_start_and_answer() {
     isolated(|| {
         let executor = builder(64).build().unwrap();
         executor.prewarm().unwrap();
@@ -165,17 +165,17 @@ fn check_gives_up(script: &str, texts: &[&str]) {
 }
 
 #[test]
-fn workers_that_exit_at_once_break_the_pool() {
+fn workers_that_exit_at_once_break_pool() {
     isolated(|| check_gives_up("exit 3", &["EXIT(3)"]));
 }
 
 #[test]
-fn workers_that_abort_at_once_break_the_pool() {
+fn workers_that_abort_at_once_break_pool() {
     isolated(|| check_gives_up("kill -ABRT $$", &["SIGABRT(-6)"]));
 }
 
 #[test]
-fn workers_that_talk_rubbish_break_the_pool() {
+fn workers_that_send_rubbish_break_pool() {
     isolated(|| {
         let rubbish = "exec 2>/dev/null; head -c 100 /dev/urandom >&0; exec sleep 1000";
         check_gives_up(rubbish, &["broke the protocol"]);
@@ -183,7 +183,7 @@ fn workers_that_talk_rubbish_break_the_pool() {
 }
 
 #[test]
-fn a_script_that_has_the_program_as_its_child_is_no_worker() {
+fn script_with_program_as_child_is_no_worker() {
     isolated(|| {
         let host = loky_tests::program_path("host");
         check_gives_up(&format!("{}\nexit 4", host.display()), &["EXIT(4)"]);
@@ -191,7 +191,7 @@ fn a_script_that_has_the_program_as_its_child_is_no_worker() {
 }
 
 #[test]
-fn a_script_that_becomes_the_program_is_a_worker() {
+fn script_that_execs_program_is_worker() {
     isolated(|| {
         let scratch = Scratch::new();
         let exe = scratch.script(&format!("exec {}", loky_tests::program_path("host").display()));
@@ -201,7 +201,7 @@ fn a_script_that_becomes_the_program_is_a_worker() {
 }
 
 #[test]
-fn a_script_that_fails_now_and_then_does_no_harm() {
+fn script_that_fails_once_is_healed() {
     isolated(|| {
         let scratch = Scratch::new();
         let host = loky_tests::program_path("host");
@@ -217,7 +217,7 @@ fn a_script_that_fails_now_and_then_does_no_harm() {
 }
 
 #[test]
-fn a_program_that_waits_for_its_stdin_can_be_ended() {
+fn program_that_waits_for_stdin_is_killed_by_shutdown() {
     isolated(|| {
         let marked = Marked::new("cat");
         let (name, value) = marked.variable();

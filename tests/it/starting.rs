@@ -1,7 +1,7 @@
-//! Workers that are not up yet: each may have its first call already, and nothing comes of that which would not be without it.
+//! Workers that are still starting: each may have its first call already, and the outcome of the call does not depend on that.
 //!
-//! So that a worker is stuck in its start for as long as a test likes, its loader is to load a pipe before anything else: it
-//! waits until somebody has written there, finds that this is no library, and goes on without it.
+//! To keep a worker in its start, its loader loads a pipe before anything else. It waits for a writer, finds that the pipe is no
+//! library, and goes on without it.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use loky_tests::tasks::{pid, square};
 use loky_tests::time::LONG;
 use loky_tests::{Event as Gate, isolated, until};
 
-/// What the loader reads of a library before it looks at that: the head of an ELF file.
+/// How much the loader reads of a library at first: the head of an ELF file.
 const HEAD_BYTES: usize = 64;
 
 /// As many workers, of which the one with index 0 is stuck until [`let_in`].
@@ -42,7 +42,7 @@ fn who_has(log: &Log, number: u64) -> u32 {
 }
 
 #[test]
-fn a_call_lies_there_and_runs_when_its_worker_is_up() {
+fn call_given_to_starting_worker_runs_when_it_is_ready() {
     isolated(|| {
         let (builder, gate) = stuck(1);
         let (executor, log) = Log::of(builder);
@@ -63,7 +63,7 @@ fn a_call_lies_there_and_runs_when_its_worker_is_up() {
 }
 
 #[test]
-fn what_lies_with_one_that_is_slow_runs_in_another() {
+fn call_of_slowly_starting_worker_runs_elsewhere() {
     isolated(|| {
         let (builder, gate) = stuck(2);
         let (executor, log) = Log::of(builder);
@@ -84,7 +84,7 @@ fn what_lies_with_one_that_is_slow_runs_in_another() {
 
 /// More often than a call may lie with workers that die when they are up.
 #[test]
-fn those_that_die_there_do_not_cost_the_call() {
+fn death_of_starting_worker_does_not_fail_its_call() {
     isolated(|| {
         let (builder, gate) = stuck(1);
         let (executor, log) = Log::of(builder);
@@ -103,7 +103,7 @@ fn those_that_die_there_do_not_cost_the_call() {
 }
 
 #[test]
-fn one_that_dies_there_breaks_a_pool_that_is_to_break() {
+fn death_of_starting_worker_breaks_pool_of_break_policy() {
     isolated(|| {
         let (builder, _gate) = stuck(1);
         let (executor, log) = Log::of(builder.on_worker_crash(CrashPolicy::BreakPool));
@@ -121,7 +121,7 @@ fn one_that_dies_there_breaks_a_pool_that_is_to_break() {
 }
 
 #[test]
-fn a_call_that_lies_there_can_be_cancelled() {
+fn cancel_of_call_at_starting_worker_takes_effect() {
     isolated(|| {
         let (builder, gate) = stuck(1);
         let (executor, log) = Log::of(builder);
@@ -137,7 +137,7 @@ fn a_call_that_lies_there_can_be_cancelled() {
 }
 
 #[test]
-fn shutdowns_find_it_there() {
+fn shutdown_finds_call_at_starting_worker() {
     isolated(|| {
         for how in [Shutdown::Wait, Shutdown::CancelPending, Shutdown::Kill] {
             let (builder, gate) = stuck(1);
@@ -171,7 +171,7 @@ fn shutdowns_find_it_there() {
 }
 
 #[test]
-fn a_pool_that_grows_has_others_that_run_it() {
+fn growing_pool_runs_call_of_starting_worker_elsewhere() {
     isolated(|| {
         let (builder, gate) = stuck(2);
         let (executor, log) = Log::of(builder.max_workers(1));
@@ -187,7 +187,7 @@ fn a_pool_that_grows_has_others_that_run_it() {
 }
 
 #[test]
-fn as_many_calls_as_workers_from_cold() {
+fn as_many_calls_as_workers_return_on_cold_pool() {
     isolated(|| {
         for max_workers in [1, 2, 8] {
             for _ in 0..10 {
@@ -205,9 +205,9 @@ fn as_many_calls_as_workers_from_cold() {
     });
 }
 
-/// What is longer than a letter goes over the stream, behind what the worker is told first.
+/// A long argument goes over the stream, behind the first message to the worker.
 #[test]
-fn long_arguments_lie_there_as_well() {
+fn long_arguments_at_starting_worker_arrive() {
     isolated(|| {
         let (builder, gate) = stuck(1);
         let (executor, log) = Log::of(builder);
@@ -248,7 +248,7 @@ fn check_none_is_early(log: &Log) {
 }
 
 #[test]
-fn nothing_lies_with_a_worker_that_runs_its_initializer() {
+fn worker_with_initializer_gets_no_call_before_it_is_ready() {
     isolated(|| {
         let gate = Gate::new();
         let builder = ProcessPoolExecutor::builder().max_workers(2);
@@ -266,7 +266,7 @@ fn nothing_lies_with_a_worker_that_runs_its_initializer() {
 
 /// It might not be a worker of this program.
 #[test]
-fn nothing_lies_with_another_executable_before_it_has_said_what_it_is() {
+fn other_worker_exe_gets_no_call_before_handshake() {
     isolated(|| {
         let builder = ProcessPoolExecutor::builder().max_workers(2);
         let (executor, log) = Log::of(builder.worker_exe(std::env::current_exe().unwrap()));
@@ -280,7 +280,7 @@ fn nothing_lies_with_another_executable_before_it_has_said_what_it_is() {
 
 /// A worker that is not up after a while has no claim to its call: others that are busy run it next.
 #[test]
-fn what_lies_there_for_long_comes_before_what_is_queued() {
+fn call_revoked_from_starting_worker_comes_before_queued_calls() {
     isolated(|| {
         let (builder, gate) = stuck(2);
         let (executor, log) = Log::of(builder);

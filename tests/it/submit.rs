@@ -1,7 +1,4 @@
-//! `submit`, `spawn`, and what becomes of ordinary calls: CONFORMANCE.md, section 2.4, by the same names.
-//!
-//! The tasks and helpers at the top serve the neighbouring files too.
-// Rows of 2.4 that are not here: test_map* → map.rs; test_worker_timeout* → idle.rs; test_memory_leak_protection → recycle.rs; test_reference_cycle_collection has no counterpart; test_serialization → codecs; test_max_depth, test_child_env_executor → environment.rs; test_viztracer* → initializer.rs; test_no_deprecation_warning_is_raised_on_fork → fork.rs.
+//! `submit` and `spawn`, and the outcome of ordinary calls.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,13 +7,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use loky::{CrashPolicy, ErrorKind, Execution, Future, ProcessPoolExecutor, TaskResult};
+use loky::{ErrorKind, Execution, ProcessPoolExecutor};
 use loky_tests::held::Held;
-use loky_tests::pools::{POLICIES, executor, until_childless};
-use loky_tests::signal::send_signal;
+use loky_tests::pools::executor;
 use loky_tests::tasks::{count, exit, pid, square};
 use loky_tests::time::LONG;
-use loky_tests::{children_of, is_alive, isolated, until};
+use loky_tests::{children_of, isolated, until};
 use serde::{Deserialize, Serialize};
 
 #[loky::task]
@@ -24,8 +20,9 @@ fn pow(base: u64, exponent: u32) -> u64 {
     base.pow(exponent)
 }
 
+/// Python loky's `test_submit`.
 #[test]
-fn test_submit() {
+fn submit_returns_result_of_task() {
     isolated(|| {
         let executor = executor(2);
         assert_eq!(executor.submit(pow, (2, 8)).result().unwrap(), 256);
@@ -47,8 +44,9 @@ fn pow_of(Keywords { base, exponent }: Keywords) -> u64 {
     base.pow(exponent)
 }
 
+/// Python loky's `test_submit_keyword`.
 #[test]
-fn test_submit_keyword() {
+fn struct_argument_arrives() {
     isolated(|| {
         let keywords = Keywords { exponent: 5, base: 3 };
         assert_eq!(executor(1).submit(pow_of, keywords).result().unwrap(), 243);
@@ -107,7 +105,7 @@ fn nothing(unit: ()) {
 }
 
 #[test]
-fn tasks_have_zero_to_twelve_arguments() {
+fn tasks_of_zero_to_twelve_arguments_run() {
     isolated(|| {
         let executor = executor(1);
         for (number, future) in [
@@ -132,14 +130,15 @@ fn tasks_have_zero_to_twelve_arguments() {
             executor.submit(twelve, dozen).result().unwrap(),
             r#"true 1 -2 3 -4 0.5 'ß' "six" Some(7) [8, 9] () [-10, 11]"#
         );
-        // One argument that looks like several, or like none.
+        // A single argument that looks like several, or like none.
         assert_eq!(executor.submit(swap, (1, 2)).result().unwrap(), (2, 1));
         executor.submit(nothing, ()).result().unwrap();
     });
 }
 
+/// Python loky's `test_max_workers_negative`.
 #[test]
-fn test_max_workers_negative() {
+fn zero_max_workers_is_error() {
     isolated(|| {
         let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
@@ -148,7 +147,7 @@ fn test_max_workers_negative() {
 }
 
 #[test]
-fn an_executor_has_its_workers_and_nothing_else() {
+fn executor_has_its_workers_and_nothing_else() {
     isolated(|| {
         let [first, second] = [executor(3), executor(1)];
         assert_ne!(first.id(), second.id());
@@ -162,7 +161,7 @@ fn an_executor_has_its_workers_and_nothing_else() {
         assert!(pids.contains(&first.submit(pid, ()).result().unwrap()));
         first.prewarm().unwrap();
         let again: BTreeSet<_> = first.worker_pids().into_iter().collect();
-        assert_eq!(again, pids, "the same are still there");
+        assert_eq!(again, pids, "the first workers are still there");
     });
 }
 
@@ -178,7 +177,7 @@ fn calls_start_in_the_order_of_submission() {
 }
 
 #[test]
-fn a_call_is_pending_then_running_then_done() {
+fn call_is_pending_then_running_then_done() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -196,7 +195,7 @@ fn a_call_is_pending_then_running_then_done() {
 }
 
 #[test]
-fn a_call_that_was_cancelled_never_runs() {
+fn cancel_of_queued_call_never_runs_it() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);
@@ -216,268 +215,9 @@ fn a_call_that_was_cancelled_never_runs() {
     });
 }
 
-/// Two calls run, one waits behind them; `end` ends the first one's worker. What becomes of the three, by policy.
-#[track_caller]
-fn check_death<T>(end: impl Fn(&ProcessPoolExecutor) -> (Future<u32>, T), words: &str) {
-    for policy in POLICIES {
-        let builder = ProcessPoolExecutor::builder().max_workers(2).on_worker_crash(policy);
-        let executor = builder.build().unwrap();
-        let held = Held::new(&executor, 1);
-        let [bystander] = &*held.futures else { unreachable!("one call was made") };
-        let (victim, _what_it_needs) = end(&executor);
-
-        let error = victim.result_timeout(LONG).unwrap_err();
-        assert!(error.is_terminated_worker(), "{error}");
-        assert!(error.to_string().contains(words), "{error}");
-        assert_eq!(error.execution(), Execution::Started);
-        let exit = error.worker_exit().unwrap().clone();
-        assert_eq!(exit.to_string(), words);
-        assert_eq!((Some(exit.pid()), exit.task()), (victim.worker_pid(), error.task()));
-
-        let next = executor.submit(pid, ());
-        match policy {
-            CrashPolicy::BreakPool => {
-                for (future, execution) in
-                    [(bystander, Execution::Started), (&next, Execution::NotStarted)]
-                {
-                    let error = future.result_timeout(LONG).unwrap_err();
-                    assert!(error.is_broken_process_pool(), "{error}");
-                    assert!(error.to_string().contains(words), "the same cause: {error}");
-                    assert_eq!(error.execution(), execution);
-                    assert_eq!(error.worker_exit().unwrap().pid(), exit.pid());
-                }
-                assert!(executor.is_broken());
-                until_childless();
-            }
-            _ => {
-                assert!(!executor.is_broken() && !bystander.is_done());
-                let pid = next.result_timeout(LONG).unwrap();
-                assert_ne!(Some(pid), victim.worker_pid());
-                held.release();
-                assert_eq!(bystander.result().ok(), bystander.worker_pid(), "it did not notice");
-                assert_eq!(children_of(std::process::id()).len(), 2, "the dead one was replaced");
-            }
-        }
-    }
-}
-
+/// Python loky's `test_thread_safety`.
 #[test]
-fn test_killed_child() {
-    isolated(|| {
-        for (signal, words) in [(libc::SIGTERM, "SIGTERM(-15)"), (libc::SIGKILL, "SIGKILL(-9)")] {
-            check_death(
-                |executor| {
-                    let held = Held::new(executor, 1);
-                    send_signal(held.futures[0].worker_pid().unwrap(), signal);
-                    (held.futures[0].clone(), held)
-                },
-                words,
-            );
-        }
-    });
-}
-
-#[loky::task]
-fn exit_instead(code: i32) -> u32 {
-    std::process::exit(code)
-}
-
-#[test]
-fn test_exited_child() {
-    isolated(|| {
-        for (code, words) in [(42, "EXIT(42)"), (0, "EXIT(0)")] {
-            check_death(|executor| (executor.submit(exit_instead, code), ()), words);
-        }
-    });
-}
-
-#[test]
-fn an_idle_worker_that_dies_is_replaced_or_breaks_the_pool() {
-    isolated(|| {
-        for policy in POLICIES {
-            let builder = ProcessPoolExecutor::builder().max_workers(1).on_worker_crash(policy);
-            let executor = builder.build().unwrap();
-            let worker = executor.submit(pid, ()).result().unwrap();
-            send_signal(worker, libc::SIGKILL);
-            until("it is gone", LONG, || !is_alive(worker));
-            if policy == CrashPolicy::BreakPool {
-                until("it breaks", LONG, || executor.is_broken());
-                let error = executor.submit(pid, ()).result().unwrap_err();
-                assert!(error.is_broken_process_pool(), "{error}");
-                assert!(error.to_string().contains("SIGKILL(-9)"), "{error}");
-            } else {
-                assert_ne!(executor.submit(pid, ()).result().unwrap(), worker);
-            }
-        }
-    });
-}
-
-/// Where `fail_by_hand` panics.
-const PANIC_LINE: u32 = line!() + 4;
-
-#[loky::task]
-fn fail_by_hand(code: u64) -> u64 {
-    panic!("RuntimeError({code})")
-}
-
-#[test]
-fn test_traceback() {
-    isolated(|| {
-        // The backtrace can be switched off, which who runs this may have done.
-        let builder = ProcessPoolExecutor::builder().max_workers(1).env("RUST_BACKTRACE", "1");
-        let executor = builder.env("RUST_LIB_BACKTRACE", "1").build().unwrap();
-        let worker = executor.submit(pid, ()).result().unwrap();
-        let future = executor.submit(fail_by_hand, 123);
-        let error = future.result().unwrap_err();
-        assert!(error.is_panicked() && error.to_string().contains("RuntimeError(123)"), "{error}");
-        assert!(error.task().unwrap().ends_with("::fail_by_hand"));
-        assert_eq!(error.execution(), Execution::Finished);
-
-        let report = error.panic().unwrap();
-        assert_eq!(report.message(), "RuntimeError(123)");
-        let location = report.location().unwrap();
-        assert!(location.contains(&format!("submit.rs:{PANIC_LINE}:")), "{location}");
-        assert!(report.backtrace().unwrap().contains("fail_by_hand"));
-        assert_eq!(report.worker_pid(), worker);
-        assert_eq!(executor.submit(pid, ()).result().unwrap(), worker, "it lives on");
-        assert_eq!(future.error().unwrap().panic(), Some(report), "asked again");
-    });
-}
-
-#[test]
-fn a_backtrace_is_left_out_where_the_environment_says_so() {
-    isolated(|| {
-        let variables = [("RUST_BACKTRACE", "0"), ("RUST_LIB_BACKTRACE", "0")];
-        let executor = ProcessPoolExecutor::builder().max_workers(1).envs(variables);
-        let error = executor.build().unwrap().submit(fail_by_hand, 1).result().unwrap_err();
-        let report = error.panic().unwrap();
-        assert_eq!(report.backtrace(), None);
-        assert!(report.location().is_some());
-    });
-}
-
-#[loky::task]
-fn throw_a_number() {
-    std::panic::panic_any(5_u64)
-}
-
-#[loky::task]
-fn throw_past_the_hook() {
-    let _ = std::panic::catch_unwind(|| panic!("an earlier one"));
-    std::panic::resume_unwind(Box::new("thrown".to_owned()))
-}
-
-#[loky::task]
-fn overflow(depth: u8) -> u8 {
-    [0_u8; 1][usize::from(depth)]
-}
-
-#[test]
-fn panics_of_all_kinds_have_a_message() {
-    isolated(|| {
-        let executor = executor(1);
-        let error = executor.submit(throw_a_number, ()).result().unwrap_err();
-        let report = error.panic().unwrap();
-        assert_eq!(report.message(), "a payload that is no text");
-        assert!(report.location().unwrap().contains("submit.rs"));
-
-        let error = executor.submit(throw_past_the_hook, ()).result().unwrap_err();
-        let report = error.panic().unwrap();
-        assert_eq!((report.message(), report.location()), ("thrown", None), "not the earlier one");
-
-        let error = executor.submit(overflow, 3).result().unwrap_err();
-        let message = error.panic().unwrap().message();
-        assert!(message.contains("index out of bounds"), "{message}");
-    });
-}
-
-/// An error with a source, of which only the source is serde's business.
-#[derive(Debug)]
-struct NoNumber {
-    source: std::num::ParseIntError,
-}
-
-impl fmt::Display for NoNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no number")
-    }
-}
-
-impl std::error::Error for NoNumber {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-#[loky::task]
-fn parse(text: String) -> TaskResult<u64> {
-    Ok(text.parse().map_err(|source| NoNumber { source })?)
-}
-
-#[test]
-fn test_exception_cause() {
-    isolated(|| {
-        let executor = executor(1);
-        assert_eq!(executor.submit(parse, "17".into()).result().unwrap().unwrap(), 17);
-
-        let future = executor.submit(parse, "x".into());
-        let error = future.result().expect("the task ran to its end").unwrap_err();
-        assert!(future.error().is_none(), "its `Err` is its result");
-        let here = loky::RemoteError::from(NoNumber { source: "x".parse::<u64>().unwrap_err() });
-        assert_eq!(error, here, "nothing was lost on the way");
-        assert_eq!(error.to_string(), "no number");
-        assert_eq!(error.chain().collect::<Vec<_>>(), ["invalid digit found in string"]);
-        assert!(error.debug().starts_with("NoNumber {"), "{}", error.debug());
-        let boxed = Box::<dyn std::error::Error + Send + Sync>::from(error);
-        assert_eq!(boxed.source().unwrap().to_string(), "invalid digit found in string");
-    });
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-enum DivisionError {
-    ByZero { dividend: i64 },
-    Inexact(i64),
-}
-
-#[loky::task]
-fn divide(dividend: i64, divisor: i64) -> Result<i64, DivisionError> {
-    match (divisor, dividend % divisor.max(1)) {
-        (0, _) => Err(DivisionError::ByZero { dividend }),
-        (_, 0) => Ok(dividend / divisor),
-        (_, rest) => Err(DivisionError::Inexact(rest)),
-    }
-}
-
-#[test]
-fn a_typed_error_comes_back_as_it_is() {
-    isolated(|| {
-        let executor = executor(1);
-        for args in [(6, 3), (1, 0), (7, 2)] {
-            let result = executor.submit(divide, args).result().unwrap();
-            assert_eq!(result, divide(args.0, args.1), "{args:?}");
-        }
-    });
-}
-
-fn not_registered(x: u64) -> u64 {
-    x
-}
-
-#[test]
-fn what_is_no_task_is_an_outcome() {
-    isolated(|| {
-        let executor = executor(1);
-        for future in [executor.submit(not_registered, 1), executor.submit(|x: u64| x, 1)] {
-            assert!(future.is_done());
-            let error = future.result().unwrap_err();
-            assert!(error.is_not_a_task() && error.to_string().contains("#[loky::task]"));
-        }
-        assert_eq!(children_of(std::process::id()), [], "nothing was started for it");
-    });
-}
-
-#[test]
-fn test_thread_safety() {
+fn executor_used_by_ten_threads_answers_each() {
     isolated(|| {
         let executor = executor(4);
         let use_it = |executor: ProcessPoolExecutor| {
@@ -524,8 +264,9 @@ fn chain(
     });
 }
 
+/// Python loky's `test_submit_from_callback`.
 #[test]
-fn test_submit_from_callback() {
+fn callback_may_submit() {
     isolated(|| {
         let executor = executor(2);
         let (done, receiver) = mpsc::channel();
@@ -561,8 +302,9 @@ fn next(counted: Counted) -> Counted {
     Counted(counted.0 + 1)
 }
 
+/// Python loky's `test_no_stale_references`.
 #[test]
-fn test_no_stale_references() {
+fn values_are_dropped_once_done() {
     isolated(|| {
         let drops = || DROPS.swap(0, Ordering::SeqCst);
         let executor = executor(1);
@@ -594,8 +336,9 @@ fn variables(names: Vec<String>) -> Vec<Option<String>> {
     names.into_iter().map(|name| std::env::var(name).ok()).collect()
 }
 
+/// Python loky's `test_child_env_executor`.
 #[test]
-fn test_child_env_executor() {
+fn env_of_builder_reaches_its_workers_only() {
     isolated(|| {
         let names = ["LOKY_TESTS_A", "LOKY_TESTS_B", "LOKY_TESTS_C", "PATH", "LOKY_TESTS_NONE"];
         let ask = |executor: &ProcessPoolExecutor| {
@@ -614,7 +357,7 @@ fn test_child_env_executor() {
         let path = std::env::var("PATH").ok();
         assert_eq!(ask(&executor(1)), [None, None, None, path, None], "others are not touched");
         assert_eq!(std::env::var("LOKY_TESTS_A").ok(), None, "nor is this process");
-        // Those that come later have it as well.
+        // Workers that come later have it as well.
         set.submit(exit, 1).error().unwrap();
         assert_eq!(ask(&set), expected);
     });
@@ -638,7 +381,7 @@ fn echo(text: String) -> String {
 }
 
 #[test]
-fn large_data_goes_both_ways() {
+fn large_values_go_both_ways() {
     isolated(|| {
         let executor = executor(2);
         let text = long_text(64 << 20);
@@ -657,8 +400,9 @@ fn length(text: String) -> usize {
     text.len()
 }
 
+/// Python loky's `test_no_failure_on_large_data_send`.
 #[test]
-fn test_no_failure_on_large_data_send() {
+fn argument_above_2_gib_arrives() {
     isolated(|| {
         if std::env::var("LOKY_TEST_HIGH_MEMORY").is_ok_and(|value| value == "1") {
             let bytes = 2_200_000_000;

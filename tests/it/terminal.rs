@@ -1,4 +1,4 @@
-//! Ctrl-C in a real terminal: it is for the program to decide what becomes of its workers.
+//! Ctrl-C in a real terminal: the program decides what happens to its workers.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -25,7 +25,7 @@ impl Terminal {
         #[expect(unsafe_code, reason = "std has no terminals")]
         let fd = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
         assert!(fd >= 0, "no terminal");
-        // SAFETY: it was just opened, and nobody else has it.
+        // SAFETY: it was just opened, and no other code has it.
         #[expect(unsafe_code, reason = "std has no terminals")]
         let keyboard = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: a plain number.
@@ -96,7 +96,7 @@ fn expect_lines<const N: usize>(stdout: &mut BufReader<ChildStdout>, mut expecte
 }
 
 #[test]
-fn a_program_that_dies_of_ctrl_c_leaves_nothing() {
+fn program_killed_by_ctrl_c_leaves_nothing() {
     isolated(|| {
         let mut terminal = Terminal::open();
         let marked = Marked::new("ctrl-c");
@@ -111,7 +111,7 @@ fn a_program_that_dies_of_ctrl_c_leaves_nothing() {
 }
 
 #[test]
-fn workers_do_not_die_of_ctrl_c_before_the_program_has_decided() {
+fn ctrl_c_does_not_kill_workers_before_program_decides() {
     isolated(|| {
         let mut terminal = Terminal::open();
         let marked = Marked::new("decides");
@@ -121,7 +121,7 @@ fn workers_do_not_die_of_ctrl_c_before_the_program_has_decided() {
         terminal.press_ctrl_c();
         expect_lines(&mut stdout, ["interrupted"]);
         terminal.press_ctrl_c();
-        expect_lines(&mut stdout, ["the call went on", "the workers are the same"]);
+        expect_lines(&mut stdout, ["the call went on", "the workers have not changed"]);
         assert_eq!(child.wait().unwrap().code(), Some(0));
         marked.assert_gone_within(LIMIT);
     });

@@ -93,7 +93,7 @@ fn architecture_names_the_layers() {
 }
 
 #[test]
-fn the_scheduler_is_pure() {
+fn scheduler_is_pure() {
     for (file, text) in rust_files("loky/src/scheduler") {
         if is_test(&file) {
             continue;
@@ -139,7 +139,7 @@ fn unsafe_code_stands_where_it_is_listed() {
 }
 
 #[test]
-fn files_are_small_and_say_what_they_are_for() {
+fn files_are_small_and_have_module_head() {
     for folder in ["loky/src", "loky-macros/src", "examples", "tests/it", "tests/src", "benches"] {
         for (file, text) in rust_files(folder) {
             let lines = text.lines().count();
@@ -176,7 +176,7 @@ fn versions_agree() {
 }
 
 #[test]
-fn the_readme_and_ci_run_the_same_commands() {
+fn readme_and_ci_run_equal_commands() {
     let readme = read("README.md");
     let ci = read(".ci/run");
     let test = "cargo test --workspace --all-features";
@@ -213,7 +213,7 @@ fn cargo_bench_runs_the_budget_alone() {
 }
 
 #[test]
-fn the_readme_begins_with_the_example_that_runs() {
+fn readme_begins_with_example_that_runs() {
     let readme = read("README.md");
     let first =
         readme.split("```rust\n").nth(1).expect("an example").split("```").next().expect("its end");
@@ -224,7 +224,7 @@ fn the_readme_begins_with_the_example_that_runs() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done() {
+fn no_work_is_left_in_comments() {
     for folder in ["loky/src", "loky-macros/src", "examples", "tests", "benches"] {
         for (file, text) in rust_files(folder) {
             let marks = [

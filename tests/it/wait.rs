@@ -1,5 +1,4 @@
-//! `wait` over real calls: CONFORMANCE.md, section 2.2, by the same names. A cancelled call is done, and its being cancelled
-//! is no exception; an `Err` that a task returns is its result, and no exception either.
+//! `wait` over real calls. A cancelled call is done, and its cancellation is no exception. An `Err` of a task is its result.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -56,8 +55,9 @@ fn check<R: Debug + 'static>(waited: &Waited<R>, futures: &[Future<R>], done: &[
     );
 }
 
+/// Python loky's `test_first_completed`.
 #[test]
-fn test_first_completed() {
+fn first_completed_returns_with_first_result() {
     isolated(|| {
         let executor = executor(2);
         let slow = Held::new(&executor, 1);
@@ -73,8 +73,9 @@ fn test_first_completed() {
     });
 }
 
+/// Python loky's `test_first_completed_some_already_completed`.
 #[test]
-fn test_first_completed_some_already_completed() {
+fn first_completed_returns_at_once_if_some_are_done() {
     isolated(|| {
         let executor = executor(2);
         let slow = Held::new(&executor, 1);
@@ -90,12 +91,13 @@ fn test_first_completed_some_already_completed() {
     });
 }
 
+/// Python loky's `test_first_exception`.
 #[test]
-fn test_first_exception() {
+fn first_exception_returns_with_first_failure() {
     isolated(|| {
         let executor = executor(2);
         let slow = Held::new(&executor, 1);
-        // One each: which of the two begins first is not said.
+        // An executor each: either call may begin first.
         let gates = [Event::new(), Event::new()];
         let futures = [
             executor.submit(divide_later, (gates[0].clone(), 1, 1)),
@@ -113,8 +115,9 @@ fn test_first_exception() {
     });
 }
 
+/// Python loky's `test_first_exception_some_already_complete`.
 #[test]
-fn test_first_exception_some_already_complete() {
+fn first_exception_ignores_results_and_cancels() {
     isolated(|| {
         let executor = executor(1);
         let failed = finished(&executor, 0);
@@ -133,8 +136,9 @@ fn test_first_exception_some_already_complete() {
     });
 }
 
+/// Python loky's `test_first_exception_one_already_failed`.
 #[test]
-fn test_first_exception_one_already_failed() {
+fn first_exception_returns_at_once_if_one_has_failed() {
     isolated(|| {
         let executor = executor(2);
         let slow = Held::new(&executor, 1);
@@ -146,7 +150,7 @@ fn test_first_exception_one_already_failed() {
 }
 
 #[test]
-fn an_err_of_the_task_is_no_exception() {
+fn err_of_task_is_no_exception() {
     isolated(|| {
         let executor = executor(1);
         let futures = [(); 3].map(|()| executor.submit(refuse, ()));
@@ -155,8 +159,9 @@ fn an_err_of_the_task_is_no_exception() {
     });
 }
 
+/// Python loky's `test_all_completed`.
 #[test]
-fn test_all_completed() {
+fn all_completed_waits_for_all() {
     isolated(|| {
         let executor = executor(2);
         let gate = Event::new();
@@ -173,7 +178,7 @@ fn test_all_completed() {
 }
 
 #[test]
-fn a_worker_that_dies_ends_a_wait() {
+fn death_of_worker_ends_wait() {
     isolated(|| {
         let executor = executor(1);
         let dead = executor.submit(exit, 3);
@@ -186,8 +191,9 @@ fn a_worker_that_dies_ends_a_wait() {
     });
 }
 
+/// Python loky's `test_timeout`.
 #[test]
-fn test_timeout() {
+fn timeout_ends_wait() {
     isolated(|| {
         let executor = executor(2);
         let ready = finished(&executor, 1);
@@ -204,7 +210,7 @@ fn test_timeout() {
 }
 
 #[test]
-fn several_threads_wait_for_the_same() {
+fn several_threads_wait_for_one_future() {
     isolated(|| {
         let executor = executor(1);
         let gate = Event::new();
@@ -223,7 +229,7 @@ fn several_threads_wait_for_the_same() {
 }
 
 #[test]
-fn a_wait_ends_when_the_executor_does() {
+fn kill_ends_wait() {
     isolated(|| {
         let executor = executor(1);
         let held = Held::new(&executor, 1);

@@ -1,4 +1,4 @@
-//! What a worker is like as a process: its streams, its environment, its session, its descriptors and its signals.
+//! A worker as a process: its streams, environment, session, descriptors and signals.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ fn texts(out: &str, err: &str) -> (String, String) {
 }
 
 #[test]
-fn stdin_is_empty_and_valid() {
+fn stdin_of_worker_is_empty_and_valid() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         for _ in 0..2 {
@@ -34,7 +34,7 @@ fn stdin_is_empty_and_valid() {
     });
 }
 
-/// What the program `host` does when told so, with the streams that its workers inherit.
+/// Returns the answer of the program `host` to a line, with the streams that its workers inherit.
 #[track_caller]
 fn check_host(command: &str, stdout: &str, stderr: &str) {
     let scratch = Scratch::new();
@@ -45,7 +45,7 @@ fn check_host(command: &str, stdout: &str, stderr: &str) {
 }
 
 #[test]
-fn streams_are_inherited() {
+fn streams_are_inherited_by_default() {
     isolated(|| {
         check_host("print", "main\nto stdout\nprinted\n", "to stderr\n");
         // An unfinished line comes out when the worker leaves, and that is before `host` says that it has finished.
@@ -54,7 +54,7 @@ fn streams_are_inherited() {
 }
 
 #[test]
-fn streams_go_nowhere() {
+fn null_streams_discard_output() {
     isolated(|| {
         let executor = builder(1).stdout(Stdio::Null).stderr(Stdio::Null).build().unwrap();
         executor.submit(tasks::print, texts("out\n", "err\n")).result().unwrap();
@@ -65,7 +65,7 @@ fn streams_go_nowhere() {
 }
 
 #[test]
-fn workers_share_a_file() {
+fn file_stream_is_shared_by_workers() {
     isolated(|| {
         let scratch = Scratch::new();
         let path = scratch.path().join("output");
@@ -89,7 +89,7 @@ fn workers_share_a_file() {
 }
 
 #[test]
-fn an_unfinished_line_is_printed_when_a_worker_leaves() {
+fn unfinished_line_is_printed_when_worker_leaves() {
     isolated(|| {
         let scratch = Scratch::new();
         let path = scratch.path().join("output");
@@ -101,7 +101,7 @@ fn an_unfinished_line_is_printed_when_a_worker_leaves() {
 }
 
 #[test]
-fn the_last_words_of_a_worker_are_kept() {
+fn captured_stderr_of_dead_worker_is_kept() {
     isolated(|| {
         let executor = builder(1).stdout(Stdio::Capture).stderr(Stdio::Capture).build().unwrap();
         executor.submit(tasks::print, texts("some output\n", "")).result().unwrap();
@@ -122,7 +122,7 @@ fn the_last_words_of_a_worker_are_kept() {
 }
 
 #[test]
-fn much_captured_output_does_not_block_a_worker() {
+fn much_captured_output_does_not_block_worker() {
     isolated(|| {
         let executor = builder(1).stdout(Stdio::Capture).stderr(Stdio::Capture).build().unwrap();
         let much = || "line\n".repeat(1 << 20);
@@ -131,7 +131,7 @@ fn much_captured_output_does_not_block_a_worker() {
 }
 
 #[test]
-fn what_is_not_captured_has_no_tail() {
+fn uncaptured_stderr_has_no_tail() {
     isolated(|| {
         let executor = builder(1).stderr(Stdio::Null).build().unwrap();
         let error = executor.submit(tasks::die, "unheard\n".into()).error().unwrap();
@@ -141,7 +141,7 @@ fn what_is_not_captured_has_no_tail() {
 }
 
 #[test]
-fn workers_start_in_the_folder_that_was_named() {
+fn workers_start_in_current_dir() {
     isolated(|| {
         let scratch = Scratch::new();
         let folder = |builder: loky::Builder| {
@@ -156,7 +156,7 @@ fn workers_start_in_the_folder_that_was_named() {
 }
 
 #[test]
-fn the_environment_is_this_process_s_with_changes() {
+fn environment_of_worker_is_inherited_with_changes() {
     isolated(|| {
         let executor = builder(1)
             .env("LOKY_TESTS_A", "first")
@@ -176,7 +176,7 @@ fn the_environment_is_this_process_s_with_changes() {
 }
 
 #[test]
-fn neither_a_worker_nor_its_children_see_what_made_it_one() {
+fn cookie_is_hidden_from_worker_and_its_children() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         let variable = executor.submit(tasks::variable, "__LOKY_WORKER".into()).result().unwrap();
@@ -189,7 +189,7 @@ fn neither_a_worker_nor_its_children_see_what_made_it_one() {
 }
 
 #[test]
-fn workers_get_the_name_of_the_program_and_no_arguments() {
+fn worker_gets_name_of_program_and_no_arguments() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         let arguments = executor.submit(tasks::arguments, ()).result().unwrap();
@@ -198,7 +198,7 @@ fn workers_get_the_name_of_the_program_and_no_arguments() {
 }
 
 #[test]
-fn workers_are_named_after_the_program_and_their_number() {
+fn worker_process_is_named_after_program_and_index() {
     isolated(|| {
         let executor = builder(11).build().unwrap();
         executor.prewarm().unwrap();
@@ -214,7 +214,7 @@ fn workers_are_named_after_the_program_and_their_number() {
 }
 
 #[test]
-fn a_worker_leads_a_session_of_its_own() {
+fn worker_leads_own_session() {
     isolated(|| {
         let executor = builder(2).build().unwrap();
         executor.prewarm().unwrap();
@@ -247,7 +247,7 @@ fn assert_own(descriptors: &BTreeMap<u32, String>) {
 }
 
 #[test]
-fn workers_have_no_descriptors_but_their_own() {
+fn worker_has_no_inherited_descriptors() {
     isolated(|| {
         let files: Vec<File> = (0..20).map(|_| File::open("/proc/self/maps").unwrap()).collect();
         files.iter().for_each(leak);
@@ -268,7 +268,7 @@ fn workers_have_no_descriptors_but_their_own() {
 }
 
 #[test]
-fn a_program_that_a_task_runs_has_the_streams_alone() {
+fn program_run_by_task_has_streams_only() {
     isolated(|| {
         let executor = builder(1).build().unwrap();
         let list = (Path::new("/bin/ls").to_owned(), vec!["/proc/self/fd".to_owned()]);
@@ -278,7 +278,7 @@ fn a_program_that_a_task_runs_has_the_streams_alone() {
     });
 }
 
-/// One of the sets of signals that /proc shows of the thread that runs the tasks.
+/// Returns a set of signals of the thread that runs the tasks, from /proc.
 #[loky::task]
 fn signals(set: String) -> u64 {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -303,7 +303,7 @@ fn disturb_signals(blocked: i32, ignored: &[i32]) {
 }
 
 #[test]
-fn workers_begin_with_the_signals_of_a_fresh_process() {
+fn worker_begins_with_default_signals() {
     isolated(|| {
         let ignored = [
             libc::SIGTERM,
@@ -315,7 +315,7 @@ fn workers_begin_with_the_signals_of_a_fresh_process() {
         ];
         disturb_signals(libc::SIGUSR1, &ignored);
         let executor = builder(2).build().unwrap();
-        // glibc leaves two signals of its own ignored in what posix_spawn(3) starts, and lets nobody change that.
+        // glibc leaves two signals of its own ignored in what posix_spawn(3) starts, and lets no program change that.
         let internal = 0b11 << (32 - 1);
         let set =
             |name: &str| executor.submit(signals, name.to_owned()).result().unwrap() & !internal;
@@ -330,7 +330,7 @@ fn workers_begin_with_the_signals_of_a_fresh_process() {
 }
 
 #[test]
-fn a_worker_can_be_terminated_where_the_program_ignores_that() {
+fn worker_can_be_terminated_where_program_ignores_sigterm() {
     isolated(|| {
         disturb_signals(libc::SIGTERM, &[libc::SIGTERM]);
         let executor = builder(1).build().unwrap();
@@ -345,14 +345,14 @@ fn a_worker_can_be_terminated_where_the_program_ignores_that() {
 }
 
 #[test]
-fn a_program_that_ignores_the_end_of_its_children_has_working_pools() {
+fn program_that_ignores_sigchld_has_working_pools() {
     isolated(|| {
         disturb_signals(libc::SIGCHLD, &[libc::SIGCHLD]);
         let executor = builder(1).stderr(Stdio::Null).build().unwrap();
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
         let error = executor.submit(tasks::die, String::new()).error().unwrap();
         assert!(error.is_terminated_worker(), "{error}");
-        // The system may have kept the exit code for whoever holds a pidfd; without one it is lost.
+        // The system may have kept the exit code for the holder of a pidfd; without one it is lost.
         assert!(matches!(error.worker_exit().unwrap().code(), None | Some(3)), "{error}");
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
         let (code, _) = {
@@ -412,7 +412,7 @@ fn check_report(line: &str, path: &Path, closed: &str, is_closed: &str) {
 }
 
 #[test]
-fn streams_may_be_closed_when_the_program_starts() {
+fn streams_closed_at_program_start_do_no_harm() {
     isolated(|| {
         for closed in ["", "0", "1", "2", "01", "02", "12", "012"] {
             check_closed(closed, "");
@@ -421,7 +421,7 @@ fn streams_may_be_closed_when_the_program_starts() {
 }
 
 #[test]
-fn streams_may_be_closed_while_the_program_runs() {
+fn streams_closed_while_program_runs_do_no_harm() {
     isolated(|| {
         for closed in ["0", "1", "2", "01", "02", "12", "012"] {
             check_closed("", closed);
@@ -430,7 +430,7 @@ fn streams_may_be_closed_while_the_program_runs() {
 }
 
 #[test]
-fn a_worker_leaves_nothing_in_this_process() {
+fn worker_leaves_nothing_in_parent() {
     isolated(|| {
         let before = Census::take();
         for _ in 0..5 {

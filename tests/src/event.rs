@@ -1,4 +1,4 @@
-//! Something that one process does and others wait for, so that nobody has to sleep and look: a named pipe.
+//! An event that one process sets and others wait for, without sleeping and looking: a named pipe.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     path: PathBuf,
-    /// Only where it was made: keeps the permits while nobody has the pipe open.
+    /// In the process that made it: keeps the permits while no other process has the pipe open.
     #[serde(skip)]
     #[expect(dead_code, reason = "held for its drop")]
     owner: Option<Arc<Owner>>,
@@ -43,7 +43,7 @@ impl Event {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-tests-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Of a process of the same number that was killed.
+        // An earlier process with this pid may have been killed.
         let _ = fs::remove_file(&path);
         let text = std::ffi::CString::new(path.to_str().expect("a plain path")).expect("no zeros");
         #[expect(unsafe_code, reason = "mkfifo has no wrapper in std")]
@@ -65,7 +65,7 @@ impl Event {
         self.set_for(1);
     }
 
-    /// Lets so many waiters go on.
+    /// Lets a number of waiters go on.
     ///
     /// # Panics
     /// If the pipe is gone.

@@ -1,4 +1,4 @@
-//! Running one test in a process of its own.
+//! Runs one test in its own process.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;

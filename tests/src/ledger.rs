@@ -1,5 +1,4 @@
-//! What can be known of an executor from its events alone, for the tests in `observer.rs`: an event that does not fit those
-//! before it is a panic.
+//! The events of an executor as a ledger: an event that does not fit those before it is a panic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex};
@@ -56,7 +55,7 @@ impl Log {
         events
     }
 
-    /// The same in short.
+    /// Returns these events in short.
     pub fn words_of_quick_starts(&self) -> Vec<String> {
         self.events_of_quick_starts().iter().map(word).collect()
     }
@@ -74,7 +73,7 @@ impl Log {
         self.events().iter().filter(is_of).map(|event| word(event).replace(&number, "")).collect()
     }
 
-    /// Waits until so many of the words begin so.
+    /// Waits until `times` of the words start with `beginning`.
     #[track_caller]
     pub fn until(&self, times: usize, beginning: &str) {
         let are_missing = |events: &mut Vec<Event>| {

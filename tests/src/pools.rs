@@ -1,4 +1,4 @@
-//! Executors as most tests want them, and what can be asked of them.
+//! Executors as most tests want them, and checks of them.
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
-//! Running the helper programs of `src/bin`.
+//! Runs the helper programs of `src/bin`.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// What a program did.
+/// The end of a program.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Its output on stdout.
     pub stdout: String,
-    /// What it complained.
+    /// Its output on stderr.
     pub stderr: String,
 }
 

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-/// A generator that gives the same sequence for the same seed in every run.
+/// A generator whose sequence depends on its seed only.
 #[derive(Clone, Debug)]
 pub struct Random(Rng);
 

@@ -1,4 +1,4 @@
-//! What ran, how often, and in which order: the numbers that calls note before they do anything else, in a file.
+//! A record of calls in a file: each call notes its number before anything else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -39,7 +39,7 @@ impl Record {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-tests-{}-record-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Of a process of the same number that was killed.
+        // An earlier process with this pid may have been killed.
         let _ = fs::remove_file(&path);
         File::create_new(&path).expect("a temporary folder");
         Self { owner: Some(Arc::new(Owner(path.clone()))), path }
@@ -52,7 +52,7 @@ impl Record {
     pub fn note(&self, number: u64) {
         // To open it takes longer than to write, and most tests keep one record.
         static OPEN: Mutex<Option<(PathBuf, File)>> = Mutex::new(None);
-        let mut open = OPEN.lock().expect("nobody panics with it");
+        let mut open = OPEN.lock().expect("no thread panics with it");
         let is_open = open.as_ref().is_some_and(|(path, _)| *path == self.path);
         if !is_open {
             let file = OpenOptions::new().append(true).open(&self.path).expect("the record");

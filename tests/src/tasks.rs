@@ -1,4 +1,4 @@
-//! Tasks of a crate that others depend on: of `it`, and of the helper programs.
+//! Tasks of a dependency: of `it`, and of the helper programs.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use loky::ProcessPoolExecutor;
 
 use crate::Event;
 
-/// What it says.
+/// Returns the sum.
 #[loky::task]
 pub fn add(a: u64, b: u64) -> u64 {
     a + b
@@ -135,7 +135,7 @@ pub fn wait(gate: Event) {
 /// Says so on stdout, then never ends.
 #[loky::task]
 pub fn block() {
-    writeln!(std::io::stdout(), "blocked").expect("somebody who listens");
+    writeln!(std::io::stdout(), "blocked").expect("a reader");
     loop {
         thread::park();
     }
@@ -169,7 +169,7 @@ pub fn nested(levels: u32) -> u32 {
     1 + executor.submit(nested, levels - 1).result().expect("a result")
 }
 
-/// As [`block_with_children`], so many workers below this one. Idle ones have a second, if at all.
+/// As [`block_with_children`], a number of levels of workers below this one, with an idle timeout.
 #[loky::task]
 pub fn block_below(levels: u32, timeout: Option<Duration>) {
     if levels == 0 {

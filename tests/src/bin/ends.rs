@@ -113,7 +113,7 @@ loky::main! {
                 });
             }
             "observed" => {
-                // In the end nobody but its own observer has a handle of it.
+                // In the end only its own observer has a handle of it.
                 let holder = Arc::new(OnceLock::new());
                 let held = Arc::clone(&holder);
                 let builder = ProcessPoolExecutor::builder().max_workers(2);
@@ -122,7 +122,7 @@ loky::main! {
                 holder.set(executor).unwrap();
             }
             "kept" => {
-                // In the end nobody but a thread of its own has a handle of it, which goes when that thread does.
+                // In the end only its own thread has a handle of it, which goes when that thread does.
                 let executor = own(2);
                 leave_several(&executor, &folder, 0..7);
                 let call = executor.submit(leave, (folder, "7".to_owned()));
@@ -145,7 +145,7 @@ loky::main! {
                 panic!("the program ends in a panic");
             }
             "threads" => {
-                // Nobody joins them: they are to end with the program.
+                // They are not joined: they end with the program.
                 (0..8).for_each(|_| drop(std::thread::spawn(keep_asking)));
                 until("they work", Duration::from_secs(60), || ASKED.load(Ordering::Relaxed) > 2);
             }

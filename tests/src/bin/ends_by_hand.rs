@@ -1,4 +1,4 @@
-//! Calls `loky::init` by hand, and ends while calls run that never end: nobody waits for them.
+//! Calls `loky::init` by hand, and ends while calls run that never end: no thread waits for them.
 #![expect(clippy::print_stdout, reason = "it is made to be listened to")]
 
 use std::time::Duration;

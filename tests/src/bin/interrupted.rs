@@ -1,4 +1,4 @@
-//! Is interrupted twice by Ctrl-C, does not mind, and says whether its workers did.
+//! Gets Ctrl-C twice, goes on, and prints whether its workers did.
 #![expect(clippy::print_stdout, reason = "it is made to be listened to")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +39,6 @@ loky::main! {
         println!("the call went on");
         assert_eq!(executor.submit(tasks::add, (1, 2)).result().unwrap(), 3);
         assert_eq!(executor.worker_pids(), workers);
-        println!("the workers are the same");
+        println!("the workers have not changed");
     }
 }

@@ -1,4 +1,4 @@
-//! Has no entry, and tries to use workers all the same. With `LOKY_TESTS_CHILD_STDIN` it first runs itself as a child.
+//! Has no entry, and tries to use workers anyway. With `LOKY_TESTS_CHILD_STDIN` it first runs itself as a child.
 #![expect(clippy::print_stdout, reason = "it is made to be listened to")]
 
 use std::process::{Command, Stdio};

@@ -18,7 +18,7 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// What a block really takes: a header, and rounded up, as glibc does.
+/// Returns the real size of a block: with a header, and rounded up, as glibc does.
 fn taken(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }
@@ -71,7 +71,7 @@ loky::main! {
             std::fs::remove_file(&path).unwrap();
             Ok::<_, loky::Error>(taken)
         };
-        // What is made once is made.
+        // Everything that is made once is made now.
         queue(100)?;
         let before = held();
         let taken = queue(N_CALLS)?;

@@ -70,7 +70,7 @@ fn forbid() {
     assert_eq!(is_set, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// So many times, the same one.
+/// Gets the executor again, which does not change.
 fn ask(get: fn() -> ProcessPoolExecutor, id: u64) -> bool {
     (0..TIMES).all(|_| get().id() == id)
 }
@@ -95,7 +95,7 @@ loky::main! {
         }
         let is_same = ask(get, executor.id());
         let text = if is_same { "quiet" } else { "other" };
-        // SAFETY: the text is there, and so long.
+        // SAFETY: the text is there, and has this length.
         unsafe { libc::write(libc::STDOUT_FILENO, text.as_ptr().cast(), text.len()) };
         // SAFETY: ends the process.
         unsafe { libc::_exit(0) }

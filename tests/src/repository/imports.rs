@@ -15,7 +15,7 @@ struct Module {
     file: String,
     children: BTreeSet<String>,
     test_children: Vec<String>,
-    /// What `use` binds: the name, and the path that it means.
+    /// The names that `use` binds, with the paths that they mean.
     bindings: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
     /// The paths that count as imports of this module, as they are written.

@@ -36,7 +36,7 @@ pub(super) fn tokens(text: &str) -> Tokens {
     without_tests(all)
 }
 
-/// What [`tokens`] returns.
+/// The result of [`tokens`].
 pub(super) struct Tokens {
     pub tokens: Vec<String>,
     /// Modules in files of their own which only tests have.
