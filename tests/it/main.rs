@@ -19,6 +19,7 @@ mod environment_changes;
 mod error_text;
 mod failed_calls;
 mod faults;
+mod filtered;
 mod fork;
 mod from_python;
 mod idle;
