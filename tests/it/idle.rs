@@ -247,7 +247,10 @@ fn idle_exit_is_ordered_and_not_death() {
         executor.shutdown(Shutdown::Wait);
         let life = |call| {
             let ends = ["retired 0: Idle".to_owned(), "left 0: EXIT(0)".to_owned()];
-            let words = ["submitted {}", "started 0", "given {}", "ready 0", "finished {}"];
+            let mut words = ["submitted {}", "started 0", "given {}", "ready 0", "finished {}"];
+            if cfg!(loky_force_stream) {
+                words.swap(2, 3); // Only a ready worker is given a call.
+            }
             words.map(|word| word.replace("{}", &format!("{call}"))).into_iter().chain(ends)
         };
         let words: Vec<_> = life(1).chain(life(2)).chain(["shut down".to_owned()]).collect();

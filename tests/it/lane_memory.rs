@@ -44,8 +44,7 @@ fn memory_of_burst_is_returned_and_reusable() {
         let at_first = lane_bytes();
         for _ in 0..2 {
             let taken = burst(&executor);
-            let uses_lane = !cfg!(loky_force_stream);
-            assert!(!uses_lane || taken > at_first + LETTER_BYTES, "{at_first}, then {taken}");
+            assert!(taken > at_first + LETTER_BYTES, "{at_first}, then {taken}");
             // The memory of short calls is kept.
             let kept = at_first + LETTER_BYTES / 2;
             until("the memory is given back", LONG, || lane_bytes() < kept);

@@ -25,6 +25,7 @@ mod from_python;
 mod idle;
 mod initializer;
 mod initializer_failures;
+#[cfg(not(loky_force_stream))] // There is no lane.
 mod lane_memory;
 mod long_answers;
 mod many;
@@ -55,6 +56,7 @@ mod shared;
 mod shutdown;
 mod shutdown_forms;
 mod shutdown_timeout;
+#[cfg(not(loky_force_stream))] // There is no page.
 mod slot_page;
 mod spawn;
 mod starting;

@@ -36,7 +36,7 @@ fn events_tell_life_of_call_and_worker() {
         let future = executor.submit(square, 3);
         assert_eq!(future.result().unwrap(), 9);
         executor.shutdown(Shutdown::Wait);
-        let words = [
+        let mut words = [
             "submitted 1",
             "started 0",
             "given 1",
@@ -46,12 +46,17 @@ fn events_tell_life_of_call_and_worker() {
             "retired 0: Shutdown",
             "left 0: EXIT(0)",
         ];
+        let mut given = 2;
+        if cfg!(loky_force_stream) {
+            words.swap(2, 3); // Only a ready worker is given a call.
+            given = 3;
+        }
         assert_eq!(log.words_of_quick_starts(), words);
         log.check_end(&executor);
         let name = square::TASK.name();
         let events = log.events_of_quick_starts();
         assert!(matches!(&events[0], Event::CallSubmitted { task, .. } if *task == name));
-        assert!(matches!(&events[2], Event::CallGiven { task, worker_pid, .. }
+        assert!(matches!(&events[given], Event::CallGiven { task, worker_pid, .. }
             if *task == name && Some(*worker_pid) == future.worker_pid()));
         assert!(matches!(&events[4], Event::CallFinished { task, worker_pid, .. }
             if *task == name && *worker_pid == future.worker_pid()));
@@ -152,6 +157,7 @@ fn rounds(mut round: impl FnMut() -> bool) {
 }
 
 #[test]
+#[cfg(not(loky_force_stream))] // No call lies behind another.
 fn calls_behind_slow_call_are_taken_back() {
     isolated(|| {
         let (executor, log) = ready(1);
@@ -204,6 +210,7 @@ fn lack_of_memory_for_event_thread_fails_call() {
 }
 
 #[test]
+#[cfg(not(loky_force_stream))] // No call lies behind another.
 fn calls_of_dead_worker_are_taken_back() {
     isolated(|| {
         let (executor, log) = ready(1);
