@@ -63,6 +63,8 @@ mod starting;
 mod storms;
 mod submit;
 mod submitted_batches;
+#[cfg(not(loky_force_stream))] // No call lies behind another.
+mod taken_back;
 mod terminal;
 mod tidy;
 mod tidy_imports;

@@ -1,6 +1,5 @@
 //! Events of calls and workers, and the numbers beside them: `Builder::observer` and `ProcessPoolExecutor::stats`.
 
-use std::iter::once;
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -14,7 +13,7 @@ use loky_tests::isolated;
 use loky_tests::ledger::Log;
 use loky_tests::limits::limit;
 use loky_tests::signal::send_signal;
-use loky_tests::step::{Step, burst, passes, until_running, warm_up};
+use loky_tests::step::{Step, burst, until_running, warm_up};
 use loky_tests::tasks::{double, pid, square};
 use loky_tests::time::LONG;
 
@@ -148,47 +147,6 @@ fn failed_start_of_worker_is_told() {
     });
 }
 
-/// Runs `round` until it has found calls that were given to a worker ahead of time: on a busy machine short calls may be long,
-/// and then there are none.
-#[track_caller]
-fn rounds(mut round: impl FnMut() -> bool) {
-    let has_found = (0..100).any(|_| round());
-    assert!(has_found || cfg!(loky_force_prefetch = "one"), "nothing was given ahead of time");
-}
-
-#[test]
-#[cfg(not(loky_force_stream))] // No call lies behind another.
-fn calls_behind_slow_call_are_taken_back() {
-    isolated(|| {
-        let (executor, log) = ready(1);
-        rounds(|| {
-            warm_up(&executor, 200);
-            let first = executor.stats().submitted + 1;
-            let (gate, record) = (loky_tests::Event::new(), loky_tests::Record::new());
-            let calls = burst(&executor, &record, once(Step::Wait(gate.clone())).chain(passes(2)));
-            let are_given = executor.stats().given == 3;
-            if are_given {
-                log.until(1, &format!("taken back {}", first + 1));
-                log.until(1, &format!("taken back {}", first + 2));
-                assert!(calls[2].cancel());
-            }
-            gate.set();
-            assert!(calls[..2].iter().all(|call| call.result().is_ok()));
-            if are_given {
-                log.until(1, &format!("finished {}", first + 1));
-                let lives = [0, 1, 2].map(|number| log.words_of(first + number));
-                assert_eq!(lives[0], ["submitted", "given", "finished"]);
-                let back = ["submitted", "given", "taken back", "given", "finished"];
-                assert_eq!(lives[1], back);
-                assert_eq!(lives[2], ["submitted", "given", "taken back", "finished: Cancelled"]);
-            }
-            are_given
-        });
-        executor.shutdown(Shutdown::Wait);
-        log.check_end(&executor);
-    });
-}
-
 /// The pool starts no worker whose events it could not tell.
 #[test]
 fn lack_of_memory_for_event_thread_fails_call() {
@@ -210,30 +168,7 @@ fn lack_of_memory_for_event_thread_fails_call() {
 }
 
 #[test]
-#[cfg(not(loky_force_stream))] // No call lies behind another.
-fn calls_of_dead_worker_are_taken_back() {
-    isolated(|| {
-        let (executor, log) = ready(1);
-        rounds(|| {
-            warm_up(&executor, 200);
-            let first = executor.stats().submitted + 1;
-            let record = loky_tests::Record::new();
-            let dies = once(Step::Do(Deed::ExitAtOnce(1)));
-            let calls = burst(&executor, &record, dies.chain(passes(2)));
-            assert!(calls[0].error().unwrap().is_terminated_worker());
-            assert!(calls[1..].iter().all(|call| call.result().is_ok()));
-            log.until(1, &format!("finished {}", first + 2));
-            assert_eq!(log.words_of(first), ["submitted", "given", "finished: TerminatedWorker"]);
-            let back = ["submitted", "given", "taken back", "given", "finished"];
-            log.words_of(first + 1) == back
-        });
-        executor.shutdown(Shutdown::Wait);
-        log.check_end(&executor);
-    });
-}
-
-#[test]
-fn resize_up_and_down_is_told() {
+/// The pool starts no worker whose events it could not tell.
     isolated(|| {
         let (executor, log) = Log::of(builder(1));
         executor.resize(2).unwrap();

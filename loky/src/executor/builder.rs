@@ -196,7 +196,7 @@ impl<Kind> Builder<Kind> {
     {
         let initializer = task.into_task().and_then(|task| {
             // The bytes are compared, so none of them may lie in a segment.
-            let args = encode_call(task, &args, None)?.to_parcel();
+            let args = encode_call(task, &args, None)?.to_value();
             let output = task.output();
             let mut success = EncodedValue::default();
             // A success that cannot be encoded is found by decoding each result.

@@ -1,12 +1,12 @@
-//! Both ends in one process, for tests: what the worker is told is a list, and so is what it says.
+//! A worker's end for tests without processes: the frames to receive are a list, and so are the frames that it sends.
 
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use super::WorkerEnd;
 use super::page::Page;
 use super::slots::Claim;
+use super::worker_end::WorkerEnd;
 use crate::codec::{Attachments, EncodedValue};
 use crate::id::Ticket;
 use crate::limits;
@@ -14,42 +14,42 @@ use crate::sys::socket::Batch;
 use crate::wire::frame::{CutOff, Decoder, Frame};
 use crate::wire::message;
 
-/// A worker's end that was told everything beforehand.
+/// A worker's end to which all frames were sent beforehand.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    told: VecDeque<Frame>,
-    said: Decoder,
+    incoming: VecDeque<Frame>,
+    outgoing: Decoder,
     page: Option<Page>,
     opened: Option<Page>,
-    /// The answers of a chunk so far.
+    /// The answers of a batch so far.
     kept: Vec<u8>,
 }
 
 impl Memory {
-    /// A channel on which these frames have arrived.
+    /// Returns an end on which these frames have arrived.
     pub(crate) fn told(frames: &[Vec<u8>], page: Page) -> Self {
         let mut decoder = Decoder::default();
         for frame in frames {
             decoder.feed(frame).expect("the test wrote whole frames");
         }
-        let told = std::iter::from_fn(|| decoder.next_frame()).collect();
-        Self { told, page: Some(page), ..Self::default() }
+        let incoming = std::iter::from_fn(|| decoder.next_frame()).collect();
+        Self { incoming, page: Some(page), ..Self::default() }
     }
 
-    /// The frame of this number has brought these descriptors.
+    /// Adds attachments to the frame of this number.
     pub(crate) fn attach(&mut self, number: usize, attachments: Result<Attachments, CutOff>) {
-        self.told[number].attachments = attachments;
+        self.incoming[number].attachments = attachments;
     }
 
-    /// What the worker has said.
+    /// Returns the frames that the worker has sent.
     pub(crate) fn said(mut self) -> Vec<Frame> {
-        std::iter::from_fn(|| self.said.next_frame()).collect()
+        std::iter::from_fn(|| self.outgoing.next_frame()).collect()
     }
 }
 
 impl WorkerEnd for Memory {
     fn receive(&mut self, frame: &mut Frame) -> io::Result<bool> {
-        let next = self.told.pop_front();
+        let next = self.incoming.pop_front();
         let has_next = next.is_some();
         *frame = next.unwrap_or_default();
         Ok(has_next)
@@ -69,7 +69,7 @@ impl WorkerEnd for Memory {
         if let Some(page) = &self.opened {
             page.done(ticket, ran);
         }
-        self.send_parcel(frame)
+        self.send_with(frame)
     }
 
     fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool> {
@@ -98,14 +98,16 @@ impl WorkerEnd for Memory {
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.said.feed(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
+        self.outgoing
+            .feed(frame)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }
 
-    fn send_parcel(&mut self, frame: &EncodedValue) -> io::Result<()> {
+    fn send_with(&mut self, frame: &EncodedValue) -> io::Result<()> {
         let attachments = frame.attachments.as_slice().iter();
         let fds = attachments.map(|attachment| attachment.fd().try_clone_to_owned());
         let batch = Batch { fds: fds.collect::<Result<_, _>>()?, is_cut_off: false };
-        self.said
+        self.outgoing
             .feed_with(batch, &frame.bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))
     }

@@ -1,13 +1,36 @@
-//! The way that frames travel between a pool and one worker.
+//! The channel between a pool and one worker: how frames travel.
 //!
-//! Each worker has a channel of its own: one that dies, hangs or writes rubbish hurts nobody else. It is a [`stream`] socket,
-//! and a [`page`] of memory that both sides have mapped. In the page lie the [`slots`], by which the two sides agree on who has a
-//! call, and the [`lane`], through which short calls and answers go; the stream carries what is long, what has descriptors
-//! ([`batches`]), and what is no call, and its end is the news of a death. The pool's end never blocks when it writes, and when it
-//! reads only where it says so; the worker's end ([`WorkerEnd`], [`worker_end`]) has nothing else to do and does. What the frames
-//! mean is not known here. Tested in `tests.rs`.
+//! Each worker has a channel of its own. A worker that dies, hangs or writes garbage harms no other. The channel is chosen once
+//! per process, by what the system allows ([`probe`]):
+//!
+//! | the system allows | calls and answers | claim and revoke | calls per worker |
+//! |---|---|---|---|
+//! | a shared page | through the [`lane`]; the long ones, and those with descriptors, over the [`stream`] | in the [`slots`], without a system call | up to [`limits::SLOTS`](crate::limits::SLOTS) |
+//! | the stream alone | over the [`stream`] | the worker says `Begun` before a call; nothing is revoked | 1 |
+//!
+//! Both work alike for the user. The plain stream costs two more messages and a wake-up for each call, and calls never travel in
+//! batches. `Setup` tells the worker which of them its pool uses. `--cfg loky_force_stream` forces the stream, so that the suite
+//! runs on it.
+//!
+//! Messages that are no calls or answers always go over the stream, and its end tells the death of the other side. The pool's
+//! end never blocks when it writes, and blocks in a read only where its caller says so. The worker's end ([`worker_end`],
+//! [`worker_channel`]) blocks in both: it has nothing else to do.
+//!
+//! Files, in the order in which they import each other:
+//!
+//! | file | content |
+//! |---|---|
+//! | [`words`] | the protocols of the words in a page: slot, batch, sleep |
+//! | [`page`] | where each word lies |
+//! | [`slots`] | which side has a call: the worker's steps, and the pool's record |
+//! | [`lane`] | both ends of the lane |
+//! | [`descriptors`], [`stream`] | both ends of the stream |
+//! | [`worker_end`], [`worker_channel`] | the worker's end of the whole channel |
+//! | [`probe`] | whether the system allows a page |
+//!
+//! This module does not know what a frame means. Tested in `tests.rs` and beside the code.
 
-mod batches;
+mod descriptors;
 pub(crate) mod lane;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -17,48 +40,6 @@ pub(crate) mod slots;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
+mod words;
+pub(crate) mod worker_channel;
 pub(crate) mod worker_end;
-
-use std::io;
-use std::time::Duration;
-
-use self::slots::Claim;
-use crate::codec::EncodedValue;
-use crate::id::Ticket;
-use crate::wire::frame::Frame;
-
-/// The worker's end of a channel.
-pub(crate) trait WorkerEnd {
-    /// Waits for the next frame, and puts it into `frame`. False when the pool has no more to say.
-    fn receive(&mut self, frame: &mut Frame) -> io::Result<bool>;
-
-    /// Maps the page that has come with the first frame; calls come through its lane if `uses_lane`. Asked once.
-    fn open_page(&mut self, uses_lane: bool) -> io::Result<()>;
-
-    /// Whether the call that was received last may run.
-    fn claim(&mut self, ticket: Ticket) -> io::Result<Claim>;
-
-    /// Sends the answer of a call that was claimed, and has run for so long: one whole frame, and what travels beside it.
-    fn answer(&mut self, ticket: Ticket, ran: Duration, frame: &EncodedValue) -> io::Result<()>;
-
-    /// Whether there is another call in the chunk that was claimed, which is about to run.
-    fn begin_item(&mut self, ticket: Ticket) -> io::Result<bool>;
-
-    /// Leaves the answers of a chunk so far where they are found if this process dies; so many bytes of them are there already.
-    /// False if they are too long for that.
-    fn keep_answers(&mut self, ticket: Ticket, answers: &[u8], kept: usize) -> bool;
-
-    /// All calls of a chunk are answered that have begun. It has run for so long, and the answers that were kept are so long.
-    fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()>;
-
-    /// The same where the answer of the last call, one whole frame, was not kept. What lies behind that call has not begun and
-    /// will not.
-    fn answer_rest(&mut self, ticket: Ticket, ran: Duration, last: &EncodedValue)
-    -> io::Result<()>;
-
-    /// Sends one whole frame that is no answer of a call.
-    fn send(&mut self, frame: &[u8]) -> io::Result<()>;
-
-    /// The same with what travels beside it.
-    fn send_parcel(&mut self, frame: &EncodedValue) -> io::Result<()>;
-}

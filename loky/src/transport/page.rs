@@ -1,31 +1,33 @@
-//! The memory that a pool shares with one worker: what lies where in it.
+//! The memory that a pool shares with one worker: which word lies where.
 //!
-//! | words              | what                                             | written by                 |
-//! |--------------------|--------------------------------------------------|----------------------------|
-//! | `WORKER_SLEEP`     | whether the worker sleeps ([`sleep`](super::lane::sleep))            | both                       |
-//! | `WORKER_CPU`       | on which CPU it has last woken                   | the worker                 |
-//! | `POOL_SLEEP`       | whether its reader sleeps ([`sleep`](super::lane::sleep))            | both                       |
-//! | `ORDERS`           | how often the pool has told it something over the stream that is no call | the pool |
-//! | from `SEQUENCE`    | the tickets of the last calls, in their order    | the pool                   |
-//! | from `SLOT`        | of each slot: its word ([`slots`](super::slots)), the run time of its last call, how far the worker is in a chunk ([`items`](super::slots::items)), and its letter | both |
-//! | from `LONG`        | of each slot: the room for a letter that is too long for the slot | both      |
+//! | words           | content | written by |
+//! |-----------------|---------|------------|
+//! | `WORKER_SLEEP`  | the worker's [sleep word](super::words::sleep) | both |
+//! | `WORKER_CPU`    | the CPU on which the worker last woke | the worker |
+//! | `POOL_SLEEP`    | the [sleep word](super::words::sleep) of the pool's reader | both |
+//! | `ORDERS`        | a count of orders: messages on the stream that are no calls | the pool |
+//! | from `SEQUENCE` | the tickets of the last calls, in the order of dispatch | the pool |
+//! | from `SLOT`     | for each slot its [slot word](super::words::slot), the run time of its last call, the letter's head, the [batch word](super::words::batch), and room for a short letter | both |
+//! | from `LONG`     | for each slot the room for a long letter | both |
 //!
-//! What is not written by both has a cache line without words of the other side. A *letter* is what a frame carries: first
-//! the call, written by the pool before the slot is `Queued`, then, in the same place, its answer, written by the worker before
-//! the slot is `Done`. It is copied in and out word by word, as numbers that may change at any time: so a worker that writes
-//! where it should not can send rubbish, and no more. The answers of a chunk are written one after the other, each before the
-//! next call of it begins, into the room for long letters, where they are found if the worker dies.
+//! Words that only one side writes have a cache line without words of the other side.
 //!
-//! Memory that is never written to is never there: a worker that has had short calls only takes some pages of this. What long
-//! letters have taken the pool gives back when there have been none for a while.
+//! A *letter* is the body of a frame that lies in a slot. The pool writes the call there before the slot is Queued. The worker
+//! writes the answer over it before the slot is Done. Bytes are copied word by word as numbers that may change at any time, so a
+//! worker that writes where it should not can produce rubbish, and nothing worse. The answers of a batch are written one behind
+//! the other into the room for long letters, each before the next call begins. The pool finds them there when the worker dies.
+//!
+//! Memory that is never written takes no room: a worker that has had short calls only holds a few pages of the system. The pool
+//! gives the room for long letters back when the worker has had no call for a while.
+//!
+//! Where the system allows no shared memory, the pool has a [private](Page::private) page for each worker. The pool then keeps the
+//! slot words itself, by what the worker says on the stream.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::lane::adaptive_spin::AdaptiveSpin;
-use super::lane::sleep::{PoolSleep, WorkerSleep};
-use super::slots::PageCorrupt;
+use super::words::PageCorrupt;
 use crate::id::Ticket;
 use crate::limits::{LETTER_BYTES, SLOTS};
 use crate::sys::shared_words::SharedWords;
@@ -39,49 +41,43 @@ const SLOT: usize = SEQUENCE + SLOTS;
 const LONG: usize = (SLOT + SLOTS * SLOT_WORDS).next_multiple_of(PAGE_WORDS);
 const WORDS: usize = (LONG + SLOTS * LONG_WORDS).next_multiple_of(PAGE_WORDS);
 
-/// Words of a page of memory, which is where what is not used ends.
+/// The words of a page of the system. Only whole ones can be given back.
 const PAGE_WORDS: usize = 512;
 
-/// Of each slot: its word, the run time, the letter's head, how far a chunk is, and room for a short letter. Pairs of cache
-/// lines, which are fetched together.
+/// The words of a slot. They fill pairs of cache lines, which the processor fetches together.
 const SLOT_WORDS: usize = 32;
 const RUN_TIME: usize = 1;
 const HEAD: usize = 2;
-const ITEMS: usize = 3;
+const BATCH: usize = 3;
 const SHORT: usize = 4;
 const SHORT_BYTES: usize = (SLOT_WORDS - SHORT) * size_of::<u64>();
 
-/// Of each slot: the room for a long letter, and some more, or they would all begin in the same set of the cache.
+/// The room for a long letter, and some more: otherwise all rooms would begin in the same set of the cache.
 const LONG_WORDS: usize = LETTER_BYTES / size_of::<u64>() + 40;
 
-/// What the memory is called in /proc.
+/// The name of the memory in /proc.
 const NAME: &str = "loky-lane";
 
-/// See the module's documentation.
+/// One side's mapping of a page.
 #[derive(Debug)]
 pub(crate) struct Page {
     words: SharedWords,
     is_shared: bool,
-    /// How often the pool's reader was told to look at something else. No worker has a part in that, so it does not lie in what is
-    /// shared.
-    disturbances: AtomicU64,
-    /// Its reader's, which is the pool's own as well.
-    patience: AdaptiveSpin,
-    /// Whether this side has seen a long letter since the memory was given back.
+    /// Whether this side has used the room for long letters since it was given back.
     has_long: AtomicBool,
 }
 
-/// What a letter's head says.
+/// The head of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Letter {
-    /// A frame of this kind, whose body lies here.
+    /// The body of a frame of this kind lies in the slot.
     Here { kind: u8, length: usize },
-    /// It is too long, or has descriptors, and comes over the stream.
+    /// The frame is too long or has descriptors. It comes over the stream.
     OnStream,
 }
 
 impl Letter {
-    /// What nothing else is likely to leave behind, and no length.
+    /// No length, and a number that a stray write hardly produces.
     const ON_STREAM: u64 = 0x6d61_6572_7473_6e6f;
 
     fn to_word(self) -> u64 {
@@ -104,32 +100,28 @@ impl Letter {
 }
 
 impl Page {
-    /// A new one, and the descriptor that goes to the worker.
+    /// Creates a page. The worker maps it by the descriptor.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let (words, fd) = SharedWords::create(NAME, WORDS)?;
-        let page = Self::of(words);
-        page.pool_sleep().wake_up();
-        Ok((page, fd))
+        Ok((Self::of(words), fd))
     }
 
-    /// The one that a pool has created.
+    /// Maps the page that a pool has created.
     pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let words = SharedWords::open(fd, WORDS)?;
         Ok(Self::of(words))
     }
 
-    /// A page that no worker maps. The pool keeps its record of a worker there that it reaches over the stream alone.
+    /// Creates a page that no worker maps. It has no room for long letters.
     pub(crate) fn private() -> io::Result<Self> {
         Ok(Self { is_shared: false, ..Self::of(SharedWords::private(LONG)?) })
     }
 
     fn of(words: SharedWords) -> Self {
-        let (disturbances, patience) = (AtomicU64::new(0), AdaptiveSpin::default());
-        let has_long = AtomicBool::new(false);
-        Self { words, is_shared: true, disturbances, patience, has_long }
+        Self { words, is_shared: true, has_long: AtomicBool::new(false) }
     }
 
-    /// Whether a worker has the page as well.
+    /// Returns whether a worker maps the page as well.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared
     }
@@ -143,55 +135,47 @@ impl Page {
         &self.words.words()[at..at + SLOT_WORDS]
     }
 
-    /// The slot's word.
+    /// Returns the slot word.
     pub(super) fn state(&self, ticket: Ticket) -> &AtomicU64 {
         &self.slot(ticket)[0]
     }
 
-    /// In nanoseconds.
+    /// Returns the run time of the slot's last call, in nanoseconds.
     pub(super) fn run_time(&self, ticket: Ticket) -> &AtomicU64 {
         &self.slot(ticket)[RUN_TIME]
     }
 
-    /// How far the worker is in the chunk that the slot has.
-    pub(super) fn items(&self, ticket: Ticket) -> &AtomicU64 {
-        &self.slot(ticket)[ITEMS]
+    /// Returns the batch word.
+    pub(super) fn batch(&self, ticket: Ticket) -> &AtomicU64 {
+        &self.slot(ticket)[BATCH]
     }
 
-    /// Where the ticket of the call with this number stands.
+    /// Returns the word for the ticket of the `number`-th call.
     pub(super) fn sequence(&self, number: u64) -> &AtomicU64 {
         self.word(SEQUENCE + usize::try_from(number % SLOTS as u64).expect("less than the slots"))
     }
 
-    /// See [`WORKER_CPU`].
+    /// Returns the CPU on which the worker last woke.
     pub(super) fn worker_cpu(&self) -> &AtomicU64 {
         self.word(WORKER_CPU)
     }
 
-    /// See [`ORDERS`].
+    /// Returns the count of orders.
     pub(super) fn orders(&self) -> &AtomicU64 {
         self.word(ORDERS)
     }
 
-    /// See the field.
-    pub(super) fn disturbances(&self) -> &AtomicU64 {
-        &self.disturbances
+    /// Returns the worker's sleep word.
+    pub(super) fn worker_sleep(&self) -> &AtomicU64 {
+        self.word(WORKER_SLEEP)
     }
 
-    /// See the field.
-    pub(super) fn patience(&self) -> &AdaptiveSpin {
-        &self.patience
+    /// Returns the sleep word of the pool's reader.
+    pub(super) fn pool_sleep(&self) -> &AtomicU64 {
+        self.word(POOL_SLEEP)
     }
 
-    pub(super) fn worker_sleep(&self) -> WorkerSleep<'_, AtomicU64> {
-        WorkerSleep(self.word(WORKER_SLEEP))
-    }
-
-    pub(super) fn pool_sleep(&self) -> PoolSleep<'_, AtomicU64> {
-        PoolSleep(self.word(POOL_SLEEP))
-    }
-
-    /// Where a letter of so many bytes lies.
+    /// Returns the room for a letter of `length` bytes.
     fn room(&self, ticket: Ticket, length: usize) -> &[AtomicU64] {
         if length <= SHORT_BYTES {
             return &self.slot(ticket)[SHORT..];
@@ -205,20 +189,20 @@ impl Page {
         &self.words.words()[at..at + LONG_WORDS]
     }
 
-    /// Whether long letters take memory, as far as this side has seen any.
+    /// Returns whether long letters take memory, as far as this side has seen any.
     pub(super) fn has_long(&self) -> bool {
         self.has_long.load(Ordering::Relaxed)
     }
 
-    /// Gives the memory of long letters back, of which there must be none on either side. A worker that writes there all the
-    /// same spoils its own answers.
+    /// Gives the memory of long letters back. No slot may have a letter there. A worker that writes there nevertheless spoils its own
+    /// answers.
     pub(super) fn give_back_long(&self) {
         self.has_long.store(false, Ordering::Relaxed);
-        // Where pages are larger than these it stays.
+        // Where the pages of the system are larger than `PAGE_WORDS` the memory stays.
         let _ = self.words.give_back(LONG..WORDS);
     }
 
-    /// Writes a frame of this kind, if its body is not too long. False if it is to go over the stream.
+    /// Writes a letter. Returns false if it is too long, and must go over the stream.
     pub(super) fn write(&self, ticket: Ticket, kind: u8, body: &[u8]) -> bool {
         if body.len() > LETTER_BYTES {
             self.write_on_stream(ticket);
@@ -229,7 +213,7 @@ impl Page {
         true
     }
 
-    /// Says that the frame goes over the stream.
+    /// Notes in the slot that the frame goes over the stream.
     pub(super) fn write_on_stream(&self, ticket: Ticket) {
         self.write_head(ticket, Letter::OnStream);
     }
@@ -238,33 +222,33 @@ impl Page {
         self.slot(ticket)[HEAD].store(letter.to_word(), Ordering::Relaxed);
     }
 
-    /// What is written there.
+    /// Returns the head of the slot's letter.
     pub(super) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
         Letter::from_word(self.slot(ticket)[HEAD].load(Ordering::Relaxed))
     }
 
-    /// Appends the body of a letter that is here and so long.
+    /// Appends the bytes of a letter of `length` bytes to `out`.
     pub(super) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
         load(self.room(ticket, length), length, out);
     }
 
-    /// Writes the answers of a chunk so far, of which so many bytes are written already. False if they are too long.
+    /// Writes the answers of a batch so far. The first `written` bytes are there already. Returns false if they are too long.
     pub(super) fn write_answers(&self, ticket: Ticket, answers: &[u8], written: usize) -> bool {
         let Some(room) = (answers.len() <= LETTER_BYTES).then(|| self.long_room(ticket)) else {
             return false;
         };
-        // The last word that was written may not have been full.
+        // The last word may be half full.
         let first = written / size_of::<u64>();
         store(&room[first..], &answers[first * size_of::<u64>()..]);
         true
     }
 
-    /// Says that all answers of a chunk are written, so many bytes.
+    /// Writes the head for the answers of a batch, which have `length` bytes.
     pub(super) fn write_answers_head(&self, ticket: Ticket, kind: u8, length: usize) {
         self.write_head(ticket, Letter::Here { kind, length });
     }
 
-    /// Appends the first bytes of the answers of a chunk.
+    /// Appends the first `length` bytes of the answers of a batch to `out`.
     pub(super) fn read_answers(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
         load(self.long_room(ticket), length, out);
     }
@@ -283,7 +267,7 @@ fn store(room: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// Appends so many bytes that are read word by word.
+/// Appends `length` bytes that are read word by word.
 fn load(room: &[AtomicU64], length: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + length, 0);
@@ -303,7 +287,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn letters_of_any_length_arrive() {
+    fn letter_of_any_length_arrives() {
         let (ours, fd) = Page::create().unwrap();
         let theirs = Page::open(fd.as_fd()).unwrap();
         let lengths =
@@ -322,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_do_not_overlap() {
+    fn letters_of_all_slots_do_not_overlap() {
         let (page, _fd) = Page::create().unwrap();
         let body = |slot: u64, length: usize| vec![u8::try_from(slot).unwrap(); length];
         for length in [SHORT_BYTES, LETTER_BYTES] {
@@ -338,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_long_letters_is_given_back() {
+    fn long_letters_are_given_back() {
         let (page, fd) = Page::create().unwrap();
         let taken = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
         page.write(Ticket(1), 1, &[7; SHORT_BYTES]);
@@ -354,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_lies_is_not_believed() {
+    fn impossible_head_is_corrupt() {
         for word in [(LETTER_BYTES as u64 + 1) << 8, u64::MAX, 1 << 63] {
             assert_eq!(Letter::from_word(word), Err(PageCorrupt));
         }

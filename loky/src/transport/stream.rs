@@ -1,4 +1,4 @@
-//! Frames over a stream socket.
+//! Frames over a stream socket: the pool's [`Outbox`] and [`Inbox`], and the worker's [`WorkerStream`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::batches::send_next;
+use super::descriptors::send_next;
 use crate::codec::{Attachments, EncodedValue};
 use crate::id::Ticket;
 use crate::limits;
@@ -17,30 +17,30 @@ use crate::wire::args::CallArgs;
 use crate::wire::frame::{self, Decoder, Frame};
 use crate::wire::message::{self, FromWorker};
 
-/// What is still to be written to a worker. Writes never block: what does not fit into the channel stays here until there is
-/// room, so two sides that both write cannot block each other.
+/// The bytes that wait to be written to a worker. A write never blocks: bytes that do not fit into the socket stay here until it
+/// has room. So two sides that both write cannot block each other.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<Socket>,
     pieces: VecDeque<Piece>,
-    /// How much of the first piece is written.
+    /// The number of bytes of the first piece that are written.
     written: usize,
-    /// Room for the next frames that are put together.
+    /// An empty buffer for the next gathered frames.
     spare: Vec<u8>,
-    /// Whether it is the system that had no room, rather than the channel.
+    /// Whether the system had no room for the last write, though the socket had.
     is_held_up: bool,
 }
 
-/// Some of the bytes that are to be written.
+/// A part of the bytes that wait.
 #[derive(Debug)]
 enum Piece {
-    /// Frames that were put together, so that many small ones take one system call.
+    /// Small frames, put together so that they take one system call.
     Gathered(Vec<u8>),
-    /// The rest of a frame, too long to be copied.
+    /// The rest of a frame that is too long to be copied.
     Shared(Arc<Vec<u8>>),
-    /// A frame, or so much of its beginning that all its descriptors can go with it.
+    /// A frame with descriptors, or as much of its beginning as these need to go with.
     Attached(Vec<u8>, Attachments),
-    /// The rest of such a frame: the arguments from here on.
+    /// The rest of such a frame: the arguments from this byte on.
     Rest(Arc<EncodedValue>, usize),
 }
 
@@ -53,7 +53,7 @@ impl Piece {
         }
     }
 
-    /// Writes what fits now, behind what is written.
+    /// Writes as much as fits now, behind the first `written` bytes.
     fn send(&self, socket: &Socket, written: usize) -> io::Result<usize> {
         let bytes = self.bytes();
         if let Self::Attached(_, attachments) = self
@@ -73,7 +73,7 @@ impl Outbox {
         Self { socket, pieces, written: 0, spare, is_held_up: false }
     }
 
-    /// Adds the frame of a call, under this ticket. Nothing is written before [`flush`](Self::flush).
+    /// Adds the frame of a call. [`flush`](Self::flush) writes it.
     pub(crate) fn push(&mut self, ticket: Ticket, task: &str, args: &CallArgs) {
         if let CallArgs::Attached(args) = args {
             return self.push_attached(ticket, task, args);
@@ -90,7 +90,7 @@ impl Outbox {
         }
     }
 
-    /// The same with the message that what travelled beside the result of a call has not come through.
+    /// Adds the message that the attachments of a result have not arrived.
     pub(crate) fn push_not_received(&mut self, ticket: Ticket) {
         message::put_not_received(self.gathered(), ticket);
     }
@@ -108,7 +108,7 @@ impl Outbox {
         }
     }
 
-    /// Where small pieces are put together: at the end.
+    /// Returns the buffer at the end, in which small frames are put together.
     fn gathered(&mut self) -> &mut Vec<u8> {
         let is_open = |piece: &Piece| matches!(piece, Piece::Gathered(bytes) if bytes.len() < limits::READ_BYTES);
         if !self.pieces.back().is_some_and(is_open) {
@@ -116,14 +116,14 @@ impl Outbox {
         }
         match self.pieces.back_mut() {
             Some(Piece::Gathered(bytes)) => bytes,
-            _ => unreachable!("it was just put there"),
+            _ => unreachable!("it was just pushed"),
         }
     }
 
-    /// Writes as much as fits now, for one turn: a worker may read as fast as this is written.
+    /// Writes as much as fits now, up to the limit of one turn: a worker may read as fast as this process writes.
     ///
     /// # Errors
-    /// The worker takes nothing any more; its end of the channel is closed.
+    /// The worker's end of the channel is closed.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut turn = 0;
         self.is_held_up = false;
@@ -158,27 +158,27 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether something waits for room in the channel.
+    /// Returns whether bytes wait for room.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.pieces.is_empty()
     }
 
-    /// Whether what waits is to be tried again after [`limits::NO_ROOM_PAUSE`], whatever poll(2) says of the channel.
+    /// Returns whether to try again after [`limits::NO_ROOM_PAUSE`]. poll(2) does not tell when the system has room.
     pub(crate) fn is_held_up(&self) -> bool {
         self.is_held_up
     }
 }
 
-/// Whether there may be more to read.
+/// Whether more bytes may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Now, or later.
+    /// More may come, now or later.
     Open,
-    /// The channel is at its end.
+    /// The worker's end is closed.
     Closed,
 }
 
-/// What comes from a worker. Whoever has it is the one who reads.
+/// The pool's reading end. The thread that holds it is the reader.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     socket: Arc<Socket>,
@@ -188,17 +188,17 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        // Pages that are never written to take no memory, and most answers are short.
+        // Memory that is never written takes no room, and most answers are short.
         let buffer = vec![0; limits::READ_BYTES].into_boxed_slice();
         Self { socket, decoder: Decoder::default(), buffer }
     }
 
-    /// Where it reads from.
+    /// Returns the socket.
     pub(crate) fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }
 
-    /// Reads once, as much as one system call gives. Waits for the first byte if `waits`.
+    /// Reads once, as much as one system call returns. Waits for the first byte if `waits`.
     ///
     /// # Errors
     /// The bytes are no frames.
@@ -215,27 +215,28 @@ impl Inbox {
                 Ok(Progress::Open)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Open),
-            Err(_) => Ok(Progress::Closed), // Reset: what was unread there is lost.
+            Err(_) => Ok(Progress::Closed), // The worker died with unread bytes.
         }
     }
 
+    /// Returns the next complete frame.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
         self.decoder.next_frame()
     }
 
-    /// Whether the worker stopped in the middle of a frame.
+    /// Returns whether the worker has stopped in the middle of a frame.
     pub(crate) fn is_inside_frame(&self) -> bool {
         self.decoder.is_inside_frame()
     }
 }
 
-/// The worker's end, over the same socket.
+/// The worker's end of the stream.
 #[derive(Debug)]
 pub(crate) struct WorkerStream {
     socket: Arc<Socket>,
     decoder: Decoder,
     buffer: Box<[u8]>,
-    /// What came with the first frame.
+    /// The attachments of the first frame.
     page: Option<Attachments>,
     is_new: bool,
 }
@@ -246,7 +247,7 @@ impl WorkerStream {
         Self { socket, decoder: Decoder::default(), buffer, page: None, is_new: true }
     }
 
-    /// Waits for the next frame, and puts it into `frame`. False at the end.
+    /// Waits for the next frame, and puts it into `frame`. Returns false when the pool has closed the channel.
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> io::Result<bool> {
         loop {
             if let Some(next) = self.decoder.next_frame() {
@@ -263,7 +264,7 @@ impl WorkerStream {
         }
     }
 
-    /// The same if there is anything now; else `None`. What has begun is waited for.
+    /// As [`receive`](Self::receive), but returns `None` if no byte of a frame is there.
     pub(crate) fn try_receive(&mut self, frame: &mut Frame) -> io::Result<Option<bool>> {
         if !self.decoder.has_begun() {
             match self.socket.try_recv(&mut self.buffer) {
@@ -278,7 +279,7 @@ impl WorkerStream {
         self.receive(frame).map(Some)
     }
 
-    /// Takes a frame back, which is the next one again.
+    /// Makes a received frame the next one again.
     pub(crate) fn put_back(&mut self, frame: Frame) {
         self.decoder.put_back(frame);
     }
@@ -293,8 +294,8 @@ impl WorkerStream {
         self.socket.send_all(frame)
     }
 
-    /// The same with what travels beside it.
-    pub(crate) fn send_parcel(&self, frame: &EncodedValue) -> io::Result<()> {
+    /// Sends one whole frame with its attachments.
+    pub(crate) fn send_with(&self, frame: &EncodedValue) -> io::Result<()> {
         let EncodedValue { bytes, attachments } = frame;
         let mut written = 0;
         while let Some(sent) = send_next(bytes, attachments.as_slice(), written, |bytes, fds| {
@@ -302,7 +303,7 @@ impl WorkerStream {
         }) {
             match sent {
                 Ok(sent) => written += sent,
-                // Nothing tells when the others have received what is on its way to them.
+                // No event tells when other processes have received descriptors.
                 Err(error) if is_shortage(&error) => thread::park_timeout(limits::NO_ROOM_PAUSE),
                 Err(error) => return Err(error),
             }
@@ -310,7 +311,7 @@ impl WorkerStream {
         self.socket.send_all(&bytes[written..])
     }
 
-    /// Sends the answer of a call that ran for `ran`, behind the message that it has returned.
+    /// Sends `Returned` and the answer of a call, which ran for the time `ran`.
     pub(crate) fn send_answer(
         &self,
         ticket: Ticket,
@@ -319,20 +320,20 @@ impl WorkerStream {
     ) -> io::Result<()> {
         let mut bytes = FromWorker::Returned(ticket, ran).to_bytes();
         if frame.attachments.is_empty() && frame.bytes.len() <= limits::GATHER_BYTES {
-            // Together they take one system call, and wake the reader once.
+            // In one system call, which wakes the reader once.
             bytes.extend_from_slice(&frame.bytes);
             return self.send(&bytes);
         }
         self.send(&bytes)?;
-        self.send_parcel(frame)
+        self.send_with(frame)
     }
 
-    /// Sends one frame that is short, if there is room for it.
+    /// Sends a short frame if there is room.
     pub(crate) fn try_send(&self, frame: &[u8]) {
         let _ = self.socket.try_send(frame);
     }
 
-    /// What has come with the first frame.
+    /// Takes the attachments of the first frame.
     pub(crate) fn take_page(&mut self) -> Option<Attachments> {
         self.page.take()
     }

@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::stream::{Inbox, Outbox, Progress, WorkerStream};
-use super::*;
+use crate::codec::EncodedValue;
 use crate::id::Ticket;
 use crate::limits::BATCH;
 use crate::sys::socket::Socket;
@@ -16,7 +16,7 @@ fn call_args(args: Vec<u8>) -> CallArgs {
 }
 
 #[test]
-fn what_does_not_fit_waits_and_arrives_whole() {
+fn bytes_beyond_socket_room_arrive_later() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
     let args: Vec<u8> = (0..4_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
@@ -47,7 +47,7 @@ fn what_does_not_fit_waits_and_arrives_whole() {
 }
 
 #[test]
-fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
+fn closed_end_fails_writes_and_ends_reads() {
     let (ours, theirs) = Socket::pair().unwrap();
     let ours = Arc::new(ours);
     WorkerStream::new(Arc::new(theirs)).send(&message::call(Ticket(1), "t", &[])[..20]).unwrap();
@@ -62,7 +62,7 @@ fn a_closed_end_is_an_error_for_the_writer_and_the_end_for_the_reader() {
 }
 
 #[test]
-fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
+fn rest_of_frame_to_closed_end_fails() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
     outbox.push(Ticket(1), "t", &call_args(vec![0; 4_000_000]));
@@ -74,15 +74,15 @@ fn what_comes_after_half_a_frame_to_a_closed_end_is_an_error_as_well() {
     assert!(outbox.flush().is_err() && !outbox.is_waiting());
 }
 
-/// So many bytes with so many descriptors.
-fn parcel(n_bytes: usize, n_descriptors: usize) -> EncodedValue {
+/// Returns a value with `n_bytes` bytes and `n_descriptors` descriptors.
+fn value(n_bytes: usize, n_descriptors: usize) -> EncodedValue {
     let fd = || OwnedFd::from(File::open("/dev/null").unwrap());
     let attachments = std::iter::repeat_with(fd).take(n_descriptors).collect();
     EncodedValue { bytes: vec![7; n_bytes], attachments }
 }
 
-/// How long arguments and results are, and how many descriptors they have.
-const PARCELS: [(usize, usize); 8] = [
+/// The lengths of arguments and results, and their numbers of descriptors.
+const SHAPES: [(usize, usize); 8] = [
     (0, 0),
     (10, 1),
     (1_000_000, 1),
@@ -94,15 +94,15 @@ const PARCELS: [(usize, usize); 8] = [
 ];
 
 #[test]
-fn descriptors_go_to_a_worker_with_their_frames() {
+fn descriptors_reach_worker_with_their_frames() {
     let (ours, theirs) = Socket::pair().unwrap();
     let mut outbox = Outbox::new(Arc::new(ours));
-    for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
-        outbox.push(Ticket(ticket), "t", &parcel(n_bytes, n_descriptors).into());
+    for (ticket, (n_bytes, n_descriptors)) in (0..).zip(SHAPES) {
+        outbox.push(Ticket(ticket), "t", &value(n_bytes, n_descriptors).into());
     }
     let reader = std::thread::spawn(move || {
         let mut end = WorkerStream::new(Arc::new(theirs));
-        PARCELS.map(|_| {
+        SHAPES.map(|_| {
             let mut frame = Frame::default();
             assert!(end.receive(&mut frame).unwrap());
             frame
@@ -119,17 +119,17 @@ fn descriptors_go_to_a_worker_with_their_frames() {
 }
 
 #[test]
-fn descriptors_come_from_a_worker_with_their_frames() {
+fn descriptors_reach_pool_with_their_frames() {
     let (ours, theirs) = Socket::pair().unwrap();
     let writer = std::thread::spawn(move || {
         let end = WorkerStream::new(Arc::new(theirs));
-        for (ticket, (n_bytes, n_descriptors)) in (0..).zip(PARCELS) {
-            let EncodedValue { bytes, attachments } = parcel(n_bytes, n_descriptors);
+        for (ticket, (n_bytes, n_descriptors)) in (0..).zip(SHAPES) {
+            let EncodedValue { bytes, attachments } = value(n_bytes, n_descriptors);
             let mut frame = EncodedValue { bytes: Vec::new(), attachments };
             FromWorker::begin_result(&mut frame, Ticket(ticket));
             frame.bytes.extend_from_slice(&bytes);
             message::finish_result(&mut frame);
-            end.send_parcel(&frame).unwrap();
+            end.send_with(&frame).unwrap();
         }
     });
     let mut inbox = Inbox::new(Arc::new(ours));
@@ -141,8 +141,8 @@ fn descriptors_come_from_a_worker_with_their_frames() {
 
 #[track_caller]
 fn check(frames: &[Frame], encoded: impl Fn(&Frame) -> &[u8]) {
-    assert_eq!(frames.len(), PARCELS.len());
-    for ((ticket, frame), (n_bytes, n_descriptors)) in (0..).zip(frames).zip(PARCELS) {
+    assert_eq!(frames.len(), SHAPES.len());
+    for ((ticket, frame), (n_bytes, n_descriptors)) in (0..).zip(frames).zip(SHAPES) {
         assert_eq!((frame.call, encoded(frame)), (ticket, &*vec![7; n_bytes]));
         let attachments = frame.attachments.as_ref().unwrap();
         assert_eq!(usize::from(attachments.count()), n_descriptors);

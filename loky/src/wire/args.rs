@@ -1,5 +1,4 @@
-//! The encoded arguments of a call, or of the calls of a chunk, as they are kept until it is over: they may have to be written
-//! again, to another worker.
+//! The encoded arguments of a call or a batch. The pool keeps them until the call is over: another worker may need them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,52 +7,52 @@ use crate::codec::entries;
 use crate::codec::{Attachments, EncodedValue};
 use crate::limits;
 
-/// Arguments up to this length take no allocation. Two numbers fit.
+/// Arguments up to this length take no allocation. Two integers fit.
 const SHORT_BYTES: usize = 22;
 
-/// Encoded arguments. Of a million calls that are queued each has these, so no byte is more than it needs.
+/// Encoded arguments. A program may queue a million calls, so they take as few bytes as they can.
 #[derive(Debug)]
 pub(crate) enum CallArgs {
     Short {
         length: u8,
         bytes: [u8; SHORT_BYTES],
     },
-    /// Short enough to be copied into what is written.
+    /// Short enough to be copied when they are written.
     Copied(Box<[u8]>),
-    /// So long that what is written shares them.
+    /// Long: the write shares them.
     Shared(Arc<Vec<u8>>),
-    /// With what travels beside them.
+    /// With attachments.
     Attached(Arc<EncodedValue>),
-    /// Those of several calls.
+    /// The arguments of a batch.
     Chunk(Box<Chunk>),
 }
 
-/// The arguments of calls of one task that travel together: an entry each, all of which fit into a letter.
+/// The arguments of a batch: calls of one task, an entry each. All entries fit into one letter.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
-    /// What one chunk becomes when it is divided shares them.
+    /// All parts of a divided batch share these bytes.
     bytes: Arc<Vec<u8>>,
-    /// Where in them its own are.
+    /// The range of the entries of this part.
     start: usize,
     end: usize,
-    /// How many calls it has.
+    /// The number of calls.
     pub(crate) count: u32,
 }
 
 impl Chunk {
-    /// How many bytes its entries may take, so that there is room in a letter for one more, and the name of the task.
+    /// The limit for its entries. A letter has room for one more entry then, and for the name of the task.
     pub(crate) const BYTES: usize =
         limits::LETTER_BYTES - Self::NAME_BYTES - limits::GATHER_BYTES - entries::HEAD_BYTES;
 
-    /// What it leaves of a letter for the name of its task. One whose name is longer comes in single calls.
+    /// The room in a letter for the name of the task. Calls of a task with a longer name never form batches.
     pub(crate) const NAME_BYTES: usize = 4 * 1024;
 
-    /// So many entries.
+    /// Returns a batch of `count` entries.
     pub(crate) fn new(bytes: Vec<u8>, count: u32) -> Self {
         Self { start: 0, end: bytes.len(), bytes: Arc::new(bytes), count }
     }
 
-    /// One more call. False if there is no room for it, or if the bytes are not its own alone.
+    /// Adds a call. Returns false if there is no room, or the batch was divided.
     pub(crate) fn push(&mut self, args: &[u8]) -> bool {
         let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return false };
         if bytes.len() > Self::BYTES || self.end < bytes.len() {
@@ -67,48 +66,48 @@ impl Chunk {
         true
     }
 
-    /// So many of its calls, from the first.
+    /// Returns the first `count` calls.
     pub(crate) fn head(&self, count: u32) -> Self {
         Self { end: self.start + self.length_of(count), count, ..self.clone() }
     }
 
-    /// The entries.
+    /// Returns the entries.
     pub(crate) fn items(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// Those of its calls from this one on.
+    /// Returns the calls from the number `first` on.
     pub(crate) fn tail(&self, first: u32) -> Self {
         let start = self.start + self.length_of(first);
         Self { start, count: self.count - first, ..self.clone() }
     }
 
-    /// This one of its calls.
+    /// Returns the call with this number, as a batch of one.
     pub(crate) fn one(&self, number: u32) -> Self {
         self.tail(number).head(1)
     }
 
-    /// How long the first entries are, so many.
+    /// Returns the length of the first `count` entries.
     fn length_of(&self, count: u32) -> usize {
-        entries::length_of(self.items(), count).expect("so many are there")
+        entries::length_of(self.items(), count).expect("at most its calls")
     }
 }
 
 const _: () = assert!(size_of::<CallArgs>() == 24, "as long as a `Vec`");
 
 impl CallArgs {
-    /// Of a call that needs none any more.
+    /// Returns no arguments, for a call that needs them no more.
     pub(crate) fn none() -> Self {
         Self::Short { length: 0, bytes: [0; SHORT_BYTES] }
     }
 
-    /// Takes all that is in `room`, which stays what it is, as far as that costs no copy of what is long.
+    /// Takes the arguments out of the buffer `room`. It keeps its memory if that costs no copy of a long value.
     pub(crate) fn take_from(room: &mut EncodedValue) -> Self {
         if !room.attachments.is_empty() {
             let attachments = std::mem::take(&mut room.attachments);
             let bytes = match room.bytes.len() > limits::GATHER_BYTES {
                 true => std::mem::take(&mut room.bytes),
-                // The room may have been that of a long value, which lies elsewhere.
+                // The buffer may have the room of a long value that was moved to a segment.
                 false => room.bytes.as_slice().into(),
             };
             room.bytes.clear();
@@ -130,7 +129,7 @@ impl CallArgs {
         args
     }
 
-    /// What travels beside them.
+    /// Returns the attachments.
     pub(crate) fn attachments(&self) -> &Attachments {
         static NONE: Attachments = Attachments::new();
         match self {
@@ -139,12 +138,12 @@ impl CallArgs {
         }
     }
 
-    /// Whether others may travel with them.
+    /// Returns whether the call may join a batch.
     pub(crate) fn is_small(&self) -> bool {
         matches!(self, Self::Short { .. } | Self::Copied(_))
     }
 
-    /// Of how many calls they are.
+    /// Returns the number of calls.
     pub(crate) fn count(&self) -> u32 {
         match self {
             Self::Chunk(chunk) => chunk.count,
@@ -152,8 +151,8 @@ impl CallArgs {
         }
     }
 
-    /// The same as they were encoded.
-    pub(crate) fn to_parcel(&self) -> EncodedValue {
+    /// Returns the arguments as they were encoded.
+    pub(crate) fn to_value(&self) -> EncodedValue {
         EncodedValue { bytes: self.to_vec(), attachments: self.attachments().clone() }
     }
 }
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_any_length_stay_as_they_are() {
+    fn bytes_of_any_length_are_kept() {
         let mut room = EncodedValue::default();
         let lengths = [0, 1, SHORT_BYTES, SHORT_BYTES + 1, limits::GATHER_BYTES];
         for length in lengths.into_iter().chain([limits::GATHER_BYTES + 1]) {
@@ -191,12 +190,12 @@ mod tests {
             room.bytes.extend_from_slice(&bytes);
             let args = CallArgs::take_from(&mut room);
             assert_eq!((&*args, args.attachments().is_empty()), (&*bytes, true));
-            assert!(room.bytes.is_empty(), "nothing is left for the next call");
+            assert!(room.bytes.is_empty(), "the buffer is empty for the next call");
         }
     }
 
     #[test]
-    fn a_chunk_is_divided_at_its_entries() {
+    fn batch_is_divided_at_its_entries() {
         let mut bytes = Vec::new();
         for text in ["a", "bb", "", "dddd"] {
             let start = entries::begin(&mut bytes);
@@ -217,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn what_travels_beside_them_stays_with_them() {
+    fn attachments_stay_with_their_arguments() {
         let fd = std::fs::File::open("/dev/null").unwrap().into();
-        let parcel = EncodedValue { bytes: vec![1, 2], attachments: [fd].into_iter().collect() };
-        let mut room = parcel.clone();
+        let value = EncodedValue { bytes: vec![1, 2], attachments: [fd].into_iter().collect() };
+        let mut room = value.clone();
         let args = CallArgs::take_from(&mut room);
-        assert_eq!((&*args, args.attachments()), (&[1, 2][..], &parcel.attachments));
-        assert_eq!(args.to_parcel(), parcel);
-        assert_eq!(room, EncodedValue::default(), "nothing is left for the next call");
+        assert_eq!((&*args, args.attachments()), (&[1, 2][..], &value.attachments));
+        assert_eq!(args.to_value(), value);
+        assert_eq!(room, EncodedValue::default(), "the buffer is empty for the next call");
     }
 }

@@ -1,12 +1,12 @@
-//! The one environment variable by which a started process learns that it is meant to be a worker.
+//! The environment variable that tells a started process that it is a worker.
 //!
-//! It names the parent and the socket that the process has as its stdin. A process that merely inherited the variable has
-//! another stdin, and is no worker.
+//! It names the parent and the socket on the process's stdin. A process that merely inherited the variable has another stdin,
+//! and is no worker.
 
 /// The name of the variable.
 pub(crate) const COOKIE_ENV: &str = "__LOKY_WORKER";
 
-/// What the variable says.
+/// The value of the variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie {
     pub(crate) parent_pid: u32,

@@ -1,4 +1,4 @@
-//! Delimited units: the header, writing one, and putting them together again from pieces.
+//! Frames: the header, writing, and the [`Decoder`] that puts frames together from pieces.
 
 use std::collections::VecDeque;
 
@@ -10,10 +10,10 @@ use crate::sys::socket::Batch;
 /// The length of a header.
 pub(crate) const HEADER_BYTES: usize = 24;
 
-/// The first four bytes of every frame. Output that strays into a channel does not begin so.
+/// The first four bytes of every frame. Output of a program does not begin like this.
 const MARK: [u8; 4] = *b"\xf5lky";
 
-/// One unit: what kind it is of, which call it is about (its ticket; 0 if none), its body, and what came beside that.
+/// One frame: the kind of its message, the ticket of its call (0: none), its body and its attachments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -28,11 +28,11 @@ impl Default for Frame {
     }
 }
 
-/// Not all descriptors of a frame have arrived: this process has no room for more.
+/// Descriptors of a frame are missing: this process has no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CutOff;
 
-/// Starts a frame in `out`; the body is to be appended, then [`finish`] called.
+/// Starts a frame at the end of `out`. The caller appends the body, then calls [`finish`].
 pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, call: u64) {
     out.extend_from_slice(&MARK);
     out.extend_from_slice(&[kind, 0, 0, 0]);
@@ -40,23 +40,23 @@ pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, call: u64) {
     out.extend_from_slice(&[0; 8]);
 }
 
-/// Completes the frame that starts at the front of `frame`.
+/// Completes the frame, which starts at the front of `frame`.
 pub(crate) fn finish(frame: &mut [u8]) {
     finish_before(frame, 0);
 }
 
-/// The kind and the body of a whole frame.
+/// Returns the kind and the body of a whole frame.
 pub(crate) fn parts(frame: &[u8]) -> (u8, &[u8]) {
     (frame[MARK.len()], &frame[HEADER_BYTES..])
 }
 
-/// Completes the frame that starts at the front of `frame`, but for so many bytes of its body, which follow.
+/// Completes a frame whose last `rest_bytes` bytes are not in `frame`. They follow it.
 pub(crate) fn finish_before(frame: &mut [u8], rest_bytes: usize) {
     let body = (frame.len() - HEADER_BYTES + rest_bytes) as u64;
     frame[16..HEADER_BYTES].copy_from_slice(&body.to_le_bytes());
 }
 
-/// Says how many descriptors come with the frame that starts at the front of `frame`.
+/// Sets the number of descriptors of the frame, which starts at the front of `frame`.
 pub(crate) fn set_descriptors(frame: &mut [u8], n_descriptors: u16) {
     frame[6..8].copy_from_slice(&n_descriptors.to_le_bytes());
 }
@@ -78,19 +78,19 @@ impl Header {
             u64::from_le_bytes(eight)
         };
         if bytes[..4] != MARK || bytes[5] != 0 {
-            return Err(WireError("bytes that begin no message"));
+            return Err(WireError("bytes begin no message"));
         }
         let n_descriptors = u16::from_le_bytes([bytes[6], bytes[7]]);
         let (call, body_bytes) = (number(8), number(16));
         let header = Self { kind: bytes[4], call, body_bytes, n_descriptors };
         if header.body_bytes > limits::MAX_BODY_BYTES {
-            return Err(WireError("a message that is longer than any may be"));
+            return Err(WireError("message is longer than the limit"));
         }
         Ok(header)
     }
 }
 
-/// How many descriptors come with each write of so many in all.
+/// Returns the number of descriptors in each write of a frame that has `n_descriptors`.
 fn batches(n_descriptors: u16) -> impl ExactSizeIterator<Item = usize> {
     let n = usize::from(n_descriptors);
     (0..n.div_ceil(BATCH)).map(move |batch| BATCH.min(n - batch * BATCH))
@@ -102,8 +102,11 @@ pub(crate) struct Decoder {
     header: [u8; HEADER_BYTES],
     header_filled: usize,
     current: Option<Unfinished>,
-    /// What has come for frames that are not complete: mostly nothing.
-    #[expect(clippy::box_collection, reason = "decoders are passed around, and few ever have any")]
+    /// The descriptors of frames that are not complete.
+    #[expect(
+        clippy::box_collection,
+        reason = "decoders are passed around, and few have descriptors"
+    )]
     batches: Option<Box<VecDeque<Batch>>>,
     complete: VecDeque<Frame>,
 }
@@ -122,7 +125,7 @@ impl Unfinished {
 }
 
 impl Decoder {
-    /// Takes the next piece. After an error the peer's bytes mean nothing any more.
+    /// Takes the next piece. After an error, later bytes of the peer mean nothing.
     pub(crate) fn feed(&mut self, mut piece: &[u8]) -> Result<(), WireError> {
         while !piece.is_empty() {
             piece = match &mut self.current {
@@ -139,7 +142,7 @@ impl Decoder {
         self.check_batches()
     }
 
-    /// As [`feed`](Self::feed), with the descriptors that came with one of these bytes.
+    /// Takes the next piece, and the descriptors that came with one of its bytes.
     pub(crate) fn feed_with(&mut self, batch: Batch, piece: &[u8]) -> Result<(), WireError> {
         if !batch.is_none() {
             self.batches.get_or_insert_default().push_back(batch);
@@ -147,12 +150,12 @@ impl Decoder {
         self.feed(piece)
     }
 
-    /// Nothing may be here that is not for the frame which has begun.
+    /// Checks that all descriptors belong to the frame that has begun.
     fn check_batches(&self) -> Result<(), WireError> {
         let Some(here) = &self.batches else { return Ok(()) };
         let due = match &self.current {
             Some(current) => batches(current.header.n_descriptors).len(),
-            // It is not known how many there will be. With each byte at most one of them comes.
+            // Their number is not known yet. With each byte of the header at most one batch comes.
             None => self.header_filled,
         };
         if here.len() > due { Err(UNASKED) } else { Ok(()) }
@@ -186,7 +189,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// What has come for a frame that is complete: all of it, since it came with the frame's bytes.
+    /// Takes the descriptors of a complete frame. All have arrived, since they came with its bytes.
     fn take_batches(
         &mut self,
         n_descriptors: u16,
@@ -197,7 +200,7 @@ impl Decoder {
             let batch = self.batches.as_mut().and_then(|batches| batches.pop_front());
             let Batch { fds, is_cut_off: is_short } = batch.ok_or(MISSING)?;
             is_cut_off |= is_short;
-            // What was cut off may have been too many, but then nobody gets them.
+            // Of a batch that was cut off the full number is unknown, and its descriptors are dropped.
             if fds.len() != due && !is_short {
                 return Err(if fds.len() < due { MISSING } else { UNASKED });
             }
@@ -206,27 +209,27 @@ impl Decoder {
         Ok(if is_cut_off { Err(CutOff) } else { Ok(descriptors.into_iter().collect()) })
     }
 
-    /// The next complete frame.
+    /// Returns the next complete frame.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
         self.complete.pop_front()
     }
 
-    /// Takes a frame back, which is the next one again.
+    /// Makes a frame the next one again.
     pub(crate) fn put_back(&mut self, frame: Frame) {
         self.complete.push_front(frame);
     }
 
-    /// Whether there is a frame, or the beginning of one.
+    /// Returns whether there is a frame, or the beginning of one.
     pub(crate) fn has_begun(&self) -> bool {
         self.is_inside_frame() || !self.complete.is_empty()
     }
 
-    /// Whether a frame has begun that is not complete.
+    /// Returns whether a frame has begun that is not complete.
     pub(crate) fn is_inside_frame(&self) -> bool {
         self.header_filled > 0 || self.current.is_some()
     }
 }
 
-const MISSING: WireError = WireError("a message without the descriptors that it announces");
+const MISSING: WireError = WireError("descriptors of a message are missing");
 
-const UNASKED: WireError = WireError("descriptors that no message announces");
+const UNASKED: WireError = WireError("descriptors came that no message announces");

@@ -1,4 +1,4 @@
-//! What a frame means, in each direction.
+//! Messages: the meaning of a frame, in each direction.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::id::{Fingerprint, Ticket};
 use crate::limits;
 use crate::sys::image::Image;
 
-/// Raised with every change of what the bytes mean.
+/// The version of the protocol. Raised with every change of the bytes.
 pub(crate) const VERSION: u32 = 8;
 
 const SETUP: u8 = 1;
@@ -26,40 +26,40 @@ const FAILED: u8 = 21;
 const OUTGROWN: u8 = 22;
 const LINGERING: u8 = 23;
 const INITIALIZING: u8 = 24;
-const KNOCK: u8 = 25;
+const LANE_READY: u8 = 25;
 const RETURNED: u8 = 27;
 
-/// What lies in a lane as the answers of a chunk. On the stream it means nothing.
+/// The kind of a letter with the answers of a batch. On the stream it means nothing.
 pub(crate) const RESULTS: u8 = 26;
 
-/// What a worker is told first.
+/// The first message to a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
     pub(crate) version: u32,
-    /// Which of the pool's workers it is: below the pool's maximum, and taken over by its replacement.
+    /// The index of the worker, below the pool's maximum. Its replacement gets the same one.
     pub(crate) index: u32,
-    /// How many workers there are above one another with this one.
+    /// The depth of nesting: 1 for a worker of the program, 2 for a worker of that worker.
     pub(crate) depth: u32,
-    /// By how many bytes its memory may grow.
+    /// The limit in bytes for the growth of its memory.
     pub(crate) memory_growth_limit: u64,
-    /// Whether a page comes with this, and calls come through its lane. Else everything goes over the stream.
+    /// Whether a page comes with this message, and calls come through its lane. Otherwise everything goes over the stream.
     pub(crate) uses_lane: bool,
-    /// How many of its results may lie in segments at a time.
+    /// The number of its results that may be in segments at a time.
     pub(crate) segments: u32,
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// What a worker says first.
+/// The first message of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) version: u32,
     pub(crate) image: Image,
     pub(crate) fingerprint: Fingerprint,
-    /// Names and signatures of its tasks, where the fingerprint is not the one of the setup.
+    /// Names and signatures of its tasks, if its fingerprint is not the one of the setup.
     pub(crate) table: Option<Vec<(String, String)>>,
 }
 
-/// What goes to a worker, as it comes out of the bytes there.
+/// A message to a worker, as the worker reads it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker<'a> {
     Setup(Setup),
@@ -68,21 +68,21 @@ pub(crate) enum ToWorker<'a> {
         task: &'a str,
         args: &'a [u8],
     },
-    /// Calls of one task: an entry each, see [`entries`](crate::codec::entries).
+    /// A batch: calls of one task, an [entry](crate::codec::entries) each.
     Chunk {
         ticket: Ticket,
         task: &'a str,
         items: &'a [u8],
     },
-    /// What travelled beside the result of this call has not come through.
+    /// The attachments of this call's result have not arrived.
     NotReceived(Ticket),
 }
 
-/// What comes from a worker. Most are results, so what is long of the others lies elsewhere.
+/// A message from a worker. Most are results, so the others are boxed if they are long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FromWorker {
     Hello(Box<Hello>),
-    /// The process is no worker, and says why.
+    /// The process is no worker, for this reason.
     Refuse(String),
     /// A worker without a page is about to run the call.
     Begun(Ticket),
@@ -94,13 +94,13 @@ pub(crate) enum FromWorker {
     Initializing,
     /// The worker's memory has grown by more than the limit.
     Outgrown,
-    /// The worker, which was told to leave, finishes first what its tasks have left behind in pools of their own.
+    /// The worker, which was told to leave, first finishes the pools of its tasks.
     Lingering,
-    /// There is something in the worker's lane.
-    Knock,
+    /// An answer is in the worker's lane. Wakes a reader in poll.
+    LaneReady,
 }
 
-/// Why a call has no result although its worker lives.
+/// The reason why a call has no result although its worker lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CallFailure {
     Panicked(Box<PanicReport>),
@@ -144,7 +144,7 @@ impl Setup {
     }
 }
 
-/// Starts the frame of a call, whose arguments, so many bytes, are to follow.
+/// Writes the frame of a call but for its arguments. The `args_bytes` bytes of these must follow.
 pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_bytes: usize) {
     let start = out.len();
     frame::begin(out, CALL, ticket.0);
@@ -152,7 +152,7 @@ pub(crate) fn begin_call(out: &mut Vec<u8>, ticket: Ticket, task: &str, args_byt
     frame::finish_before(&mut out[start..], args_bytes);
 }
 
-/// The frame of a chunk, whose entries these are.
+/// Writes the frame of a batch with these entries.
 pub(crate) fn put_chunk(out: &mut Vec<u8>, ticket: Ticket, task: &str, items: &[u8]) {
     let start = out.len();
     frame::begin(out, CHUNK, ticket.0);
@@ -161,7 +161,7 @@ pub(crate) fn put_chunk(out: &mut Vec<u8>, ticket: Ticket, task: &str, items: &[
     frame::finish(&mut out[start..]);
 }
 
-/// The frame that says that what travelled beside the result of a call has not come through. It is about no call that is to come.
+/// Writes the frame of `NotReceived`. It belongs to no call that is to come, so the frame itself names none.
 pub(crate) fn put_not_received(out: &mut Vec<u8>, ticket: Ticket) {
     let start = out.len();
     frame::begin(out, NOT_RECEIVED, Ticket::INITIALIZER.0);
@@ -169,13 +169,13 @@ pub(crate) fn put_not_received(out: &mut Vec<u8>, ticket: Ticket) {
     frame::finish(&mut out[start..]);
 }
 
-/// The answers of a chunk as a frame.
+/// Returns the answers of a batch as a frame.
 #[cfg(test)]
 pub(crate) fn results(ticket: Ticket, answers: &[u8]) -> Vec<u8> {
     framed(RESULTS, ticket.0, |out| out.extend_from_slice(answers))
 }
 
-/// A call, ready to be written.
+/// Returns the whole frame of a call.
 #[cfg(test)]
 pub(crate) fn call(ticket: Ticket, task: &str, args: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -191,7 +191,7 @@ impl<'a> ToWorker<'a> {
             SETUP => {
                 let version = reader.u32()?;
                 if version != VERSION {
-                    // The rest may mean anything; the version says enough.
+                    // The rest may mean anything.
                     return Ok(Self::Setup(Setup { version, ..Setup::default() }));
                 }
                 let setup = Setup {
@@ -219,13 +219,13 @@ impl<'a> ToWorker<'a> {
                 let task = reader.text()?;
                 Ok(Self::Chunk { ticket: Ticket(frame.call), task, items: reader.rest() })
             }
-            _ => Err(WireError("a message of an unknown kind")),
+            _ => Err(WireError("message is of an unknown kind")),
         }
     }
 }
 
 impl CallFailure {
-    /// As it stands in an entry of a chunk's answers.
+    /// Returns the bytes of a failure in an entry of a batch's answers.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_failure(&mut out, self);
@@ -250,8 +250,8 @@ impl FromWorker {
                 let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
                 out.extend_from_slice(&nanos.to_le_bytes());
             }),
-            Self::Result(ticket, parcel) => {
-                framed(RESULT, ticket.0, |out| out.extend_from_slice(&parcel.bytes))
+            Self::Result(ticket, value) => {
+                framed(RESULT, ticket.0, |out| out.extend_from_slice(&value.bytes))
             }
             Self::Failed(ticket, failure) => {
                 framed(FAILED, ticket.0, |out| put_failure(out, failure))
@@ -259,11 +259,11 @@ impl FromWorker {
             Self::Outgrown => framed(OUTGROWN, 0, |_| ()),
             Self::Lingering => framed(LINGERING, 0, |_| ()),
             Self::Initializing => framed(INITIALIZING, 0, |_| ()),
-            Self::Knock => framed(KNOCK, 0, |_| ()),
+            Self::LaneReady => framed(LANE_READY, 0, |_| ()),
         }
     }
 
-    /// Starts a `Result` to which the encoded result is appended in place; see [`finish_result`].
+    /// Starts the frame of a `Result`. The caller appends the encoded result, then calls [`finish_result`].
     pub(crate) fn begin_result(out: &mut EncodedValue, ticket: Ticket) {
         frame::begin(&mut out.bytes, RESULT, ticket.0);
     }
@@ -279,7 +279,7 @@ impl FromWorker {
             });
         }
         if frame.attachments != Ok(Attachments::new()) {
-            return Err(WireError("descriptors with a message that has no use for them"));
+            return Err(WireError("descriptors came with a message that has none"));
         }
         let mut reader = Reader::new(&frame.body);
         let message = match frame.kind {
@@ -290,16 +290,16 @@ impl FromWorker {
             OUTGROWN => Self::Outgrown,
             LINGERING => Self::Lingering,
             INITIALIZING => Self::Initializing,
-            KNOCK => Self::Knock,
+            LANE_READY => Self::LaneReady,
             FAILED => Self::Failed(ticket, take_failure(&mut reader)?),
-            _ => return Err(WireError("a message of an unknown kind")),
+            _ => return Err(WireError("message is of an unknown kind")),
         };
         reader.end()?;
         Ok(message)
     }
 }
 
-/// Completes what [`FromWorker::begin_result`] began.
+/// Completes the frame that [`FromWorker::begin_result`] started.
 pub(crate) fn finish_result(frame: &mut EncodedValue) {
     frame::finish(&mut frame.bytes);
     frame::set_descriptors(&mut frame.bytes, frame.attachments.count());
@@ -328,7 +328,7 @@ fn take_hello(reader: &mut Reader<'_>) -> Result<Hello, WireError> {
     let has_table = reader.u8()? == 1;
     let length = reader.u64()?;
     if length > limits::MAX_TABLE_ENTRIES as u64 {
-        return Err(WireError("a table that is longer than any may be"));
+        return Err(WireError("table of tasks is longer than the limit"));
     }
     let mut table = Vec::new();
     for _ in 0..length {
@@ -373,6 +373,6 @@ fn take_failure(reader: &mut Reader<'_>) -> Result<CallFailure, WireError> {
         3 => CallFailure::UnknownTask,
         4 => CallFailure::ArgsCutOff,
         5 => CallFailure::ResultCutOff,
-        _ => return Err(WireError("a failure of an unknown kind")),
+        _ => return Err(WireError("failure is of an unknown kind")),
     })
 }

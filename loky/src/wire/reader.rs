@@ -1,11 +1,11 @@
-//! Taking numbers and texts from the front of a body.
+//! Reading numbers and texts from the front of a body.
 
 use super::WireError;
 use crate::limits;
 
-const TOO_SHORT: WireError = WireError("a message that ends too early");
+const TOO_SHORT: WireError = WireError("message ends too early");
 
-/// What is left of a body.
+/// The unread rest of a body.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
@@ -41,16 +41,16 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self) -> Result<&'a str, WireError> {
         let length = self.u32()? as usize;
         if length > limits::MAX_TEXT_BYTES {
-            return Err(WireError("a text that is longer than any may be"));
+            return Err(WireError("text is longer than the limit"));
         }
-        std::str::from_utf8(self.bytes(length)?).map_err(|_| WireError("a text that is not UTF-8"))
+        std::str::from_utf8(self.bytes(length)?).map_err(|_| WireError("text is not UTF-8"))
     }
 
     pub(super) fn optional_text(&mut self) -> Result<Option<String>, WireError> {
         match self.u8()? {
             0 => Ok(None),
             1 => Ok(Some(self.text()?.to_owned())),
-            _ => Err(WireError("a mark that is neither yes nor no")),
+            _ => Err(WireError("flag is neither 0 nor 1")),
         }
     }
 
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             Ok(())
         } else {
-            Err(WireError("a message that goes on too long"))
+            Err(WireError("message has bytes behind its end"))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::sys::image::Image;
 use crate::sys::socket::Batch;
 use fastrand::Rng;
 
-/// Puts `bytes` together from pieces, and says whether they are frames.
+/// Decodes `bytes` in pieces of the lengths that `piece` returns.
 fn decode(bytes: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Frame>, WireError> {
     let mut decoder = Decoder::default();
     let mut rest = bytes;
@@ -57,7 +57,7 @@ fn from_worker() -> Vec<FromWorker> {
 }
 
 #[test]
-fn every_message_comes_back_from_pieces_of_any_size() {
+fn messages_survive_pieces_of_any_size() {
     let messages = from_worker();
     let bytes: Vec<u8> = messages.iter().flat_map(FromWorker::to_bytes).collect();
     for size in [1, 2, 23, 24, 25, 1000] {
@@ -77,10 +77,10 @@ fn every_message_comes_back_from_pieces_of_any_size() {
         fingerprint: Fingerprint { count: 1, hash: 2 },
     };
     let call = message::call(Ticket(8), "geo.add", &[9, 9]);
-    let mut told = [setup.to_bytes(), call].concat();
-    message::put_chunk(&mut told, Ticket(9), "geo.add", &[8]);
-    message::put_not_received(&mut told, Ticket(7));
-    let frames = decode(&told, || 5).unwrap();
+    let mut bytes = [setup.to_bytes(), call].concat();
+    message::put_chunk(&mut bytes, Ticket(9), "geo.add", &[8]);
+    message::put_not_received(&mut bytes, Ticket(7));
+    let frames = decode(&bytes, || 5).unwrap();
     assert_eq!(ToWorker::parse(&frames[0]), Ok(ToWorker::Setup(setup)));
     let expected = ToWorker::Call { ticket: Ticket(8), task: "geo.add", args: &[9, 9] };
     assert_eq!(ToWorker::parse(&frames[1]), Ok(expected));
@@ -90,7 +90,7 @@ fn every_message_comes_back_from_pieces_of_any_size() {
 }
 
 #[test]
-fn a_result_can_be_written_in_place() {
+fn result_written_in_place_is_whole() {
     let mut frame = EncodedValue::default();
     FromWorker::begin_result(&mut frame, Ticket(2));
     frame.bytes.extend_from_slice(&[1, 2, 3]);
@@ -99,7 +99,7 @@ fn a_result_can_be_written_in_place() {
 }
 
 #[test]
-fn another_version_is_told_apart_whatever_follows_it() {
+fn setup_of_other_version_is_recognized() {
     let mut bytes = Setup { version: VERSION + 1, ..Setup::default() }.to_bytes();
     bytes.truncate(bytes.len() - 8);
     let length = (bytes.len() - 24) as u64;
@@ -111,13 +111,13 @@ fn another_version_is_told_apart_whatever_follows_it() {
 }
 
 #[test]
-fn what_is_no_message_is_an_error() {
+fn garbage_is_error() {
     let printed = b"hello from println, which strayed into the channel\n";
-    assert_eq!(decode(printed, || 7), Err(WireError("bytes that begin no message")));
+    assert_eq!(decode(printed, || 7), Err(WireError("bytes begin no message")));
 
     let mut long = FromWorker::Begun(Ticket(1)).to_bytes();
     long[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
-    assert_eq!(decode(&long, || 24), Err(WireError("a message that is longer than any may be")));
+    assert_eq!(decode(&long, || 24), Err(WireError("message is longer than the limit")));
 
     let unknown =
         Frame { kind: 99, call: 0, body: Vec::new(), attachments: Ok(Attachments::new()) };
@@ -125,22 +125,23 @@ fn what_is_no_message_is_an_error() {
 }
 
 #[test]
-fn an_announced_body_gets_memory_only_for_what_arrives() {
+fn announced_body_takes_memory_as_it_arrives() {
     let mut header = FromWorker::Result(Ticket(1), EncodedValue::default()).to_bytes();
     header[16..24].copy_from_slice(&(crate::limits::MAX_BODY_BYTES).to_le_bytes());
     let mut decoder = Decoder::default();
-    decoder.feed(&header).unwrap(); // A terabyte: it would not come back from an attempt to reserve it.
+    decoder.feed(&header).unwrap(); // A terabyte, which could not be reserved.
     decoder.feed(&[0; 1000]).unwrap();
     assert!(decoder.is_inside_frame() && decoder.next_frame().is_none());
 }
 
-/// So many descriptors, of which there may have been more.
+/// Returns a batch of `n_descriptors` descriptors.
 fn batch(n_descriptors: usize, is_cut_off: bool) -> Batch {
     let fd = || std::fs::File::open("/dev/null").unwrap().into();
     Batch { fds: std::iter::repeat_with(fd).take(n_descriptors).collect(), is_cut_off }
 }
 
-/// What becomes of a result that announces so many descriptors and of a plain one behind it, when these come with its bytes.
+/// Decodes a result that announces `announced` descriptors, and a plain result behind it. The `batches` come with the bytes of the
+/// first.
 #[track_caller]
 fn with_batches(announced: u16, batches: &[(usize, bool)]) -> Result<Vec<FromWorker>, WireError> {
     let mut bytes = FromWorker::Result(Ticket(1), vec![1; 2].into()).to_bytes();
@@ -150,7 +151,7 @@ fn with_batches(announced: u16, batches: &[(usize, bool)]) -> Result<Vec<FromWor
     decoder.feed_with(batch(0, false), &FromWorker::Begun(Ticket(3)).to_bytes()[..20])?;
     let mut rest = &FromWorker::Begun(Ticket(3)).to_bytes()[20..];
     for (n_descriptors, is_cut_off) in batches {
-        // With the end of the message before it, the first one.
+        // The first batch comes with the end of the message before it.
         let piece = [rest, &bytes[..1]].concat();
         decoder.feed_with(batch(*n_descriptors, *is_cut_off), &piece)?;
         bytes.remove(0);
@@ -163,16 +164,16 @@ fn with_batches(announced: u16, batches: &[(usize, bool)]) -> Result<Vec<FromWor
 }
 
 #[test]
-fn descriptors_come_with_the_frame_that_announces_them() {
+fn descriptors_belong_to_announcing_frame() {
     for (announced, batches) in [
         (0, &[][..]),
         (1, &[(1, false)]),
         (253, &[(253, false)]),
         (300, &[(253, false), (47, false)]),
     ] {
-        let said = with_batches(announced, batches).unwrap();
-        let [_, FromWorker::Result(_, first), FromWorker::Result(_, second)] = &said[..] else {
-            panic!("{said:?}")
+        let received = with_batches(announced, batches).unwrap();
+        let [_, FromWorker::Result(_, first), FromWorker::Result(_, second)] = &received[..] else {
+            panic!("{received:?}")
         };
         assert_eq!(first.attachments.count(), announced);
         assert!(second.attachments.is_empty());
@@ -180,11 +181,11 @@ fn descriptors_come_with_the_frame_that_announces_them() {
 }
 
 #[test]
-fn descriptors_that_the_kernel_dropped_are_missed_by_their_own_frame() {
+fn dropped_descriptors_fail_their_frame() {
     let cut = |announced, batches| {
-        let said = with_batches(announced, batches).unwrap();
-        assert_eq!(said[1], FromWorker::Failed(Ticket(1), CallFailure::ResultCutOff));
-        assert_eq!(said[2], FromWorker::Result(Ticket(2), vec![2; 2].into()));
+        let received = with_batches(announced, batches).unwrap();
+        assert_eq!(received[1], FromWorker::Failed(Ticket(1), CallFailure::ResultCutOff));
+        assert_eq!(received[2], FromWorker::Result(Ticket(2), vec![2; 2].into()));
     };
     cut(1, &[(0, true)]);
     cut(5, &[(3, true)]);
@@ -193,7 +194,7 @@ fn descriptors_that_the_kernel_dropped_are_missed_by_their_own_frame() {
 }
 
 #[test]
-fn descriptors_that_are_not_announced_or_do_not_come_are_faults() {
+fn unannounced_or_missing_descriptors_are_errors() {
     for (announced, batches) in [
         (0, &[(1, false)][..]),
         (1, &[]),
@@ -217,9 +218,9 @@ fn descriptors_that_are_not_announced_or_do_not_come_are_faults() {
     assert!(FromWorker::parse(Frame { attachments: Err(CutOff), ..useless }).is_err());
 }
 
-/// Where nothing is announced, they do not pile up.
+/// Otherwise descriptors that belong to no frame would pile up.
 #[test]
-fn descriptors_without_a_frame_are_a_fault_at_once() {
+fn descriptors_between_frames_are_error_at_once() {
     let mut decoder = Decoder::default();
     let bytes = FromWorker::Result(Ticket(1), vec![0; 100].into()).to_bytes();
     decoder.feed(&bytes[..50]).unwrap();
@@ -228,14 +229,14 @@ fn descriptors_without_a_frame_are_a_fault_at_once() {
     assert!(decoder.feed_with(batch(1, false), &FromWorker::Begun(Ticket(1)).to_bytes()).is_err());
 }
 
-/// Random bytes, truncations and flipped bytes: whatever comes, it is frames or an error, and a frame is a message or an
-/// error. That nothing panics is the point.
+/// Random bytes, truncations and flipped bytes: each input is frames or an error, each frame a message or an error, and nothing
+/// panics.
 #[test]
-fn fuzz_the_decoder() {
+fn fuzz_decoder() {
     let mut random = Rng::with_seed(1);
     let valid: Vec<u8> = from_worker().iter().flat_map(FromWorker::to_bytes).collect();
     let mut parsed = 0_u32;
-    let mut refused = 0_u32;
+    let mut rejected = 0_u32;
     for round in 0..30_000 {
         let mut bytes = match round % 3 {
             0 => (0..random.usize(..200)).map(|_| random.u8(..)).collect(),
@@ -249,28 +250,28 @@ fn fuzz_the_decoder() {
             }
         }
         match decode(&bytes, || random.usize(..64)) {
-            Err(_) => refused += 1,
+            Err(_) => rejected += 1,
             Ok(frames) => {
                 for frame in frames {
                     let _ = ToWorker::parse(&frame);
                     match FromWorker::parse(frame) {
                         Ok(_) => parsed += 1,
-                        Err(_) => refused += 1,
+                        Err(_) => rejected += 1,
                     }
                 }
             }
         }
     }
-    assert!(parsed > 10_000 && refused > 10_000, "both happen often: {parsed}, {refused}");
+    assert!(parsed > 10_000 && rejected > 10_000, "both happen often: {parsed}, {rejected}");
 }
 
-/// Bodies of every kind with random contents: here the frame is whole, and only what it means is rubbish.
+/// Whole frames of every kind with random bodies.
 #[test]
-fn fuzz_the_messages() {
+fn fuzz_messages() {
     let mut random = Rng::with_seed(42);
     for _ in 0..100_000 {
         let body = (0..random.usize(..80)).map(|_| random.u8(..5)).collect();
-        let kind = [1, 2, 17, 18, 19, 20, 21][random.usize(..7)];
+        let kind = [1, 2, 3, 4, 17, 18, 19, 20, 21, 27][random.usize(..10)];
         let frame = Frame { kind, call: random.u64(..), body, attachments: Ok(Attachments::new()) };
         let _ = ToWorker::parse(&frame);
         let _ = FromWorker::parse(frame);

@@ -15,8 +15,8 @@ use crate::segments::Segments;
 use crate::sys::image::Image;
 use crate::sys::{fork_guard, startup};
 use crate::task::{Failure, Ran, Run, TaskEntry};
-use crate::transport::WorkerEnd;
 use crate::transport::slots::Claim;
+use crate::transport::worker_end::WorkerEnd;
 use crate::wire::WireError;
 use crate::wire::frame::{CutOff, Frame};
 use crate::wire::message::{self, CallFailure, FromWorker, Hello, Setup, ToWorker, VERSION};
@@ -50,7 +50,7 @@ pub(super) fn serve(end: &mut impl WorkerEnd, segments: &Segments) -> io::Result
             ToWorker::Call { ticket: Ticket::INITIALIZER, task, args } => {
                 end.send(&FromWorker::Initializing.to_bytes())?;
                 run(Ticket::INITIALIZER, task, args, attachments, &mut answer, segments);
-                end.send_parcel(&answer)?;
+                end.send_with(&answer)?;
             }
             ToWorker::Call { ticket, task, args } => {
                 if end.claim(ticket)? == Claim::Skip {

@@ -29,8 +29,8 @@ use crate::segments::Segments;
 use crate::sys::socket::Socket;
 use crate::sys::wake::Wake;
 use crate::sys::{child, poll, signals, startup};
-use crate::transport::WorkerEnd;
-use crate::transport::worker_end::WorkerChannel;
+use crate::transport::worker_channel::WorkerChannel;
+use crate::transport::worker_end::WorkerEnd;
 use crate::wire::cookie::{COOKIE_ENV, Cookie};
 use crate::wire::message::FromWorker;
 

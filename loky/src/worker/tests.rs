@@ -10,7 +10,7 @@ use crate::segments::Segments;
 use crate::sys::wake::Wake;
 use crate::transport::memory::Memory;
 use crate::transport::page::Page;
-use crate::transport::slots::items::Items;
+use crate::transport::slots::Items;
 use crate::transport::slots::table::{SlotTable, Step};
 use crate::wire::frame::CutOff;
 use crate::wire::message::{self, CallFailure, FromWorker, Setup, VERSION};

@@ -102,7 +102,7 @@ impl Core {
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(worker) else { return Ok(()) };
         match message {
-            FromWorker::Knock => {}
+            FromWorker::LaneReady => {}
             FromWorker::Result(Ticket::INITIALIZER, result) => {
                 self.initializer_ended(now, worker, Ok(result), settings)?;
             }

@@ -1,6 +1,6 @@
 //! The answers of a batch, and how far its worker is with it.
 //!
-//! What a worker has begun of a batch is known by the word of [`items`](crate::transport::slots::items).
+//! What a worker has begun of a batch is known by its batch word ([`slots`](crate::transport::slots)).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::id::{CallId, Ticket};
 use crate::limits;
 use crate::pool::fault::Fault;
 use crate::pool::outcome::Answers;
-use crate::transport::slots::items::Items;
+use crate::transport::slots::Items;
 use crate::transport::slots::table::Progress;
 use crate::wire::message::RESULTS;
 

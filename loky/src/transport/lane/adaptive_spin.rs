@@ -1,33 +1,32 @@
-//! Whether it is worth while to look for an answer before one sleeps.
+//! Whether a reader looks for an answer for a moment before it sleeps.
 //!
-//! Where the worker runs at once on a CPU of its own, an answer to a short call is there sooner than one would be woken for it.
-//! Where it does not (others want its CPU, or it takes long to wake), looking is time lost, for the reader and perhaps for the
-//! worker. Which of the two it is shows only in whether the answer was found; so the more often it was not, the more rarely a
-//! reader looks.
+//! Where the worker runs at once on another CPU, a short answer comes sooner than a wake-up. Where it does not, because other
+//! processes want its CPU or it wakes slowly, looking wastes the reader's time, and perhaps the worker's. Only success tells the
+//! two apart. So the more often a reader looks in vain, the more rarely it looks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Of one lane. Used by its reader alone.
+/// The record of one lane. Only its reader uses it.
 #[derive(Debug, Default)]
 pub(crate) struct AdaptiveSpin {
-    /// How many times a reader is to sleep at once before it looks again.
+    /// The number of times that a reader sleeps at once before it looks again.
     left: AtomicU32,
-    /// How many times that was when it was set last.
+    /// The value of `left` when it was last set.
     penalty: AtomicU32,
 }
 
-/// Then it is a thousandth of the calls, or less, that lose the time.
+/// At most one call in a thousand loses the time.
 const MAX_PENALTY: u32 = 1023;
 
 impl AdaptiveSpin {
-    /// Whether the reader is to look this time.
-    pub(crate) fn is_enough(&self) -> bool {
+    /// Returns whether the reader looks this time.
+    pub(crate) fn is_worthwhile(&self) -> bool {
         let left = self.left.load(Ordering::Relaxed);
         self.left.store(left.saturating_sub(1), Ordering::Relaxed);
         left == 0
     }
 
-    /// The reader has looked.
+    /// Notes whether the reader has found the answer by looking.
     pub(crate) fn note(&self, has_found: bool) {
         let penalty = match has_found {
             true => 0,
@@ -42,13 +41,13 @@ impl AdaptiveSpin {
 mod tests {
     use super::*;
 
-    /// In which of so many times a reader looks that never finds anything, but in those of `found`.
+    /// Returns in which of `times` times a reader looks that finds the answer only in those of `found`.
     fn looks(times: usize, found: &[usize]) -> Vec<usize> {
-        let patience = AdaptiveSpin::default();
+        let spin = AdaptiveSpin::default();
         let looks = |time: &usize| {
-            let looks = patience.is_enough();
+            let looks = spin.is_worthwhile();
             if looks {
-                patience.note(found.contains(time));
+                spin.note(found.contains(time));
             }
             looks
         };
@@ -56,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_nothing_looks_ever_more_rarely() {
+    fn failures_make_looking_rarer() {
         assert_eq!(looks(60, &[]), [0, 2, 6, 14, 30]);
         assert_eq!(looks(10_000, &[]).len(), 18);
     }
 
     #[test]
-    fn who_finds_something_looks_again() {
+    fn success_resumes_looking() {
         assert_eq!(looks(12, &[6, 7]), [0, 2, 6, 7, 8, 10]);
     }
 }

@@ -1,43 +1,32 @@
-//! The lane: calls and their answers through memory that the pool shares with a worker, without a system call while nobody
-//! sleeps.
-//!
-//! The slots ([`slots`](super::slots)) say who has a call; the lane adds what is in it, and in which order the calls come:
+//! The lane: calls and answers pass through the page, without a system call while neither side sleeps.
 //!
 //! ```text
-//!  the pool gives a call                      the worker                                     the pool's reader
-//!  ─────────────────────                      ──────────                                     ─────────────────
-//!  takes a slot, writes the letter,           looks at the sequence at its next number:      looks at the slot that comes
-//!  makes the slot Queued, puts the ticket     there is that ticket, or nothing yet;          next in the sequence: Done, or
-//!  into the sequence; wakes the worker   ──▶  claims the slot, reads the letter, runs,  ──▶  Free after it was taken back;
-//!  if it sleeps                               writes the answer, makes the slot Done;        reads the letter, frees the slot
-//!                                             wakes the reader if it sleeps and wants it
+//!  the pool dispatches a call                 the worker                                     the pool's reader
+//!  ──────────────────────────                 ──────────                                     ─────────────────
+//!  1. takes a slot, writes the letter         3. finds the ticket at its next sequence       6. looks at its oldest call:
+//!  2. makes the slot Queued, publishes   ──▶  4. reads the letter, claims the slot, runs ──▶    Done, or Free when it was
+//!     the ticket in the sequence, and         5. writes the answer, makes the slot Done,        revoked
+//!     wakes the worker if it sleeps              and wakes the reader if that sleeps         7. reads the letter, and makes
+//!                                                and wants this answer                          the slot Free
 //! ```
 //!
-//! * Each side counts for itself how far it is ([`pool_side`], [`worker_side`]); nothing that says where to read or to write is
-//!   believed from the other side's memory. There are as many places in the sequence as slots, and what the worker has not come to
-//!   has a slot each, so it is never full.
-//! * A worker takes its calls in the order in which they were given, so their answers come in that order.
-//! * What is too long for a letter ([`limits::LETTER_BYTES`](crate::limits::LETTER_BYTES)), or has descriptors beside it, goes over
-//!   the stream: the slot is used all the same, and its letter says so. Everything that is no call or answer goes over the stream as well. The pool's thread
-//!   listens to all streams; a worker looks there when a letter or a change of `ORDERS` says that there is something.
-//! * Who sleeps and who wakes is the subject of [`sleep`]; whether a reader looks for a moment first, that of [`adaptive_spin`].
-//! * When a worker dies, what it had answered still lies here, and is taken out before any of its calls counts as lost.
+//! * Each side keeps its own position ([`pool_side`], [`worker_side`]). It never takes a position from the page. The sequence has as
+//!   many places as there are slots, and a call that the worker has not come to has a slot, so the sequence is never full.
+//! * A worker takes its calls in the order of dispatch, so answers come in that order.
+//! * A call or answer goes over the stream if it is too long for a letter ([`limits::LETTER_BYTES`](crate::limits::LETTER_BYTES)) or
+//!   has descriptors. It uses a slot all the same, whose letter says so.
+//! * An *order* is a message to the worker that is no call. It goes over the stream, and the pool raises the count of orders in the
+//!   page. The worker looks at the stream when a letter or that count says so; the pool thread listens to all streams.
+//! * The [sleep words](super::words::sleep) decide which side wakes the other. [`adaptive_spin`] decides whether a reader looks for
+//!   a moment before it sleeps.
+//! * The answers of a dead worker stay in the page. The pool takes them out before it counts any call as lost.
 //!
-//! Tested in `tests.rs`, with loom in `model.rs`, and by the whole suite, which runs on the stream alone as well
-//! (`--cfg loky_force_stream`).
+//! Where the system allows no page ([`probe`](super::probe)), there is no lane, and everything goes over the stream.
+//!
+//! Tested in `tests.rs`, and by the whole suite.
 
 pub(crate) mod adaptive_spin;
-#[cfg(test)]
-mod model;
 pub(crate) mod pool_side;
-pub(crate) mod sleep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod worker_side;
-
-/// What orders the two steps of each side; in the model this is loom's.
-mod fence {
-    pub(super) fn fence() {
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-    }
-}

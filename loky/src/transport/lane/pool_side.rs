@@ -2,152 +2,178 @@
 
 use std::hint;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::sleep::{IN_POLL, ON_FUTEX};
+use super::adaptive_spin::AdaptiveSpin;
 use crate::clock;
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::{cpu, futex};
 use crate::transport::page::{Letter, Page};
-use crate::transport::slots::PageCorrupt;
+use crate::transport::words::PageCorrupt;
+use crate::transport::words::sleep::{IN_POLL, ON_FUTEX, PoolSleep, WorkerSleep};
 
-/// The lane to one worker. What lies in it is the subject of its [`SlotTable`](crate::transport::slots::table::SlotTable).
+/// The lane to one worker. The calls in it are in its [`SlotTable`](crate::transport::slots::table::SlotTable).
 #[derive(Clone, Debug)]
 pub(crate) struct PoolLane {
+    shared: Arc<Shared>,
+}
+
+/// The part that all threads of this process share, and the worker does not.
+#[derive(Debug)]
+struct Shared {
     page: Arc<Page>,
+    /// The number of times that a reader was told to come back.
+    disturbances: AtomicU64,
+    spin: AdaptiveSpin,
 }
 
 impl PoolLane {
     pub(crate) fn new(page: Arc<Page>) -> Self {
-        Self { page }
+        PoolSleep(page.pool_sleep()).end_sleep();
+        let (disturbances, spin) = (AtomicU64::new(0), AdaptiveSpin::default());
+        Self { shared: Arc::new(Shared { page, disturbances, spin }) }
     }
 
-    /// Writes what a call says. False if that is too long: it is to be sent over the stream.
+    fn page(&self) -> &Page {
+        &self.shared.page
+    }
+
+    fn worker_sleep(&self) -> WorkerSleep<'_, AtomicU64> {
+        WorkerSleep(self.page().worker_sleep())
+    }
+
+    fn sleep(&self) -> PoolSleep<'_, AtomicU64> {
+        PoolSleep(self.page().pool_sleep())
+    }
+
+    /// Writes the letter of a call. Returns false if it is too long, and must go over the stream.
     pub(crate) fn write(&self, ticket: Ticket, (kind, body): (u8, &[u8])) -> bool {
-        self.page.write(ticket, kind, body)
+        self.page().write(ticket, kind, body)
     }
 
-    /// Says that a call is to be sent over the stream.
+    /// Notes in the slot that the call goes over the stream.
     pub(crate) fn write_on_stream(&self, ticket: Ticket) {
-        self.page.write_on_stream(ticket);
+        self.page().write_on_stream(ticket);
     }
 
-    /// Wakes the worker, if it sleeps, for what was given to it.
+    /// Wakes the worker if it sleeps. Follows a dispatch.
     pub(crate) fn wake_worker(&self) {
-        let sleep = self.page.worker_sleep();
-        if sleep.is_to_be_woken() {
+        let sleep = self.worker_sleep();
+        if sleep.take_sleeper() {
             futex::wake(sleep.0);
         }
     }
 
-    /// The worker is to look at the stream, where something lies for it that is no call: all of it.
+    /// Has the worker look at the stream for an order, all of which is there.
     pub(crate) fn order(&self) {
-        self.page.orders().fetch_add(1, Ordering::Release);
+        self.page().orders().fetch_add(1, Ordering::Release);
         self.wake_worker();
     }
 
-    /// What the answer of a call says that is `Done`.
+    /// Returns the head of an answer.
     pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
-        self.page.letter(ticket)
+        self.page().letter(ticket)
     }
 
-    /// Appends an answer that is here and so long.
+    /// Appends an answer of `length` bytes to `out`.
     pub(crate) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
-        self.page.read(ticket, length, out);
+        self.page().read(ticket, length, out);
     }
 
-    /// Appends the first bytes of the answers of a chunk.
+    /// Appends the first `length` bytes of the answers of a batch to `out`.
     pub(crate) fn read_answers(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
-        self.page.read_answers(ticket, length, out);
+        self.page().read_answers(ticket, length, out);
     }
 
-    /// Whether nothing more is to come from the worker for this call: it is answered, or was taken back and skipped.
+    /// Returns whether the worker is through with this call: it has answered it, or skipped it after it was revoked.
     pub(crate) fn is_settled(&self, ticket: Ticket) -> bool {
-        self.page.is_settled(ticket)
+        self.page().is_settled(ticket)
     }
 
-    /// The reader is about to sleep in poll until this call is answered. False if it need not.
+    /// Announces that the reader sleeps in poll until the call `wanted` is answered. Returns false if it is answered already.
     #[must_use]
     pub(crate) fn may_poll(&self, wanted: Ticket) -> bool {
-        self.page.pool_sleep().fall_asleep(IN_POLL, wanted.sequence());
-        !self.page.is_settled(wanted)
+        self.sleep().begin_sleep(IN_POLL, wanted.sequence());
+        !self.page().is_settled(wanted)
     }
 
-    /// The reader does not sleep any more.
+    /// Ends the sleep that [`may_poll`](Self::may_poll) announced.
     pub(crate) fn wake_up(&self) {
-        self.page.pool_sleep().wake_up();
+        self.sleep().end_sleep();
     }
 
-    /// How often the reader was disturbed: to be asked before others can come upon the idea.
+    /// Returns the number of times that the reader was disturbed. The reader asks under the pool's lock, before another thread can
+    /// have a reason to disturb it.
     pub(crate) fn disturbances(&self) -> u64 {
-        self.page.disturbances().load(Ordering::Acquire)
+        self.shared.disturbances.load(Ordering::Acquire)
     }
 
     /// Has the reader come back from [`wait`](Self::wait), whatever the worker does.
     pub(crate) fn disturb(&self) {
-        self.page.disturbances().fetch_add(1, Ordering::AcqRel);
-        let sleep = self.page.pool_sleep();
+        self.shared.disturbances.fetch_add(1, Ordering::AcqRel);
+        let sleep = self.sleep();
         sleep.wake_futex();
         futex::wake(sleep.0);
     }
 
-    /// Wakes the worker, whatever its word says, and has it look everywhere.
+    /// Wakes the worker, whatever its sleep word says, and has it look at lane and stream.
     pub(crate) fn shake_worker(&self) {
-        self.page.orders().fetch_add(1, Ordering::Release);
-        let sleep = self.page.worker_sleep();
-        sleep.wake_up();
+        self.page().orders().fetch_add(1, Ordering::Release);
+        let sleep = self.worker_sleep();
+        sleep.end_sleep();
         futex::wake(sleep.0);
     }
 
-    /// Whether long letters take memory.
+    /// Returns whether long letters take memory.
     pub(crate) fn has_long(&self) -> bool {
-        self.page.has_long()
+        self.page().has_long()
     }
 
-    /// Gives the memory of long letters back. The worker must have answered everything.
+    /// Gives the memory of long letters back. The worker must have answered all its calls.
     pub(crate) fn give_back_long(&self) {
-        self.page.give_back_long();
+        self.page().give_back_long();
     }
 
-    /// Waits until this call is answered, until the reader is disturbed (more often than `seen`), or until `deadline`. It may
-    /// come back for nothing. Looks for the answer for a moment first, if that is worth while: if it `spins`, and the worker is
-    /// on another CPU.
+    /// Waits until the call `wanted` is answered, until the reader was disturbed more than `seen` times, or until `deadline`. It may
+    /// return without a reason.
+    ///
+    /// With `spins` it looks for the answer for a moment first, if the worker is on another CPU and looking has paid off of late.
     pub(crate) fn wait(&self, wanted: Ticket, seen: u64, deadline: Option<Instant>, spins: bool) {
-        if self.page.is_settled(wanted) || (spins && self.spin(wanted)) {
+        if self.page().is_settled(wanted) || (spins && self.spin(wanted)) {
             return;
         }
-        let sleep = self.page.pool_sleep();
-        sleep.fall_asleep(ON_FUTEX, wanted.sequence());
-        if !self.page.is_settled(wanted) && self.disturbances() == seen {
+        let sleep = self.sleep();
+        sleep.begin_sleep(ON_FUTEX, wanted.sequence());
+        if !self.page().is_settled(wanted) && self.disturbances() == seen {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
             futex::wait(sleep.0, ON_FUTEX, left);
         }
-        sleep.wake_up();
+        sleep.end_sleep();
     }
 
-    /// Looks for the answer for a moment, if that has been worth while of late. True if it has come.
+    /// Looks for the answer for a moment, if that has paid off of late. Returns whether it has come.
     fn spin(&self, wanted: Ticket) -> bool {
-        if self.page.worker_cpu().load(Ordering::Relaxed) == cpu::current() {
-            return false; // It cannot run before this thread sleeps.
+        if self.page().worker_cpu().load(Ordering::Relaxed) == cpu::current() {
+            return false; // The worker cannot run before this thread sleeps.
         }
-        let patience = self.page.patience();
-        if !patience.is_enough() {
+        let spin = &self.shared.spin;
+        if !spin.is_worthwhile() {
             return false;
         }
         let has_found = self.look(wanted);
-        patience.note(has_found);
+        spin.note(has_found);
         has_found
     }
 
     fn look(&self, wanted: Ticket) -> bool {
-        /// Looks between two readings of the clock.
+        /// The number of looks between two readings of the clock.
         const LOOKS: u32 = 64;
         let end = clock::now() + limits::SPIN;
         loop {
             for _ in 0..LOOKS {
-                if self.page.is_settled(wanted) {
+                if self.page().is_settled(wanted) {
                     return true;
                 }
                 hint::spin_loop();
@@ -160,6 +186,6 @@ impl PoolLane {
 
     #[cfg(test)]
     pub(super) fn page_of_tests(&self) -> &Page {
-        &self.page
+        self.page()
     }
 }

@@ -11,8 +11,8 @@ use crate::clock;
 use crate::id::{CallId, Ticket};
 use crate::limits::{LETTER_BYTES, SLOTS};
 use crate::transport::page::{Letter, Page};
-use crate::transport::slots::Claim;
 use crate::transport::slots::table::{SlotTable, Step};
+use crate::transport::words::slot::Claim;
 use fastrand::Rng;
 
 const KIND: u8 = 7;
@@ -23,7 +23,7 @@ struct Pool {
     lane: PoolLane,
     slots: SlotTable,
     n_given: u64,
-    /// The numbers of the calls that were answered.
+    /// The numbers of the answered calls.
     answered: Vec<u64>,
     n_skipped: u64,
 }
@@ -37,7 +37,7 @@ fn pair() -> (Pool, WorkerLane) {
     (pool, WorkerLane::new(Page::open(fd.as_fd()).unwrap()))
 }
 
-/// What a call with this number says.
+/// Returns the letter of a call.
 fn body(number: u64) -> Vec<u8> {
     let length = [0, 1, 9, 100, 300, 4000, LETTER_BYTES][usize::try_from(number % 7).unwrap()];
     vec![number.to_le_bytes()[0]; length]
@@ -52,7 +52,7 @@ impl Pool {
         ticket
     }
 
-    /// Takes in what lies there.
+    /// Takes in all answers.
     fn drain(&mut self) {
         while let Some(step) = self.slots.step().unwrap() {
             let Step::Answered(ticket) = step else {
@@ -70,14 +70,14 @@ impl Pool {
     }
 
     fn wait(&self, wanted: Ticket, spins: bool) {
-        // Longer than anything takes here: a wake-up that is lost is a time that is missed.
+        // Nothing takes that long here, so a lost wake-up shows as a missed deadline.
         let late = clock::deadline(Some(Duration::from_secs(60)));
         self.lane.wait(wanted, self.lane.disturbances(), late, spins);
-        assert!(late.is_some_and(|late| clock::now() < late), "nobody woke the reader");
+        assert!(late.is_some_and(|late| clock::now() < late), "no wake-up came");
     }
 }
 
-/// A worker that answers what it is asked, until there is an order.
+/// A worker that sends each letter back, until there is an order.
 fn echo(mut lane: WorkerLane) {
     loop {
         let ticket = match lane.wait() {
@@ -89,14 +89,14 @@ fn echo(mut lane: WorkerLane) {
         let Letter::Here { kind, length } = letter else { panic!("{letter:?}") };
         let mut body = Vec::new();
         lane.read(ticket, length, &mut body);
-        if lane.claim(ticket, || panic!("nobody polls")).unwrap() == Claim::Run {
-            assert!(lane.answer(ticket, RAN, Some((kind, &body)), || panic!("nobody polls")));
+        if lane.claim(ticket, || panic!("no reader polls")).unwrap() == Claim::Run {
+            assert!(lane.answer(ticket, RAN, Some((kind, &body)), || panic!("no reader polls")));
         }
     }
 }
 
 #[test]
-fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
+fn calls_are_answered_in_order_without_lost_wake_ups() {
     let (mut pool, lane) = pair();
     let worker = thread::spawn(move || echo(lane));
     let mut random = Rng::with_seed(5);
@@ -123,7 +123,7 @@ fn calls_are_answered_in_their_order_and_nobody_sleeps_on() {
 }
 
 #[test]
-fn what_does_not_fit_is_said_to_come_otherwise() {
+fn long_letters_go_over_stream() {
     let too_long = (KIND, &[0; LETTER_BYTES + 1][..]);
     let (mut pool, mut lane) = pair();
     for answer in [Some(too_long), None] {
@@ -142,22 +142,22 @@ fn what_does_not_fit_is_said_to_come_otherwise() {
 }
 
 #[test]
-fn a_reader_in_poll_is_knocked_for_once() {
+fn reader_in_poll_is_woken_once() {
     let (mut pool, mut lane) = pair();
     let tickets = [(); 3].map(|()| pool.give());
     assert!(pool.lane.may_poll(tickets[1]));
-    let knocks = std::cell::Cell::new(0);
+    let wake_ups = std::cell::Cell::new(0);
     for (ticket, expected) in tickets.into_iter().zip([0, 1, 1]) {
-        let wake_poller = || knocks.set(knocks.get() + 1);
+        let wake_poller = || wake_ups.set(wake_ups.get() + 1);
         lane.claim(ticket, wake_poller).unwrap();
         lane.answer(ticket, RAN, Some((KIND, &[])), wake_poller);
-        assert_eq!(knocks.get(), expected);
+        assert_eq!(wake_ups.get(), expected);
     }
     assert!(!pool.lane.may_poll(tickets[2]), "it is there");
 }
 
 #[test]
-fn a_reader_that_is_disturbed_comes_back() {
+fn disturbed_reader_comes_back() {
     let (mut pool, _lane) = pair();
     let ticket = pool.give();
     let seen = pool.lane.disturbances();
@@ -165,12 +165,12 @@ fn a_reader_that_is_disturbed_comes_back() {
     let disturber = thread::spawn(move || other.disturb());
     pool.lane.wait(ticket, seen, None, false);
     disturber.join().unwrap();
-    pool.lane.wait(ticket, seen, None, false); // Also when it comes too late.
+    pool.lane.wait(ticket, seen, None, false); // Also behind the disturbance.
 }
 
-/// The pool puts its own words right again, and a worker that missed something finds it.
+/// The pool repairs its own words, and a worker that missed a call finds it.
 #[test]
-fn an_order_of_calls_that_was_written_over_is_written_again() {
+fn overwritten_sequence_is_written_again() {
     let (mut pool, lane) = pair();
     let ticket = pool.give();
     let stray = pool.lane.clone();
@@ -181,16 +181,16 @@ fn an_order_of_calls_that_was_written_over_is_written_again() {
     assert_eq!(lane.next(), Next::Call(ticket));
 }
 
-/// Whoever disturbs does so with no lock held, and may come when another reader is there, in another bed.
+/// The disturbing thread holds no lock. Another reader may sleep in poll by then.
 #[test]
-fn a_reader_in_poll_is_knocked_for_also_when_somebody_else_was_disturbed() {
+fn disturbance_of_another_reader_leaves_poll_wake_up() {
     let (mut pool, mut lane) = pair();
     let ticket = pool.give();
     assert!(pool.lane.may_poll(ticket));
     pool.lane.disturb();
-    let knocks = std::cell::Cell::new(0);
-    let wake_poller = || knocks.set(knocks.get() + 1);
+    let wake_ups = std::cell::Cell::new(0);
+    let wake_poller = || wake_ups.set(wake_ups.get() + 1);
     lane.claim(ticket, wake_poller).unwrap();
     lane.answer(ticket, RAN, Some((KIND, &[])), wake_poller);
-    assert_eq!(knocks.get(), 1);
+    assert_eq!(wake_ups.get(), 1);
 }

@@ -3,29 +3,29 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::sleep::{ASLEEP, SleepMode};
 use crate::id::Ticket;
 use crate::sys::{cpu, futex};
 use crate::transport::page::{Letter, Page};
-use crate::transport::slots::{Claim, PageCorrupt};
+use crate::transport::words::PageCorrupt;
+use crate::transport::words::sleep::{ASLEEP, PoolSleep, SleepMode, WorkerSleep};
+use crate::transport::words::slot::Claim;
 
-/// What there is for the worker.
+/// The next thing for the worker to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// The next call.
     Call(Ticket),
-    /// Something on the stream that is no call.
+    /// Look at the stream for a message that is no call.
     Order,
     Nothing,
 }
 
-/// How far the worker is.
+/// The worker's position in its lane.
 #[derive(Debug)]
 pub(crate) struct WorkerLane {
     page: Page,
-    /// The number of the next call.
+    /// The sequence of the next call.
     next: u64,
-    /// What the count of orders was when it looked for one last.
+    /// The count of orders when the worker last looked for one.
     orders: u64,
 }
 
@@ -36,7 +36,7 @@ impl WorkerLane {
         lane
     }
 
-    /// What there is now: calls come first.
+    /// Returns what there is to do now. Calls come first.
     pub(crate) fn next(&self) -> Next {
         let ticket = Ticket(self.page.sequence(self.next).load(Ordering::Acquire));
         if ticket.sequence() == self.next % Ticket::NUMBERS {
@@ -49,20 +49,20 @@ impl WorkerLane {
         }
     }
 
-    /// What there is, once there is something.
+    /// Waits until there is something to do.
     pub(crate) fn wait(&self) -> Next {
-        let sleep = self.page.worker_sleep();
+        let sleep = WorkerSleep(self.page.worker_sleep());
         loop {
             let next = self.next();
             if next != Next::Nothing {
                 return next;
             }
-            sleep.fall_asleep();
+            sleep.begin_sleep();
             if self.next() == Next::Nothing {
                 futex::wait(sleep.0, ASLEEP, None);
                 self.publish_cpu();
             }
-            sleep.wake_up();
+            sleep.end_sleep();
         }
     }
 
@@ -70,28 +70,28 @@ impl WorkerLane {
         self.page.worker_cpu().store(cpu::current(), Ordering::Relaxed);
     }
 
-    /// The worker looks at the stream for an order. (Whatever the count is: a task may have written there.)
+    /// Notes that the worker looks at the stream for an order. Any count will do: a task may have written there.
     pub(crate) fn take_order(&mut self) {
         self.orders = self.page.orders().load(Ordering::Acquire);
     }
 
-    /// What the worker has found is no order: it looks again when it has nothing else to do.
+    /// Notes that the worker has found no order. It looks again when it has nothing else to do.
     pub(crate) fn put_order_back(&mut self) {
         self.orders = self.orders.wrapping_sub(1);
     }
 
-    /// The letter of the next call, if that can be claimed.
+    /// Returns the head of the next call's letter. The call must be one to claim.
     pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
         self.page.check_given(ticket)?;
         self.page.letter(ticket)
     }
 
-    /// Appends the letter of a call, which is here and so long.
+    /// Appends the bytes of a letter of `length` bytes to `out`.
     pub(crate) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
         self.page.read(ticket, length, out);
     }
 
-    /// Whether the worker may run the next call. If it may not, the one after it is the next.
+    /// Claims the next call. If it was revoked, the call behind it is the next.
     pub(crate) fn claim(
         &mut self,
         ticket: Ticket,
@@ -100,14 +100,15 @@ impl WorkerLane {
         let claim = self.page.claim(ticket)?;
         if claim == Claim::Skip {
             self.next += 1;
-            self.tell(wake_poller);
+            self.wake_reader(wake_poller);
         }
         Ok(claim)
     }
 
-    /// The next call has run for so long, and this is its answer, if that can lie here. False if it is to be sent over the stream,
-    /// which it is also if it is too long. `wake_poller` sends bytes over the stream that say no more than that there is something in the
-    /// lane.
+    /// Answers the next call, which ran for the time `ran`. Returns false if there is no `letter`, or it is too long: the answer
+    /// goes over the stream then.
+    ///
+    /// `wake_poller` wakes a reader in poll by a message on the stream that says nothing else.
     pub(crate) fn answer(
         &mut self,
         ticket: Ticket,
@@ -124,26 +125,26 @@ impl WorkerLane {
         };
         self.page.done(ticket, ran);
         self.next += 1;
-        self.tell(wake_poller);
+        self.wake_reader(wake_poller);
         is_here
     }
 
-    /// Whether there is another call in the chunk, which the worker is about to run.
+    /// Claims the next call of a batch. Returns false if there is none.
     pub(crate) fn begin_item(&self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         self.page.begin_item(ticket)
     }
 
-    /// Leaves the answers of a chunk so far, of which so many bytes lie there already. False if they are too long.
+    /// Writes the answers of a batch so far. The first `kept` bytes are there already. Returns false if they are too long.
     pub(crate) fn keep_answers(&self, ticket: Ticket, answers: &[u8], kept: usize) -> bool {
         self.page.write_answers(ticket, answers, kept)
     }
 
-    /// The worker does not go on in the chunk.
+    /// Gives up the calls of a batch that have not begun.
     pub(crate) fn leave_items(&self, ticket: Ticket) -> Result<(), PageCorrupt> {
         self.page.leave_items(ticket)
     }
 
-    /// The chunk has run for so long, and its answers lie here, so many bytes.
+    /// Answers a batch, which ran for the time `ran`. Its answers are written, `length` bytes.
     pub(crate) fn answer_chunk(
         &mut self,
         ticket: Ticket,
@@ -154,13 +155,13 @@ impl WorkerLane {
         self.page.write_answers_head(ticket, kind, length);
         self.page.done(ticket, ran);
         self.next += 1;
-        self.tell(wake_poller);
+        self.wake_reader(wake_poller);
     }
 
-    /// Wakes the reader if it sleeps and what it wants is done.
-    fn tell(&self, wake_poller: impl Fn()) {
-        let sleep = self.page.pool_sleep();
-        match sleep.to_be_woken(self.next.wrapping_sub(1)) {
+    /// Wakes the reader if it sleeps and wants an answer that is there.
+    fn wake_reader(&self, wake_poller: impl Fn()) {
+        let sleep = PoolSleep(self.page.pool_sleep());
+        match sleep.take_sleeper(self.next.wrapping_sub(1)) {
             None => {}
             Some(SleepMode::Futex) => futex::wake(sleep.0),
             Some(SleepMode::Poll) => wake_poller(),

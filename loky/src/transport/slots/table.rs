@@ -1,52 +1,53 @@
-//! What the pool knows of the slots that it shares with one worker: its own record, with which the page must agree.
+//! The pool's own record of one worker's slots, with which the page must agree.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::items::{self, Items};
-use super::{Claim, PageCorrupt, State, answered, look, queue, revoke};
 use crate::id::{CallId, Ticket};
 use crate::limits::SLOTS;
 use crate::transport::page::Page;
+use crate::transport::words::PageCorrupt;
+use crate::transport::words::batch::{self, Items};
+use crate::transport::words::slot::{self, Claim, SlotState};
 
-/// What is in a slot, as the pool has it.
+/// The pool's record of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
     Free,
-    /// This call was given to the worker. Whether it has been seen to have begun: it cannot be as if it had not after that.
+    /// The call was dispatched. `true` if the pool has seen that it has begun, which cannot change any more.
     Given(CallId, bool),
-    /// The call was taken back; the worker has not come to its frame.
+    /// The call was revoked. The worker has not come to it.
     Revoked,
 }
 
-/// Which calls of a chunk a worker is to answer.
+/// The calls of a batch that the worker is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ChunkBounds {
-    /// So many at the front were other calls.
+    /// The number of calls at the front that are over.
     before: u32,
-    /// So many were seen to have begun: no fewer can have from then on.
+    /// The number of calls that the pool has seen to have begun. It can only grow.
     begun: u32,
-    /// No more than so many. None: there is a single call in the slot.
+    /// The limit of the batch word. 0: the slot has a single call.
     limit: u32,
 }
 
-/// How far a call is, as its worker's page has it.
+/// How far a dispatched call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Waiting,
     Running,
-    /// The task has returned; the answer is under way.
+    /// The task has returned. The answer is under way.
     Finished,
 }
 
-/// What the worker has done with the oldest of what lies with it.
+/// What the worker has done with its oldest call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The task has returned; the answer is under way, or there.
+    /// The task has returned. The answer is in the slot, or comes over the stream.
     Answered(Ticket),
-    /// It was taken back, and the worker has come past it.
+    /// The call was revoked, and the worker has skipped it.
     Skipped,
 }
 
@@ -55,18 +56,18 @@ pub(crate) enum Step {
 pub(crate) struct SlotTable {
     page: Arc<Page>,
     records: [(Ticket, Record); SLOTS],
-    /// Of each slot, what is known of the chunk in it.
+    /// For each slot the batch in it.
     chunks: [ChunkBounds; SLOTS],
-    /// A bit for each slot that is not free.
+    /// One bit for each slot that is not free.
     taken: u64,
-    /// How many calls the worker was given.
+    /// The number of calls that were dispatched.
     sequence: u64,
-    /// The tickets of the last of them, from the oldest on that may not be free. What goes over the stream can be free while
-    /// older ones are not, so these can be more than there are slots.
+    /// The tickets of the last calls, from the oldest on that may not be over. A call that is answered over the stream can be over
+    /// before an older one, so there can be more tickets than slots.
     order: VecDeque<Ticket>,
 }
 
-const _: () = assert!(SLOTS == u64::BITS as usize, "a bit for each slot");
+const _: () = assert!(SLOTS == u64::BITS as usize, "one bit for each slot");
 
 impl SlotTable {
     pub(crate) fn new(page: Arc<Page>) -> Self {
@@ -76,17 +77,17 @@ impl SlotTable {
         Self { page, records, chunks, taken: 0, sequence: 0, order }
     }
 
-    /// Whether the worker has nothing that it has not answered.
+    /// Returns whether the worker has answered all its calls.
     pub(crate) fn is_empty(&self) -> bool {
         self.taken == 0
     }
 
-    /// How many calls the worker has not answered, those included that were taken back.
+    /// Returns the number of calls that the worker has not answered. Revoked calls count until the worker skips them.
     pub(crate) fn count(&self) -> u32 {
         self.taken.count_ones()
     }
 
-    /// The calls that lie with the worker.
+    /// Returns the dispatched calls.
     pub(crate) fn calls(&self) -> impl Iterator<Item = CallId> {
         self.given().map(|(_, call)| call)
     }
@@ -98,48 +99,48 @@ impl SlotTable {
         })
     }
 
-    /// A slot for a call that is to be given to the worker. There must be a free one. Its letter can be written now.
+    /// Takes a free slot for a call. There must be one. The letter can be written behind this.
     pub(crate) fn take(&mut self, call: CallId) -> Result<Ticket, PageCorrupt> {
         let slot = self.taken.trailing_ones() as usize;
         let (last, record) = &mut self.records[slot];
         let ticket = Ticket::new(slot, self.sequence + 1);
-        if look(self.page.state(*last), *last)? != State::Free {
+        if slot::look(self.page.state(*last), *last)? != SlotState::Free {
             return Err(PageCorrupt);
         }
         self.sequence += 1;
         (*last, *record) = (ticket, Record::Given(call, false));
         self.chunks[slot] = ChunkBounds::default();
         self.taken |= 1 << slot;
-        self.oldest(); // Or on a stream nobody would ask, and they would be kept for ever.
+        self.oldest(); // On a stream nothing else drops the tickets of calls that are over.
         self.order.push_back(ticket);
         Ok(ticket)
     }
 
-    /// Gives the worker the call that has taken a slot last.
+    /// Dispatches the call that took a slot last.
     pub(crate) fn publish(&self, ticket: Ticket) {
-        queue(self.page.state(ticket), ticket);
+        slot::queue(self.page.state(ticket), ticket);
         self.page.sequence(self.sequence).store(ticket.0, Ordering::Release);
     }
 
-    /// The slot that was taken is for a chunk of so many calls.
+    /// Makes the slot that was taken last one of a batch of `count` calls.
     pub(crate) fn set_items(&mut self, ticket: Ticket, count: u32) {
         self.chunks[ticket.slot()] = ChunkBounds { limit: count, ..ChunkBounds::default() };
-        items::set(self.page.items(ticket), ticket, count);
+        batch::set(self.page.batch(ticket), ticket, count);
     }
 
-    /// Whether there is a chunk in the slot.
+    /// Returns whether the slot has a batch.
     pub(crate) fn is_chunk(&self, ticket: Ticket) -> bool {
         self.chunks[ticket.slot()].limit > 0
     }
 
-    /// How many calls of a chunk were others, before the one that is left of it.
+    /// Returns the number of calls at the front of a batch that are over.
     pub(crate) fn before(&self, ticket: Ticket) -> u32 {
         self.chunks[ticket.slot()].before
     }
 
-    /// How far the worker is in a chunk.
+    /// Returns how far the worker is in a batch.
     pub(crate) fn items(&mut self, ticket: Ticket) -> Result<Items, PageCorrupt> {
-        let items = items::look(self.page.items(ticket), ticket)?;
+        let items = batch::look(self.page.batch(ticket), ticket)?;
         let known = &mut self.chunks[ticket.slot()];
         if items.limit > known.limit || items.begun < known.begun {
             return Err(PageCorrupt);
@@ -148,10 +149,10 @@ impl SlotTable {
         Ok(items)
     }
 
-    /// Cuts off what the worker has not begun of a chunk, but for one call: how far it is.
+    /// Cuts off the calls of a batch that have not begun. A worker that has begun none keeps the first. Returns how far it is.
     pub(crate) fn cut(&mut self, ticket: Ticket) -> Result<Items, PageCorrupt> {
         self.items(ticket)?;
-        items::cut(self.page.items(ticket), ticket)?;
+        batch::cut(self.page.batch(ticket), ticket)?;
         let items = self.items(ticket)?;
         if items.limit != items.begun.max(1) {
             return Err(PageCorrupt);
@@ -160,7 +161,7 @@ impl SlotTable {
         Ok(items)
     }
 
-    /// What lies in the slot is another call from here on: what is left of a chunk, after so many.
+    /// Gives the rest of a batch another id, behind the first `before` calls, which are over.
     pub(crate) fn rename(&mut self, ticket: Ticket, call: CallId, before: u32) {
         self.chunks[ticket.slot()].before = before;
         let (current, record) = &mut self.records[ticket.slot()];
@@ -171,15 +172,15 @@ impl SlotTable {
         }
     }
 
-    /// Writes once more in which order the calls come, in case that somebody else has written there.
+    /// Writes the tickets of all calls once more. A task may have written there.
     pub(crate) fn publish_order(&self) {
-        // More than these have no place there, and the worker is past them.
+        // The worker is past older ones.
         for ticket in self.order.iter().rev().take(SLOTS) {
             self.page.sequence(ticket.sequence()).store(ticket.0, Ordering::Release);
         }
     }
 
-    /// The oldest of what lies with the worker.
+    /// Returns the worker's oldest call.
     pub(crate) fn oldest(&mut self) -> Option<Ticket> {
         while let Some(ticket) = self.order.front().copied() {
             if self.record(ticket).is_ok_and(|record| record != Record::Free) {
@@ -190,67 +191,66 @@ impl SlotTable {
         None
     }
 
-    /// The ticket of the call that was given to the worker so many after the [`oldest`](Self::oldest), or of the last one.
+    /// Returns the ticket of the call that was dispatched `after` calls behind the [`oldest`](Self::oldest), or of the last call.
     pub(crate) fn nth(&self, after: u64) -> Option<Ticket> {
         let last = self.order.len().checked_sub(1)?;
         self.order.get(usize::try_from(after).map_or(last, |after| after.min(last))).copied()
     }
 
-    /// How many tickets are known.
+    /// Returns the number of tickets that are kept.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.order.len()
     }
 
-    /// What the worker has done with the oldest, if anything. What it has skipped is free with that.
+    /// Returns what the worker has done with its oldest call, if anything. The slot of a skipped call is free behind this.
     pub(crate) fn step(&mut self) -> Result<Option<Step>, PageCorrupt> {
         let Some(ticket) = self.oldest() else { return Ok(None) };
         if self.record(ticket)? != Record::Revoked {
             let is_answered = self.progress(ticket)? == Progress::Finished;
             return Ok(is_answered.then_some(Step::Answered(ticket)));
         }
-        match look(self.page.state(ticket), ticket)? {
-            State::Free => self.free(ticket),
-            State::Revoked => return Ok(None),
-            State::Queued | State::Running | State::Done => return Err(PageCorrupt),
+        match slot::look(self.page.state(ticket), ticket)? {
+            SlotState::Free => self.free(ticket),
+            SlotState::Revoked => return Ok(None),
+            SlotState::Queued | SlotState::Running | SlotState::Done => return Err(PageCorrupt),
         }
         Ok(Some(Step::Skipped))
     }
 
-    /// Takes the call back. False if the worker has begun it, or if this process cannot know that it has not: a worker without a
-    /// page begins what it reads.
+    /// Revokes a call. Returns false if the worker has begun it, or if the page is private: the worker may begin it at any time then.
     pub(crate) fn revoke(&mut self, ticket: Ticket) -> Result<bool, PageCorrupt> {
         self.progress(ticket)?;
         if !self.page.is_shared() {
             return Ok(false);
         }
-        let is_revoked = revoke(self.page.state(ticket), ticket)?;
+        let is_revoked = slot::revoke(self.page.state(ticket), ticket)?;
         if is_revoked {
             self.records[ticket.slot()].1 = Record::Revoked;
         }
         Ok(is_revoked)
     }
 
-    /// The worker has answered: which call that was, and how long it ran.
+    /// Frees the slot of a call whose answer was read. Returns the call, and how long it ran.
     pub(crate) fn answered(&mut self, ticket: Ticket) -> Result<(CallId, Duration), PageCorrupt> {
         let Record::Given(call, _) = self.record(ticket)? else { return Err(PageCorrupt) };
         let ran = self.page.run_time(ticket).load(Ordering::Relaxed);
-        answered(self.page.state(ticket), ticket)?;
+        slot::answered(self.page.state(ticket), ticket)?;
         self.free(ticket);
         Ok((call, Duration::from_nanos(ran)))
     }
 
-    /// Records that a worker without a page has begun the call, as it says on the stream.
+    /// Takes the step of a worker without a page that has begun the call.
     pub(crate) fn record_begun(&mut self, ticket: Ticket) -> Result<(), PageCorrupt> {
         if self.page.is_shared() || !matches!(self.record(ticket)?, Record::Given(..)) {
             return Err(PageCorrupt);
         }
         let claim = self.page.claim(ticket)?;
-        debug_assert_eq!(claim, Claim::Run, "nothing is revoked there");
+        debug_assert_eq!(claim, Claim::Run, "nothing is revoked on a private page");
         Ok(())
     }
 
-    /// Records that a worker without a page has returned from the call, which ran for `ran`.
+    /// Takes the step of a worker without a page whose task has returned after the time `ran`.
     pub(crate) fn record_returned(
         &mut self,
         ticket: Ticket,
@@ -276,23 +276,26 @@ impl SlotTable {
         self.taken &= !(1 << ticket.slot());
     }
 
-    /// How far a call is that lies with the worker.
+    /// Returns how far a dispatched call is.
     pub(crate) fn progress(&mut self, ticket: Ticket) -> Result<Progress, PageCorrupt> {
         let Record::Given(_, has_begun) = &mut self.records[ticket.slot()].1 else {
             return Err(PageCorrupt);
         };
-        let progress = match look(self.page.state(ticket), ticket)? {
-            State::Queued if *has_begun => return Err(PageCorrupt),
-            State::Queued => Progress::Waiting,
-            State::Running => Progress::Running,
-            State::Done => Progress::Finished,
-            State::Free | State::Revoked => return Err(PageCorrupt),
+        let progress = match slot::look(self.page.state(ticket), ticket)? {
+            SlotState::Queued if *has_begun => return Err(PageCorrupt),
+            SlotState::Queued => Progress::Waiting,
+            SlotState::Running => Progress::Running,
+            SlotState::Done => Progress::Finished,
+            SlotState::Free | SlotState::Revoked => return Err(PageCorrupt),
         };
         *has_begun = progress != Progress::Waiting;
         Ok(progress)
     }
 
-    /// Of a worker that is gone: which calls it had begun. If the page is not to be believed, all.
+    /// Returns the calls that a dead worker had begun.
+    ///
+    /// # Errors
+    /// The page is corrupt: all its calls, which count as begun.
     pub(crate) fn begun(&mut self) -> Result<Vec<CallId>, Vec<CallId>> {
         let mut begun = Vec::new();
         let mut running = 0;
@@ -308,7 +311,7 @@ impl SlotTable {
         if running > 1 || !self.agrees() { Err(self.calls().collect()) } else { Ok(begun) }
     }
 
-    /// How far a call is, and whether it has begun. A chunk has not before the first of its calls has.
+    /// Returns how far a call is, and whether it has begun. A batch has begun when its first call has.
     fn has_begun(&mut self, ticket: Ticket) -> Result<(Progress, bool), PageCorrupt> {
         let progress = self.progress(ticket)?;
         let is_claimed = progress != Progress::Waiting;
@@ -318,14 +321,14 @@ impl SlotTable {
         if is_possible { Ok((progress, has_begun)) } else { Err(PageCorrupt) }
     }
 
-    /// Whether the slots without a call are as they were left.
+    /// Returns whether the slots without a call are as they were left.
     fn agrees(&self) -> bool {
         self.records.iter().all(|(ticket, record)| {
-            let state = look(self.page.state(*ticket), *ticket);
+            let state = slot::look(self.page.state(*ticket), *ticket);
             match record {
                 Record::Given(..) => true,
-                Record::Free => state == Ok(State::Free),
-                Record::Revoked => matches!(state, Ok(State::Free | State::Revoked)),
+                Record::Free => state == Ok(SlotState::Free),
+                Record::Revoked => matches!(state, Ok(SlotState::Free | SlotState::Revoked)),
             }
         })
     }

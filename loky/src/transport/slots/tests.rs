@@ -1,12 +1,14 @@
-//! The protocol, by hand and modelled with loom; and pages that lie.
+//! The slots step by step, corrupt pages, and the slot word and the batch word checked with loom.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::items::Items;
 use super::table::{Progress, SlotTable, Step};
 use super::*;
 use crate::id::CallId;
+use crate::limits::SLOTS;
+use crate::transport::words::Word;
+use crate::transport::words::slot::{answered, claim, done, look, queue, revoke};
 
 fn pair() -> (SlotTable, Page) {
     let (ours, fd) = Page::create().unwrap();
@@ -23,7 +25,7 @@ const CALL: CallId = CallId::nth(7);
 const RAN: Duration = Duration::from_micros(3);
 
 #[test]
-fn a_call_goes_through_its_states() {
+fn call_goes_through_its_states() {
     let (mut table, page) = pair();
     for _ in 0..3 {
         let ticket = give(&mut table, CALL);
@@ -40,18 +42,18 @@ fn a_call_goes_through_its_states() {
 }
 
 #[test]
-fn a_call_that_was_taken_back_is_skipped() {
+fn revoked_call_is_skipped() {
     let (mut table, page) = pair();
     let ticket = give(&mut table, CALL);
     assert_eq!(table.revoke(ticket), Ok(true));
     assert_eq!(table.calls().count(), 0);
     let next = give(&mut table, CallId::nth(8));
-    assert_eq!(next.slot(), 1, "the slot is not free before the worker has come to it");
+    assert_eq!(next.slot(), 1, "the slot is free only behind the worker");
     assert_eq!(table.step(), Ok(None), "not yet");
     assert_eq!(page.claim(ticket), Ok(Claim::Skip));
     assert_eq!(table.step(), Ok(Some(Step::Skipped)));
     let again = give(&mut table, CALL);
-    assert_eq!((again.slot(), page.claim(ticket)), (0, Err(PageCorrupt)), "an old frame");
+    assert_eq!((again.slot(), page.claim(ticket)), (0, Err(PageCorrupt)), "an old call");
     assert_eq!(page.claim(again), Ok(Claim::Run));
 }
 
@@ -64,9 +66,9 @@ fn all_slots_can_be_taken() {
     assert_eq!(table.calls().count(), SLOTS);
 }
 
-/// What went over the stream may be heard of before older answers that lie in the lane.
+/// Answers on the stream may be read before older answers in the lane.
 #[test]
-fn an_old_answer_is_found_however_many_calls_came_after_it() {
+fn old_answer_is_found_behind_many_calls() {
     let (mut table, page) = pair();
     let tickets: Vec<_> = (0..33).map(|i| give(&mut table, CallId::nth(i))).collect();
     for ticket in &tickets[..2] {
@@ -81,9 +83,9 @@ fn an_old_answer_is_found_however_many_calls_came_after_it() {
     assert_eq!(table.step(), Ok(Some(Step::Answered(tickets[0]))));
 }
 
-/// Calls that all go over the stream come and go, and nobody asks which is the oldest.
+/// Where all calls go over the stream, the pool never asks for the oldest.
 #[test]
-fn what_is_over_is_not_kept() {
+fn tickets_of_calls_that_are_over_are_dropped() {
     let (mut table, page) = pair();
     for i in 0..1000 {
         let ticket = give(&mut table, CallId::nth(i));
@@ -94,9 +96,9 @@ fn what_is_over_is_not_kept() {
     assert!(table.kept() <= SLOTS, "{}", table.kept());
 }
 
-/// A worker takes its calls in their order, so the pool looks at the oldest only.
+/// A worker takes its calls in the order of dispatch, so the pool looks at the oldest only.
 #[test]
-fn what_the_worker_does_is_seen_in_its_order() {
+fn steps_are_seen_in_order_of_dispatch() {
     let (mut table, page) = pair();
     assert_eq!((table.oldest(), table.step()), (None, Ok(None)));
     let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId::nth(i))).collect();
@@ -119,7 +121,7 @@ fn what_the_worker_does_is_seen_in_its_order() {
 }
 
 #[test]
-fn the_dead_are_known_by_what_they_had_begun() {
+fn death_tells_which_calls_had_begun() {
     let (mut table, page) = pair();
     let tickets: Vec<_> = (0..4).map(|i| give(&mut table, CallId::nth(i))).collect();
     assert_eq!(table.begun(), Ok(vec![]));
@@ -133,9 +135,9 @@ fn the_dead_are_known_by_what_they_had_begun() {
     assert_eq!(table.begun(), Err(all), "two cannot run at the same time");
 }
 
-/// A task that sets its own word back, so that it would run again.
+/// A task that sets its own slot word back, so that it would run again.
 #[test]
-fn what_was_seen_to_run_has_begun() {
+fn call_set_back_to_queued_is_corrupt() {
     let (mut table, page) = pair();
     let ticket = give(&mut table, CALL);
     let queued = page.state(ticket).load(Ordering::Relaxed);
@@ -148,19 +150,19 @@ fn what_was_seen_to_run_has_begun() {
 }
 
 #[test]
-fn a_page_that_lies_is_not_believed() {
-    let lies = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 6, 7];
-    for lie in lies {
+fn impossible_slot_word_is_corrupt() {
+    let values = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 6, 7];
+    for value in values {
         for slot in 0..4 {
             let (mut table, page) = pair();
             let tickets: Vec<_> = (0..3).map(|i| give(&mut table, CallId::nth(i))).collect();
             page.claim(tickets[0]).unwrap();
-            page.state(Ticket(slot as u64)).store(lie, Ordering::Relaxed);
-            if slot == 3 && lie == 0 {
-                continue; // That is the truth.
+            page.state(Ticket(slot as u64)).store(value, Ordering::Relaxed);
+            if slot == 3 && value == 0 {
+                continue; // That is its state.
             }
             let all = vec![CallId::nth(0), CallId::nth(1), CallId::nth(2)];
-            assert_eq!(table.begun(), Err(all), "{lie:#x} in slot {slot}");
+            assert_eq!(table.begun(), Err(all), "{value:#x} in slot {slot}");
             match slot {
                 0 => assert_eq!(table.answered(tickets[0]), Err(PageCorrupt)),
                 1 | 2 => assert_eq!(table.revoke(tickets[slot]), Err(PageCorrupt)),
@@ -191,8 +193,7 @@ impl Word for loom::sync::atomic::AtomicU64 {
     }
 }
 
-/// A worker that comes to a call while the pool takes it back: it runs, or it was taken back, never both nor neither; and
-/// the slot is used again only when the worker is done with it, whatever the order.
+/// The worker claims a call while the pool revokes it. One of them succeeds, and the slot can be used again behind either.
 #[test]
 fn model_claim_against_revoke() {
     use loom::sync::Arc;
@@ -216,25 +217,25 @@ fn model_claim_against_revoke() {
             }
         });
         let is_revoked = revoke(&*word, first).unwrap();
-        // What it has begun stays with it, whatever the pool tries.
+        // A call that has begun stays with the worker.
         if !is_revoked {
-            assert!(matches!(look(&*word, first), Ok(State::Running | State::Done)));
+            assert!(matches!(look(&*word, first), Ok(SlotState::Running | SlotState::Done)));
         }
-        let claim = worker.join().unwrap(); // Its answer, or `Skipped`.
-        assert_eq!(claim == Claim::Skip, is_revoked);
+        let claimed = worker.join().unwrap();
+        assert_eq!(claimed == Claim::Skip, is_revoked);
         assert_eq!(ran.load(Ordering::Relaxed), !is_revoked);
         if !is_revoked {
             answered(&*word, first).unwrap();
         }
         queue(&*word, second);
-        assert_eq!(super::claim(&*word, first), Err(PageCorrupt), "an old frame");
-        assert_eq!(super::claim(&*word, second), Ok(Claim::Run));
+        assert_eq!(claim(&*word, first), Err(PageCorrupt), "an old call");
+        assert_eq!(claim(&*word, second), Ok(Claim::Run));
     });
 }
 
-/// The pool looks at a call that runs: once it has begun it never seems not to have.
+/// The pool looks at a call that runs. A state never comes before one that was seen.
 #[test]
-fn model_what_has_begun_stays_begun() {
+fn model_begun_call_stays_begun() {
     use loom::sync::Arc;
     use loom::sync::atomic::AtomicU64;
 
@@ -252,12 +253,48 @@ fn model_what_has_begun_stays_begun() {
         let seen: Vec<_> = (0..3).map(|_| look(&*word, ticket).unwrap() as u64).collect();
         assert!(seen.is_sorted(), "{seen:?}");
         worker.join().unwrap();
-        assert_eq!(look(&*word, ticket), Ok(State::Done));
+        assert_eq!(look(&*word, ticket), Ok(SlotState::Done));
     });
 }
 
+/// The messages of a worker without a page move its calls, and nothing can be revoked.
 #[test]
-fn a_chunk_is_claimed_call_by_call() {
+fn private_page_follows_messages() {
+    let mut table = SlotTable::new(Arc::new(Page::private().unwrap()));
+    for _ in 0..3 {
+        let ticket = give(&mut table, CALL);
+        assert_eq!(table.record_returned(ticket, RAN), Err(PageCorrupt), "before it began");
+        assert_eq!(table.revoke(ticket), Ok(false));
+        assert_eq!(table.begun(), Ok(vec![]));
+        assert_eq!(table.record_begun(ticket), Ok(()));
+        assert_eq!(table.record_begun(ticket), Err(PageCorrupt), "twice");
+        assert_eq!(
+            (table.progress(ticket), table.begun()),
+            (Ok(Progress::Running), Ok(vec![CALL]))
+        );
+        assert_eq!(table.answered(ticket), Err(PageCorrupt), "before it returned");
+        assert_eq!(table.record_returned(ticket, RAN), Ok(()));
+        assert_eq!(table.record_returned(ticket, RAN), Err(PageCorrupt), "twice");
+        assert_eq!(table.answered(ticket), Ok((CALL, RAN)));
+        assert_eq!(table.record_begun(ticket), Err(PageCorrupt), "it is over");
+        assert_eq!(table.record_returned(ticket, RAN), Err(PageCorrupt), "it is over");
+        assert!(table.is_empty());
+    }
+}
+
+/// A worker with a page has no say over the stream.
+#[test]
+fn shared_page_ignores_messages() {
+    let (mut table, page) = pair();
+    let ticket = give(&mut table, CALL);
+    assert_eq!(table.record_begun(ticket), Err(PageCorrupt));
+    page.claim(ticket).unwrap();
+    assert_eq!(table.record_returned(ticket, RAN), Err(PageCorrupt));
+    assert_eq!(table.progress(ticket), Ok(Progress::Running));
+}
+
+#[test]
+fn batch_is_claimed_call_by_call() {
     let (mut table, page) = pair();
     let ticket = table.take(CALL).unwrap();
     assert!(!table.is_chunk(ticket));
@@ -281,7 +318,7 @@ fn a_chunk_is_claimed_call_by_call() {
 }
 
 #[test]
-fn one_call_of_a_chunk_is_left_to_a_worker_that_is_about_to_begin() {
+fn cut_of_unbegun_batch_leaves_one_call() {
     let (mut table, page) = pair();
     let ticket = table.take(CALL).unwrap();
     table.set_items(ticket, 9);
@@ -293,23 +330,23 @@ fn one_call_of_a_chunk_is_left_to_a_worker_that_is_about_to_begin() {
 }
 
 #[test]
-fn a_word_of_a_chunk_that_lies_is_not_believed() {
-    let lies = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 1 << 24 | 4 << 12, 1 << 24 | 2 << 12 | 3];
-    for lie in lies {
+fn impossible_batch_word_is_corrupt() {
+    let values = [0, 1, u64::MAX, 0x5555_5555_5555_5555, 1 << 24 | 4 << 12, 1 << 24 | 2 << 12 | 3];
+    for value in values {
         let (mut table, page) = pair();
         let ticket = table.take(CALL).unwrap();
         table.set_items(ticket, 3);
         table.publish(ticket);
         page.claim(ticket).unwrap();
-        page.items(ticket).store(lie, Ordering::Relaxed);
-        assert_eq!(table.items(ticket), Err(PageCorrupt), "{lie:#x}");
-        assert_eq!(table.cut(ticket), Err(PageCorrupt), "{lie:#x}");
+        page.batch(ticket).store(value, Ordering::Relaxed);
+        assert_eq!(table.items(ticket), Err(PageCorrupt), "{value:#x}");
+        assert_eq!(table.cut(ticket), Err(PageCorrupt), "{value:#x}");
     }
 }
 
-/// How many it has begun can only grow, once the pool has seen it.
+/// The number of begun calls can only grow, once the pool has seen it.
 #[test]
-fn what_has_begun_of_a_chunk_stays_begun() {
+fn batch_with_fewer_begun_calls_is_corrupt() {
     for (begun, limit) in [(0, 3), (1, 1), (2, 2)] {
         let (mut table, page) = pair();
         let ticket = table.take(CALL).unwrap();
@@ -319,7 +356,7 @@ fn what_has_begun_of_a_chunk_stays_begun() {
         (0..3).for_each(|_| assert_eq!(page.begin_item(ticket), Ok(true)));
         assert_eq!(table.cut(ticket), Ok(Items { begun: 3, limit: 3 }));
         table.rename(ticket, CALL, 2);
-        items::set(page.items(ticket), ticket, limit);
+        batch::set(page.batch(ticket), ticket, limit);
         (0..begun).for_each(|_| assert_eq!(page.begin_item(ticket), Ok(true)));
         assert_eq!(table.items(ticket), Err(PageCorrupt), "{begun} of {limit}");
         assert_eq!(table.begun(), Err(vec![CALL]), "{begun} of {limit}");
@@ -327,7 +364,7 @@ fn what_has_begun_of_a_chunk_stays_begun() {
 }
 
 #[test]
-fn a_chunk_has_begun_when_its_first_call_has() {
+fn batch_has_begun_with_its_first_call() {
     let (mut table, page) = pair();
     let ticket = table.take(CALL).unwrap();
     table.set_items(ticket, 3);
@@ -341,9 +378,9 @@ fn a_chunk_has_begun_when_its_first_call_has() {
     table.set_items(ticket, 3);
     table.publish(ticket);
     page.claim(ticket).unwrap();
-    assert_eq!(table.begun(), Ok(vec![]), "its worker was about to");
+    assert_eq!(table.begun(), Ok(vec![]), "its worker was about to begin");
     page.state(Ticket::new(1, 0)).store(1, Ordering::Relaxed);
-    assert_eq!(table.begun(), Err(vec![CALL]), "if the page is not believed, it is in nothing");
+    assert_eq!(table.begun(), Err(vec![CALL]), "nothing in a corrupt page counts");
     page.state(Ticket::new(1, 0)).store(0, Ordering::Relaxed);
     assert_eq!(page.begin_item(ticket), Ok(true));
     assert_eq!(table.begun(), Ok(vec![CALL]));
@@ -357,8 +394,8 @@ fn a_chunk_has_begun_when_its_first_call_has() {
     assert_eq!(table.begun(), Err(vec![CALL]), "answers of none");
 }
 
-/// A worker that goes through a chunk while the pool cuts it: what has begun and what was cut off are all of it, each once; and of
-/// all that has begun but the last the answers are there.
+/// A worker goes through a batch while the pool cuts it. Each call has begun or was cut off, never both, and all answers but the
+/// last are there.
 #[test]
 fn model_begin_against_cut() {
     use loom::sync::Arc;
@@ -370,25 +407,25 @@ fn model_begin_against_cut() {
         let answers: Arc<[_; COUNT as usize]> =
             Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
         let ticket = Ticket::new(0, 1);
-        items::set(&*word, ticket, COUNT);
+        batch::set(&*word, ticket, COUNT);
         let worker = loom::thread::spawn({
             let (word, answers) = (Arc::clone(&word), Arc::clone(&answers));
             move || {
                 let mut begun = 0;
-                while items::begin(&*word, ticket).unwrap() {
+                while batch::begin(&*word, ticket).unwrap() {
                     answers[begun].store(1, Ordering::Relaxed);
                     begun += 1;
                 }
                 begun
             }
         });
-        let Items { begun: seen, limit } = items::cut(&*word, ticket).unwrap();
+        let Items { begun: seen, limit } = batch::cut(&*word, ticket).unwrap();
         for answer in &answers[..seen.saturating_sub(1) as usize] {
             assert_eq!(answer.load(Ordering::Relaxed), 1, "it was written before");
         }
         let begun = worker.join().unwrap();
         assert_eq!(begun, limit as usize, "it has run all that it was left");
         let expected = Ok(Items { begun: limit, limit });
-        assert_eq!(items::look(&*word, ticket), expected);
+        assert_eq!(batch::look(&*word, ticket), expected);
     });
 }

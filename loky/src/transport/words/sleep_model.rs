@@ -1,5 +1,5 @@
-//! Who sleeps and who is woken, modelled with loom: the very source of [`sleep`](super::sleep), over loom's fence and atomics,
-//! with a futex and a stream of the model.
+//! The sleep words, checked with loom: the very source of [`sleep`](super::sleep) over loom's fence and atomics, with a futex and
+//! a stream of the model.
 
 use std::sync::atomic::Ordering;
 
@@ -16,11 +16,10 @@ mod fence {
 mod sleep;
 
 use self::sleep::{ASLEEP, IN_POLL, ON_FUTEX, PoolSleep, SleepMode, WorkerSleep};
-use crate::transport::slots::Word;
+use crate::transport::words::Word;
 
-/// A word whose stores have one order, which for loom only read-modify-writes have among themselves: it knows nothing of
-/// a plain store by one thread that comes after a compare-and-swap by another. The read is relaxed, so nothing is made known
-/// by it that would not be by a store.
+/// A word whose stores have one order. In loom only read-modify-writes have one: it does not order a plain store by one thread
+/// behind a compare-and-swap by another. The read part of the swap is relaxed, so it synchronizes no more than a store.
 #[derive(Debug, Default)]
 struct AtomicU64(loom::sync::atomic::AtomicU64);
 
@@ -44,7 +43,7 @@ impl Word for AtomicU64 {
     }
 }
 
-/// What the kernel does: it compares and sleeps in one step, beside which no wake-up can happen.
+/// The kernel's futex: it compares and falls asleep in one step. No wake-up can happen in between.
 #[derive(Default)]
 struct Futex {
     queue: Mutex<()>,
@@ -65,32 +64,32 @@ impl Futex {
     }
 }
 
-/// Bytes that stay until they are read.
+/// The stream: bytes that stay until they are read.
 #[derive(Default)]
 struct Stream {
-    knocks: Mutex<u32>,
+    bytes: Mutex<u32>,
     arrived: Condvar,
 }
 
 impl Stream {
     fn wake_poller(&self) {
-        *self.knocks.lock().unwrap() += 1;
+        *self.bytes.lock().unwrap() += 1;
         self.arrived.notify_all();
     }
 
     fn poll(&self) {
-        let mut knocks = self.knocks.lock().unwrap();
-        while *knocks == 0 {
-            knocks = self.arrived.wait(knocks).unwrap();
+        let mut bytes = self.bytes.lock().unwrap();
+        while *bytes == 0 {
+            bytes = self.arrived.wait(bytes).unwrap();
         }
-        *knocks = 0;
+        *bytes = 0;
     }
 }
 
-/// A lane of one slot, whose word is how many calls were given or answered.
+/// A lane whose slot words are two counts: of the calls that were dispatched, and of those that are answered.
 #[derive(Default)]
 struct Lane {
-    given: AtomicU64,
+    dispatched: AtomicU64,
     answered: AtomicU64,
     worker: AtomicU64,
     worker_futex: Futex,
@@ -102,61 +101,61 @@ struct Lane {
 impl Lane {
     fn new() -> Arc<Self> {
         let lane = Self::default();
-        PoolSleep(&lane.pool).wake_up();
+        PoolSleep(&lane.pool).end_sleep();
         Arc::new(lane)
     }
 
-    fn give(&self, number: u64) {
-        Word::store(&self.given, number);
-        if WorkerSleep(&self.worker).is_to_be_woken() {
+    fn dispatch(&self, number: u64) {
+        Word::store(&self.dispatched, number);
+        if WorkerSleep(&self.worker).take_sleeper() {
             self.worker_futex.wake();
         }
     }
 
-    /// The worker takes calls up to this number, each as it comes.
+    /// The worker takes calls up to the number `last`, each as it comes.
     fn work(&self, last: u64) {
         let mut done = 0;
         while done < last {
             let sleep = WorkerSleep(&self.worker);
-            while Word::load(&self.given) == done {
-                sleep.fall_asleep();
-                if Word::load(&self.given) == done {
+            while Word::load(&self.dispatched) == done {
+                sleep.begin_sleep();
+                if Word::load(&self.dispatched) == done {
                     self.worker_futex.wait(&self.worker, ASLEEP);
                 }
-                sleep.wake_up();
+                sleep.end_sleep();
             }
             done += 1;
             Word::store(&self.answered, done);
-            match PoolSleep(&self.pool).to_be_woken(done) {
+            match PoolSleep(&self.pool).take_sleeper(done) {
                 None => {}
                 Some(SleepMode::Futex) => self.pool_futex.wake(),
                 Some(SleepMode::Poll) => self.stream.wake_poller(),
-                Some(SleepMode::Unknown) => panic!("nobody writes there"),
+                Some(SleepMode::Unknown) => panic!("no task writes there"),
             }
         }
     }
 
-    /// A reader sleeps on the lane until this call is answered.
+    /// A reader sleeps on the futex until the call `wanted` is answered.
     fn wait(&self, wanted: u64) {
         let sleep = PoolSleep(&self.pool);
         while Word::load(&self.answered) < wanted {
-            sleep.fall_asleep(ON_FUTEX, wanted);
+            sleep.begin_sleep(ON_FUTEX, wanted);
             if Word::load(&self.answered) < wanted {
                 self.pool_futex.wait(&self.pool, ON_FUTEX);
             }
-            sleep.wake_up();
+            sleep.end_sleep();
         }
     }
 
-    /// The same in poll.
+    /// A reader sleeps in poll until the call `wanted` is answered.
     fn poll(&self, wanted: u64) {
         let sleep = PoolSleep(&self.pool);
         while Word::load(&self.answered) < wanted {
-            sleep.fall_asleep(IN_POLL, wanted);
+            sleep.begin_sleep(IN_POLL, wanted);
             if Word::load(&self.answered) < wanted {
                 self.stream.poll();
             }
-            sleep.wake_up();
+            sleep.end_sleep();
         }
     }
 }
@@ -167,8 +166,8 @@ fn bounded(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// A worker that takes two calls, beside what the pool does.
-fn beside_a_worker(pool: fn(&Lane)) {
+/// Runs `pool` beside a worker that takes two calls.
+fn check_beside_worker(pool: fn(&Lane)) {
     bounded(move || {
         let lane = Lane::new();
         let worker = loom::thread::spawn({
@@ -180,41 +179,41 @@ fn beside_a_worker(pool: fn(&Lane)) {
     });
 }
 
-/// One call after the other: neither side sleeps on.
+/// One call after the other. A lost wake-up would be a deadlock of the model.
 #[test]
-fn model_calls_one_by_one() {
-    beside_a_worker(|lane| {
+fn model_single_calls_wake_both_sides() {
+    check_beside_worker(|lane| {
         for number in 1..=2 {
-            lane.give(number);
+            lane.dispatch(number);
             lane.wait(number);
         }
     });
 }
 
-/// Two calls at once; who waits for the second one is woken for it, if not for the first.
+/// Two calls at once. A reader that wants the second is woken for it.
 #[test]
-fn model_who_wants_the_last_is_woken_for_it() {
-    beside_a_worker(|lane| {
-        lane.give(1);
-        lane.give(2);
+fn model_reader_of_last_call_is_woken() {
+    check_beside_worker(|lane| {
+        lane.dispatch(1);
+        lane.dispatch(2);
         lane.wait(2);
     });
 }
 
-/// The lane goes from a reader in poll to one on the futex, as the background hands over to a waiter.
+/// A reader on the futex follows a reader in poll, as when the pool thread hands the lane over to a waiting thread.
 #[test]
-fn model_one_reader_after_another_in_another_bed() {
-    beside_a_worker(|lane| {
-        lane.give(1);
+fn model_reader_on_futex_follows_reader_in_poll() {
+    check_beside_worker(|lane| {
+        lane.dispatch(1);
         lane.poll(1);
-        lane.give(2);
+        lane.dispatch(2);
         lane.wait(2);
     });
 }
 
-/// Somebody takes away what a reader waits for: it comes back, whenever that is.
+/// Another thread ends the call that a reader waits for.
 #[test]
-fn model_who_is_disturbed_comes_back() {
+fn model_disturbed_reader_comes_back() {
     bounded(|| {
         let lane = Lane::new();
         let disturbances = Arc::new(AtomicU64::new(0));
@@ -228,7 +227,7 @@ fn model_who_is_disturbed_comes_back() {
             }
         });
         let sleep = PoolSleep(&lane.pool);
-        sleep.fall_asleep(ON_FUTEX, 1);
+        sleep.begin_sleep(ON_FUTEX, 1);
         if Word::load(&*disturbances) == seen {
             lane.pool_futex.wait(&lane.pool, ON_FUTEX);
         }
