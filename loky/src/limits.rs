@@ -203,7 +203,7 @@ pub(crate) const MAX_CPUS: usize = 1 << 16;
 
 /// The longest body of a frame that goes through a worker's lane, each slot of which has room for it. Longer ones gain nothing
 /// there: they are copied for longer than it takes to send them otherwise.
-pub(crate) const LETTER_BYTES: usize = 64 * 1024;
+pub(crate) const SLOT_FRAME_BYTES: usize = 64 * 1024;
 
 /// How long a thread that waits for an answer looks for it before it sleeps, where the worker runs on another CPU and calls
 /// are short: about as long as sleeping and being woken takes.
@@ -211,7 +211,7 @@ pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// How often the pool's thread looks after lanes on which calls lie: a task may overwrite the words by which each side knows
 /// that the other one sleeps, and then nobody is woken. And so long, or up to twice that, a worker has had no call when the memory of
-/// the long letters in its lane is given back.
+/// the long frames in its lane is given back.
 pub(crate) const LANE_WATCH: Duration = Duration::from_secs(1);
 
 /// How many bytes of answers are taken out of a lane under the pool's lock, before others get their turn.
@@ -219,7 +219,7 @@ pub(crate) const DRAIN_BYTES: usize = 256 * 1024;
 
 /// The length from which a value travels in a segment beside its call or result. A call with such a value would not fit into the
 /// lane, and passing a descriptor costs less than two more copies.
-pub(crate) const SEGMENT_BYTES: usize = LETTER_BYTES;
+pub(crate) const SEGMENT_BYTES: usize = SLOT_FRAME_BYTES;
 
 /// The most segments with arguments of a pool, and the most with results of all its workers together. Each is a descriptor of this
 /// process, which may often have a thousand. Further values use the stream, so a million calls can be queued.

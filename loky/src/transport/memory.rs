@@ -79,7 +79,7 @@ impl WorkerEnd for Memory {
 
     fn keep_answers(&mut self, _ticket: Ticket, answers: &[u8], _kept: usize) -> bool {
         self.kept = answers.to_vec();
-        answers.len() <= limits::LETTER_BYTES
+        answers.len() <= limits::SLOT_FRAME_BYTES
     }
 
     fn answer_chunk(&mut self, ticket: Ticket, ran: Duration, length: usize) -> io::Result<()> {

@@ -7,18 +7,18 @@
 //! | `POOL_SLEEP`    | the [sleep word](super::words::sleep) of the pool's reader | both |
 //! | `ORDERS`        | a count of orders: messages on the stream that are no calls | the pool |
 //! | from `SEQUENCE` | the tickets of the last calls, in the order of dispatch | the pool |
-//! | from `SLOT`     | for each slot its [slot word](super::words::slot), the run time of its last call, the letter's head, the [batch word](super::words::batch), and room for a short letter | both |
-//! | from `LONG`     | for each slot the room for a long letter | both |
+//! | from `SLOT`     | for each slot its [slot word](super::words::slot), the run time of its last call, the head of its frame, the [batch word](super::words::batch), and room for a short frame | both |
+//! | from `LONG`     | for each slot the room for a long frame | both |
 //!
 //! Words that only one side writes have a cache line without words of the other side.
 //!
-//! A *letter* is the body of a frame that lies in a slot. The pool writes the call there before the slot is Queued. The worker
-//! writes the answer over it before the slot is Done. Bytes are copied word by word as numbers that may change at any time, so a
-//! worker that writes where it should not can produce rubbish, and nothing worse. The answers of a batch are written one behind
-//! the other into the room for long letters, each before the next call begins. The pool finds them there when the worker dies.
+//! A slot holds a frame. The pool writes the call there before the slot is Queued. The worker writes the answer over it before the
+//! slot is Done. Bytes are copied word by word as numbers that may change at any time, so a worker that writes where it should
+//! not can produce garbage, and nothing worse. The answers of a batch are written one behind the other into the room for long
+//! frames, each before the next call begins. The pool finds them there when the worker dies.
 //!
 //! Memory that is never written takes no room: a worker that has had short calls only holds a few pages of the system. The pool
-//! gives the room for long letters back when the worker has had no call for a while.
+//! gives the room for long frames back when the worker has had no call for a while.
 //!
 //! Where the system allows no shared memory, the pool has a [private](Page::private) page for each worker. The pool then keeps the
 //! slot words itself, by what the worker says on the stream.
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::words::PageCorrupt;
 use crate::id::Ticket;
-use crate::limits::{LETTER_BYTES, SLOTS};
+use crate::limits::{SLOT_FRAME_BYTES, SLOTS};
 use crate::sys::shared_words::SharedWords;
 
 const WORKER_SLEEP: usize = 0;
@@ -52,8 +52,8 @@ const BATCH: usize = 3;
 const SHORT: usize = 4;
 const SHORT_BYTES: usize = (SLOT_WORDS - SHORT) * size_of::<u64>();
 
-/// The room for a long letter, and some more: otherwise all rooms would begin in the same set of the cache.
-const LONG_WORDS: usize = LETTER_BYTES / size_of::<u64>() + 40;
+/// The room for a long frame, and some more: otherwise all rooms would begin in the same set of the cache.
+const LONG_WORDS: usize = SLOT_FRAME_BYTES / size_of::<u64>() + 40;
 
 /// The name of the memory in /proc.
 const NAME: &str = "loky-lane";
@@ -63,20 +63,20 @@ const NAME: &str = "loky-lane";
 pub(crate) struct Page {
     words: SharedWords,
     is_shared: bool,
-    /// Whether this side has used the room for long letters since it was given back.
+    /// Whether this side has used the room for long frames since it was given back.
     has_long: AtomicBool,
 }
 
-/// The head of a letter.
+/// The head of the frame in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Letter {
-    /// The body of a frame of this kind lies in the slot.
+pub(crate) enum SlotFrame {
+    /// The frame is in the slot.
     Here { kind: u8, length: usize },
     /// The frame is too long or has descriptors. It comes over the stream.
     OnStream,
 }
 
-impl Letter {
+impl SlotFrame {
     /// No length, and a number that a stray write hardly produces.
     const ON_STREAM: u64 = 0x6d61_6572_7473_6e6f;
 
@@ -93,7 +93,7 @@ impl Letter {
         }
         let [kind, ..] = word.to_le_bytes();
         match usize::try_from(word >> 8) {
-            Ok(length) if length <= LETTER_BYTES => Ok(Self::Here { kind, length }),
+            Ok(length) if length <= SLOT_FRAME_BYTES => Ok(Self::Here { kind, length }),
             _ => Err(PageCorrupt),
         }
     }
@@ -112,7 +112,7 @@ impl Page {
         Ok(Self::of(words))
     }
 
-    /// Creates a page that no worker maps. It has no room for long letters.
+    /// Creates a page that no worker maps. It has no room for long frames.
     pub(crate) fn private() -> io::Result<Self> {
         Ok(Self { is_shared: false, ..Self::of(SharedWords::private(LONG)?) })
     }
@@ -175,7 +175,7 @@ impl Page {
         self.word(POOL_SLEEP)
     }
 
-    /// Returns the room for a letter of `length` bytes.
+    /// Returns the room for a frame of `length` bytes.
     fn room(&self, ticket: Ticket, length: usize) -> &[AtomicU64] {
         if length <= SHORT_BYTES {
             return &self.slot(ticket)[SHORT..];
@@ -189,12 +189,12 @@ impl Page {
         &self.words.words()[at..at + LONG_WORDS]
     }
 
-    /// Returns whether long letters take memory, as far as this side has seen any.
+    /// Returns whether long frames take memory, as far as this side has seen any.
     pub(super) fn has_long(&self) -> bool {
         self.has_long.load(Ordering::Relaxed)
     }
 
-    /// Gives the memory of long letters back. No slot may have a letter there. A worker that writes there nevertheless spoils its own
+    /// Gives the memory of long frames back. No slot may have a frame there. A worker that writes there nevertheless spoils its own
     /// answers.
     pub(super) fn give_back_long(&self) {
         self.has_long.store(false, Ordering::Relaxed);
@@ -202,39 +202,39 @@ impl Page {
         let _ = self.words.give_back(LONG..WORDS);
     }
 
-    /// Writes a letter. Returns false if it is too long, and must go over the stream.
+    /// Writes a frame. Returns false if it is too long, and must go over the stream.
     pub(super) fn write(&self, ticket: Ticket, kind: u8, body: &[u8]) -> bool {
-        if body.len() > LETTER_BYTES {
+        if body.len() > SLOT_FRAME_BYTES {
             self.write_on_stream(ticket);
             return false;
         }
         store(self.room(ticket, body.len()), body);
-        self.write_head(ticket, Letter::Here { kind, length: body.len() });
+        self.write_head(ticket, SlotFrame::Here { kind, length: body.len() });
         true
     }
 
     /// Notes in the slot that the frame goes over the stream.
     pub(super) fn write_on_stream(&self, ticket: Ticket) {
-        self.write_head(ticket, Letter::OnStream);
+        self.write_head(ticket, SlotFrame::OnStream);
     }
 
-    fn write_head(&self, ticket: Ticket, letter: Letter) {
-        self.slot(ticket)[HEAD].store(letter.to_word(), Ordering::Relaxed);
+    fn write_head(&self, ticket: Ticket, frame: SlotFrame) {
+        self.slot(ticket)[HEAD].store(frame.to_word(), Ordering::Relaxed);
     }
 
-    /// Returns the head of the slot's letter.
-    pub(super) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
-        Letter::from_word(self.slot(ticket)[HEAD].load(Ordering::Relaxed))
+    /// Returns the head of the frame in the slot.
+    pub(super) fn frame(&self, ticket: Ticket) -> Result<SlotFrame, PageCorrupt> {
+        SlotFrame::from_word(self.slot(ticket)[HEAD].load(Ordering::Relaxed))
     }
 
-    /// Appends the bytes of a letter of `length` bytes to `out`.
+    /// Appends the bytes of a frame of `length` bytes to `out`.
     pub(super) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
         load(self.room(ticket, length), length, out);
     }
 
     /// Writes the answers of a batch so far. The first `written` bytes are there already. Returns false if they are too long.
     pub(super) fn write_answers(&self, ticket: Ticket, answers: &[u8], written: usize) -> bool {
-        let Some(room) = (answers.len() <= LETTER_BYTES).then(|| self.long_room(ticket)) else {
+        let Some(room) = (answers.len() <= SLOT_FRAME_BYTES).then(|| self.long_room(ticket)) else {
             return false;
         };
         // The last word may be half full.
@@ -245,7 +245,7 @@ impl Page {
 
     /// Writes the head for the answers of a batch, which have `length` bytes.
     pub(super) fn write_answers_head(&self, ticket: Ticket, kind: u8, length: usize) {
-        self.write_head(ticket, Letter::Here { kind, length });
+        self.write_head(ticket, SlotFrame::Here { kind, length });
     }
 
     /// Appends the first `length` bytes of the answers of a batch to `out`.
@@ -287,29 +287,29 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn letter_of_any_length_arrives() {
+    fn frame_of_any_length_arrives() {
         let (ours, fd) = Page::create().unwrap();
         let theirs = Page::open(fd.as_fd()).unwrap();
         let lengths =
-            [0, 1, 7, 8, 9, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 5000, LETTER_BYTES];
+            [0, 1, 7, 8, 9, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 5000, SLOT_FRAME_BYTES];
         for (slot, length) in lengths.into_iter().enumerate() {
             let ticket = Ticket(slot as u64);
             let body: Vec<u8> = (1..=251).cycle().take(length).collect();
             assert!(ours.write(ticket, 9, &body));
-            assert_eq!(theirs.letter(ticket), Ok(Letter::Here { kind: 9, length }));
+            assert_eq!(theirs.frame(ticket), Ok(SlotFrame::Here { kind: 9, length }));
             let mut read = vec![1, 2];
             theirs.read(ticket, length, &mut read);
             assert_eq!(read[2..], body);
         }
-        assert!(!ours.write(Ticket(0), 9, &[0; LETTER_BYTES + 1]));
-        assert_eq!(theirs.letter(Ticket(0)), Ok(Letter::OnStream));
+        assert!(!ours.write(Ticket(0), 9, &[0; SLOT_FRAME_BYTES + 1]));
+        assert_eq!(theirs.frame(Ticket(0)), Ok(SlotFrame::OnStream));
     }
 
     #[test]
-    fn letters_of_all_slots_do_not_overlap() {
+    fn frames_of_all_slots_do_not_overlap() {
         let (page, _fd) = Page::create().unwrap();
         let body = |slot: u64, length: usize| vec![u8::try_from(slot).unwrap(); length];
-        for length in [SHORT_BYTES, LETTER_BYTES] {
+        for length in [SHORT_BYTES, SLOT_FRAME_BYTES] {
             let tickets = || (0..SLOTS as u64).map(Ticket);
             tickets().for_each(|ticket| assert!(page.write(ticket, 1, &body(ticket.0, length))));
             for ticket in tickets() {
@@ -322,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn long_letters_are_given_back() {
+    fn long_frames_are_given_back() {
         let (page, fd) = Page::create().unwrap();
         let taken = || rustix::fs::fstat(&fd).unwrap().st_blocks * 512;
         page.write(Ticket(1), 1, &[7; SHORT_BYTES]);
         let before = taken();
         assert!(!page.has_long());
-        page.write(Ticket(2), 1, &[7; LETTER_BYTES]);
-        assert!(page.has_long() && taken() >= before + LETTER_BYTES as i64);
+        page.write(Ticket(2), 1, &[7; SLOT_FRAME_BYTES]);
+        assert!(page.has_long() && taken() >= before + SLOT_FRAME_BYTES as i64);
         page.give_back_long();
         assert!(!page.has_long() && taken() == before);
         let mut read = Vec::new();
@@ -339,8 +339,8 @@ mod tests {
 
     #[test]
     fn impossible_head_is_corrupt() {
-        for word in [(LETTER_BYTES as u64 + 1) << 8, u64::MAX, 1 << 63] {
-            assert_eq!(Letter::from_word(word), Err(PageCorrupt));
+        for word in [(SLOT_FRAME_BYTES as u64 + 1) << 8, u64::MAX, 1 << 63] {
+            assert_eq!(SlotFrame::from_word(word), Err(PageCorrupt));
         }
     }
 }

@@ -171,7 +171,7 @@ impl Outbox {
 
 /// Whether more bytes may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum StreamState {
     /// More may come, now or later.
     Open,
     /// The worker's end is closed.
@@ -202,20 +202,20 @@ impl Inbox {
     ///
     /// # Errors
     /// The bytes are no frames.
-    pub(crate) fn receive(&mut self, waits: bool) -> Result<Progress, WireError> {
+    pub(crate) fn receive(&mut self, waits: bool) -> Result<StreamState, WireError> {
         let received = if waits {
             self.socket.recv(&mut self.buffer)
         } else {
             self.socket.try_recv(&mut self.buffer)
         };
         match received {
-            Ok((0, _)) => Ok(Progress::Closed),
+            Ok((0, _)) => Ok(StreamState::Closed),
             Ok((read, batch)) => {
                 self.decoder.feed_with(batch, &self.buffer[..read])?;
-                Ok(Progress::Open)
+                Ok(StreamState::Open)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Progress::Open),
-            Err(_) => Ok(Progress::Closed), // The worker died with unread bytes.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(StreamState::Open),
+            Err(_) => Ok(StreamState::Closed), // The worker died with unread bytes.
         }
     }
 

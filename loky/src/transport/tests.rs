@@ -2,7 +2,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::stream::{Inbox, Outbox, Progress, WorkerStream};
+use super::stream::{Inbox, Outbox, StreamState, WorkerStream};
 use crate::codec::EncodedValue;
 use crate::id::Ticket;
 use crate::limits::BATCH;
@@ -52,8 +52,8 @@ fn closed_end_fails_writes_and_ends_reads() {
     let ours = Arc::new(ours);
     WorkerStream::new(Arc::new(theirs)).send(&message::call(Ticket(1), "t", &[])[..20]).unwrap();
     let mut inbox = Inbox::new(Arc::clone(&ours));
-    assert_eq!(inbox.receive(true), Ok(Progress::Open));
-    assert_eq!(inbox.receive(true), Ok(Progress::Closed));
+    assert_eq!(inbox.receive(true), Ok(StreamState::Open));
+    assert_eq!(inbox.receive(true), Ok(StreamState::Closed));
     assert!(inbox.next_frame().is_none());
     assert!(inbox.is_inside_frame(), "twenty bytes of a header");
     let mut outbox = Outbox::new(ours);
@@ -133,7 +133,7 @@ fn descriptors_reach_pool_with_their_frames() {
         }
     });
     let mut inbox = Inbox::new(Arc::new(ours));
-    while inbox.receive(true) == Ok(Progress::Open) {}
+    while inbox.receive(true) == Ok(StreamState::Open) {}
     writer.join().unwrap();
     let frames: Vec<_> = std::iter::from_fn(|| inbox.next_frame()).collect();
     check(&frames, |frame| &frame.body);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::worker_side::{Next, WorkerLane};
-use super::page::{Letter, Page};
+use super::page::{Page, SlotFrame};
 use super::slots::{Claim, PageCorrupt};
 use super::stream::WorkerStream;
 use super::worker_end::WorkerEnd;
@@ -56,7 +56,7 @@ fn receive_order(
     lane.take_order();
     let received = stream.try_receive(frame)?;
     if received == Some(true) && frame.call != Ticket::INITIALIZER.0 {
-        // A call that was dispatched since the worker last looked into the lane. Its turn comes with its letter, and other calls in
+        // A call that was dispatched since the worker last looked into the lane. Its turn comes with its frame, and other calls in
         // the lane may come before it. The order is behind it, if there is one.
         stream.put_back(std::mem::take(frame));
         lane.put_order_back();
@@ -85,9 +85,9 @@ impl WorkerEnd for WorkerChannel {
                 }
             }
         };
-        match lane.letter(ticket).map_err(page_corrupt)? {
-            Letter::OnStream => self.stream.receive(frame),
-            Letter::Here { kind, length } => {
+        match lane.frame(ticket).map_err(page_corrupt)? {
+            SlotFrame::OnStream => self.stream.receive(frame),
+            SlotFrame::Here { kind, length } => {
                 frame.kind = kind;
                 frame.call = ticket.0;
                 frame.attachments = Ok(Attachments::new());
@@ -128,9 +128,9 @@ impl WorkerEnd for WorkerChannel {
             CallPath::Closed => {}
             CallPath::Stream => return self.stream.send_answer(ticket, ran, frame),
             CallPath::Lane(lane) => {
-                let is_letter = frame.attachments.is_empty();
-                let letter = is_letter.then(|| frame::parts(&frame.bytes));
-                if lane.answer(ticket, ran, letter, wake_poller(&self.stream)) {
+                let is_plain = frame.attachments.is_empty();
+                let parts = is_plain.then(|| frame::parts(&frame.bytes));
+                if lane.answer(ticket, ran, parts, wake_poller(&self.stream)) {
                     return Ok(());
                 }
             }

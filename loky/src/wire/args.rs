@@ -27,7 +27,7 @@ pub(crate) enum CallArgs {
     Chunk(Box<Chunk>),
 }
 
-/// The arguments of a batch: calls of one task, an entry each. All entries fit into one letter.
+/// The arguments of a batch: calls of one task, an entry each. All entries fit into one slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     /// All parts of a divided batch share these bytes.
@@ -40,11 +40,11 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// The limit for its entries. A letter has room for one more entry then, and for the name of the task.
+    /// The limit for its entries. A slot has room for one more entry then, and for the name of the task.
     pub(crate) const BYTES: usize =
-        limits::LETTER_BYTES - Self::NAME_BYTES - limits::GATHER_BYTES - entries::HEAD_BYTES;
+        limits::SLOT_FRAME_BYTES - Self::NAME_BYTES - limits::GATHER_BYTES - entries::HEAD_BYTES;
 
-    /// The room in a letter for the name of the task. Calls of a task with a longer name never form batches.
+    /// The room in a slot for the name of the task. Calls of a task with a longer name never form batches.
     pub(crate) const NAME_BYTES: usize = 4 * 1024;
 
     /// Returns a batch of `count` entries.

@@ -29,7 +29,7 @@ const INITIALIZING: u8 = 24;
 const LANE_READY: u8 = 25;
 const RETURNED: u8 = 27;
 
-/// The kind of a letter with the answers of a batch. On the stream it means nothing.
+/// The kind of the frame in a slot with the answers of a batch. On the stream it means nothing.
 pub(crate) const RESULTS: u8 = 26;
 
 /// The first message to a worker.

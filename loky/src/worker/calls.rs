@@ -172,7 +172,7 @@ fn run_chunk(
             answers.bytes.truncate(start_of_item + entries::HEAD_BYTES);
             answers.bytes.extend_from_slice(&failure.to_bytes());
         }
-        let is_short = answers.bytes.len() <= limits::LETTER_BYTES;
+        let is_short = answers.bytes.len() <= limits::SLOT_FRAME_BYTES;
         if is_short && answers.attachments.is_empty() {
             entries::finish(&mut answers.bytes, head, ran.is_err());
             if end.keep_answers(ticket, &answers.bytes, start_of_item) {

@@ -50,7 +50,7 @@ impl Link {
         let done = begun.saturating_sub(1).max(before);
         let mut bytes = Vec::new();
         if done > before {
-            self.lane.read_answers(ticket, limits::LETTER_BYTES, &mut bytes);
+            self.lane.read_answers(ticket, limits::SLOT_FRAME_BYTES, &mut bytes);
             return Answers::parse(bytes, done, before);
         }
         Ok(Box::default())

@@ -10,7 +10,7 @@ use crate::id::{CallId, Ticket};
 use crate::limits;
 use crate::pool::fault::Fault;
 use crate::pool::outcome::{Answers, CallEnd};
-use crate::transport::page::Letter;
+use crate::transport::page::SlotFrame;
 use crate::transport::slots::table::{Progress, Step};
 use crate::wire::frame::Frame;
 use crate::wire::message::FromWorker;
@@ -56,9 +56,9 @@ impl Link {
     /// Whether the oldest call of the worker is answered over the stream: then nothing comes through the lane before that answer
     /// was read.
     fn is_answered_on_stream(&mut self, oldest: Ticket) -> bool {
-        // A call that was taken back and skipped does not count: its letter is still the one that the pool has written.
+        // A call that was taken back and skipped does not count: its frame is still the one that the pool has written.
         self.slots.progress(oldest) == Ok(Progress::Finished)
-            && self.lane.letter(oldest) == Ok(Letter::OnStream)
+            && self.lane.frame(oldest) == Ok(SlotFrame::OnStream)
     }
 
     /// Whether something lies in the lane.
@@ -94,7 +94,7 @@ impl Link {
             Some(Step::Skipped) => return Ok(Some((FromLane::Skipped, 0))),
             Some(Step::Answered(ticket)) => ticket,
         };
-        let Letter::Here { kind, length } = self.lane.letter(ticket)? else { return Ok(None) };
+        let SlotFrame::Here { kind, length } = self.lane.frame(ticket)? else { return Ok(None) };
         let worker_pid = self.pid;
         if self.slots.is_chunk(ticket) {
             let answers = self.batch_answers(ticket, kind, length)?;

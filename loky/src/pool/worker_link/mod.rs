@@ -92,7 +92,7 @@ pub(super) struct Link {
     outbox: Outbox,
     /// Whether the outbox has an order: the worker is to look at the stream for it, though it waits for calls in the lane.
     has_order: bool,
-    /// Room in which a letter is put together.
+    /// Room in which a frame is put together.
     room: Vec<u8>,
     readership: Readership<Source>,
     /// The stream, where answers come through the lane: the pool thread reads it.

@@ -2,7 +2,7 @@
 //! that, and puts it back.
 
 use super::Link;
-use crate::transport::stream::{Inbox, Progress};
+use crate::transport::stream::{Inbox, StreamState};
 use crate::wire::message::FromWorker;
 
 /// The messages that were read from a worker in one go.
@@ -26,7 +26,7 @@ impl Received {
 pub(in crate::pool) fn receive(inbox: &mut Inbox, waits: bool) -> Received {
     let progress = inbox.receive(waits);
     let mut received =
-        Received { is_closed: progress == Ok(Progress::Closed), ..Received::default() };
+        Received { is_closed: progress == Ok(StreamState::Closed), ..Received::default() };
     while let Some(frame) = inbox.next_frame() {
         match FromWorker::parse(frame) {
             Ok(message) => received.messages.push(message),

@@ -26,7 +26,7 @@ impl Link {
             self.slots.set_items(ticket, batch.count);
         }
         self.is_unused = false;
-        if !self.uses_lane || !self.write_letter(ticket, task, args) {
+        if !self.uses_lane || !self.write_into_slot(ticket, task, args) {
             self.outbox.push(ticket, task, args);
         }
         self.slots.publish(ticket);
@@ -34,8 +34,8 @@ impl Link {
     }
 
     /// Writes a call into the lane. False if it is too long for that, or has descriptors.
-    fn write_letter(&mut self, ticket: Ticket, task: &str, args: &CallArgs) -> bool {
-        if args.len() > limits::LETTER_BYTES || !args.attachments().is_empty() {
+    fn write_into_slot(&mut self, ticket: Ticket, task: &str, args: &CallArgs) -> bool {
+        if args.len() > limits::SLOT_FRAME_BYTES || !args.attachments().is_empty() {
             self.lane.write_on_stream(ticket);
             return false;
         }

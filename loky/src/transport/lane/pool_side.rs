@@ -10,7 +10,7 @@ use crate::clock;
 use crate::id::Ticket;
 use crate::limits;
 use crate::sys::{cpu, futex};
-use crate::transport::page::{Letter, Page};
+use crate::transport::page::{Page, SlotFrame};
 use crate::transport::words::PageCorrupt;
 use crate::transport::words::sleep::{IN_POLL, ON_FUTEX, PoolSleep, WorkerSleep};
 
@@ -48,7 +48,7 @@ impl PoolLane {
         PoolSleep(self.page().pool_sleep())
     }
 
-    /// Writes the letter of a call. Returns false if it is too long, and must go over the stream.
+    /// Writes the frame of a call. Returns false if it is too long, and must go over the stream.
     pub(crate) fn write(&self, ticket: Ticket, (kind, body): (u8, &[u8])) -> bool {
         self.page().write(ticket, kind, body)
     }
@@ -73,8 +73,8 @@ impl PoolLane {
     }
 
     /// Returns the head of an answer.
-    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
-        self.page().letter(ticket)
+    pub(crate) fn frame(&self, ticket: Ticket) -> Result<SlotFrame, PageCorrupt> {
+        self.page().frame(ticket)
     }
 
     /// Appends an answer of `length` bytes to `out`.
@@ -126,12 +126,12 @@ impl PoolLane {
         futex::wake(sleep.0);
     }
 
-    /// Returns whether long letters take memory.
+    /// Returns whether long frames take memory.
     pub(crate) fn has_long(&self) -> bool {
         self.page().has_long()
     }
 
-    /// Gives the memory of long letters back. The worker must have answered all its calls.
+    /// Gives the memory of long frames back. The worker must have answered all its calls.
     pub(crate) fn give_back_long(&self) {
         self.page().give_back_long();
     }

@@ -9,8 +9,8 @@ use super::pool_side::PoolLane;
 use super::worker_side::{Next, WorkerLane};
 use crate::clock;
 use crate::id::{CallId, Ticket};
-use crate::limits::{LETTER_BYTES, SLOTS};
-use crate::transport::page::{Letter, Page};
+use crate::limits::{SLOT_FRAME_BYTES, SLOTS};
+use crate::transport::page::{Page, SlotFrame};
 use crate::transport::slots::table::{SlotTable, Step};
 use crate::transport::words::slot::Claim;
 use fastrand::Rng;
@@ -37,9 +37,9 @@ fn pair() -> (Pool, WorkerLane) {
     (pool, WorkerLane::new(Page::open(fd.as_fd()).unwrap()))
 }
 
-/// Returns the letter of a call.
+/// Returns the frame of a call.
 fn body(number: u64) -> Vec<u8> {
-    let length = [0, 1, 9, 100, 300, 4000, LETTER_BYTES][usize::try_from(number % 7).unwrap()];
+    let length = [0, 1, 9, 100, 300, 4000, SLOT_FRAME_BYTES][usize::try_from(number % 7).unwrap()];
     vec![number.to_le_bytes()[0]; length]
 }
 
@@ -59,8 +59,8 @@ impl Pool {
                 self.n_skipped += 1;
                 continue;
             };
-            let letter = self.lane.letter(ticket).unwrap();
-            let Letter::Here { kind: KIND, length } = letter else { panic!("{letter:?}") };
+            let frame = self.lane.frame(ticket).unwrap();
+            let SlotFrame::Here { kind: KIND, length } = frame else { panic!("{frame:?}") };
             let mut answer = Vec::new();
             self.lane.read(ticket, length, &mut answer);
             let (call, ran) = self.slots.answered(ticket).unwrap();
@@ -77,7 +77,7 @@ impl Pool {
     }
 }
 
-/// A worker that sends each letter back, until there is an order.
+/// A worker that sends each frame back, until there is an order.
 fn echo(mut lane: WorkerLane) {
     loop {
         let ticket = match lane.wait() {
@@ -85,8 +85,8 @@ fn echo(mut lane: WorkerLane) {
             Next::Order => return,
             Next::Nothing => panic!("it has waited"),
         };
-        let letter = lane.letter(ticket).unwrap();
-        let Letter::Here { kind, length } = letter else { panic!("{letter:?}") };
+        let frame = lane.frame(ticket).unwrap();
+        let SlotFrame::Here { kind, length } = frame else { panic!("{frame:?}") };
         let mut body = Vec::new();
         lane.read(ticket, length, &mut body);
         if lane.claim(ticket, || panic!("no reader polls")).unwrap() == Claim::Run {
@@ -123,20 +123,20 @@ fn calls_are_answered_in_order_without_lost_wake_ups() {
 }
 
 #[test]
-fn long_letters_go_over_stream() {
-    let too_long = (KIND, &[0; LETTER_BYTES + 1][..]);
+fn long_frames_go_over_stream() {
+    let too_long = (KIND, &[0; SLOT_FRAME_BYTES + 1][..]);
     let (mut pool, mut lane) = pair();
     for answer in [Some(too_long), None] {
         let ticket = pool.slots.take(CallId::nth(1)).unwrap();
         assert!(!pool.lane.write(ticket, too_long));
         pool.slots.publish(ticket);
         assert_eq!(lane.wait(), Next::Call(ticket));
-        assert_eq!(lane.letter(ticket), Ok(Letter::OnStream));
+        assert_eq!(lane.frame(ticket), Ok(SlotFrame::OnStream));
         assert_eq!(lane.claim(ticket, || ()), Ok(Claim::Run));
         pool.lane.write(ticket, (KIND, &[]));
         assert!(!lane.answer(ticket, RAN, answer, || ()));
         assert_eq!(pool.slots.step(), Ok(Some(Step::Answered(ticket))));
-        assert_eq!(pool.lane.letter(ticket), Ok(Letter::OnStream));
+        assert_eq!(pool.lane.frame(ticket), Ok(SlotFrame::OnStream));
         pool.slots.answered(ticket).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::id::Ticket;
 use crate::sys::{cpu, futex};
-use crate::transport::page::{Letter, Page};
+use crate::transport::page::{Page, SlotFrame};
 use crate::transport::words::PageCorrupt;
 use crate::transport::words::sleep::{ASLEEP, PoolSleep, SleepMode, WorkerSleep};
 use crate::transport::words::slot::Claim;
@@ -80,13 +80,13 @@ impl WorkerLane {
         self.orders = self.orders.wrapping_sub(1);
     }
 
-    /// Returns the head of the next call's letter. The call must be one to claim.
-    pub(crate) fn letter(&self, ticket: Ticket) -> Result<Letter, PageCorrupt> {
+    /// Returns the head of the next call's frame. The call must be one to claim.
+    pub(crate) fn frame(&self, ticket: Ticket) -> Result<SlotFrame, PageCorrupt> {
         self.page.check_given(ticket)?;
-        self.page.letter(ticket)
+        self.page.frame(ticket)
     }
 
-    /// Appends the bytes of a letter of `length` bytes to `out`.
+    /// Appends the bytes of a frame of `length` bytes to `out`.
     pub(crate) fn read(&self, ticket: Ticket, length: usize, out: &mut Vec<u8>) {
         self.page.read(ticket, length, out);
     }
@@ -105,7 +105,7 @@ impl WorkerLane {
         Ok(claim)
     }
 
-    /// Answers the next call, which ran for the time `ran`. Returns false if there is no `letter`, or it is too long: the answer
+    /// Answers the next call, which ran for the time `ran`. Returns false if there is no `frame`, or it is too long: the answer
     /// goes over the stream then.
     ///
     /// `wake_poller` wakes a reader in poll by a message on the stream that says nothing else.
@@ -113,10 +113,10 @@ impl WorkerLane {
         &mut self,
         ticket: Ticket,
         ran: Duration,
-        letter: Option<(u8, &[u8])>,
+        frame: Option<(u8, &[u8])>,
         wake_poller: impl Fn(),
     ) -> bool {
-        let is_here = match letter {
+        let is_here = match frame {
             Some((kind, body)) => self.page.write(ticket, kind, body),
             None => {
                 self.page.write_on_stream(ticket);

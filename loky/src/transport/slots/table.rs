@@ -99,7 +99,7 @@ impl SlotTable {
         })
     }
 
-    /// Takes a free slot for a call. There must be one. The letter can be written behind this.
+    /// Takes a free slot for a call. There must be one. The frame can be written behind this.
     pub(crate) fn take(&mut self, call: CallId) -> Result<Ticket, PageCorrupt> {
         let slot = self.taken.trailing_ones() as usize;
         let (last, record) = &mut self.records[slot];

@@ -1,7 +1,7 @@
 //! The batch word: how many calls of the batch in a slot the worker has begun, and how many it may begin.
 //!
-//! A batch has one slot, like a single call, and goes through the same [slot states](super::slot). Its calls are claimed one by
-//! one in a word of its own:
+//! A batch has one slot, like a single call, and goes through the [slot states](super::slot). Its calls are claimed one by one in
+//! a word of their own:
 //!
 //! ```text
 //!   63            24 23     12 11      0

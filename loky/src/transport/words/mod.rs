@@ -1,4 +1,4 @@
-//! The words of a page: numbers that the pool and one worker change at the same time, and the steps in which they do.
+//! The words of a page: numbers that both the pool and one worker change, and the steps in which they change them.
 //!
 //! | word | says | file |
 //! |---|---|---|

@@ -21,7 +21,7 @@
 //! | 5. Done → Free       | pool   | store            | the pool has read the answer |
 //! | 6. Revoked → Free    | worker | store            | the worker has read the revoked call |
 //!
-//! **A call runs in one place.** Steps 2 and 3 are compare-and-swaps from the same value, so exactly one of them succeeds. A
+//! **A call runs in one place.** Steps 2 and 3 are compare-and-swaps from one value, so exactly one of them succeeds. A
 //! call that was revoked never runs here. A call that runs was not revoked. Every other state has one side that may leave it.
 //!
 //! **An old call is never taken for a new one.** Slot and sequence together are the [`Ticket`] of a call. A word carries the
