@@ -13,7 +13,7 @@ use loky_tests::isolated;
 use loky_tests::ledger::Log;
 use loky_tests::limits::limit;
 use loky_tests::signal::send_signal;
-use loky_tests::step::{Step, burst, until_running, warm_up};
+use loky_tests::step::{Step, burst, until_running};
 use loky_tests::tasks::{double, pid, square};
 use loky_tests::time::LONG;
 
@@ -168,7 +168,7 @@ fn lack_of_memory_for_event_thread_fails_call() {
 }
 
 #[test]
-/// The pool starts no worker whose events it could not tell.
+fn resize_up_and_down_is_told() {
     isolated(|| {
         let (executor, log) = Log::of(builder(1));
         executor.resize(2).unwrap();
