@@ -21,8 +21,7 @@ pub use self::reusable::{
 use crate::codec::{EncodedValue, ValueCodec};
 use crate::config::{Settings, check_max_workers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::Future;
-use crate::future::chunk::MapPart;
+use crate::future::{Future, MapPart};
 use crate::limits;
 use crate::observer::Stats;
 use crate::pool::Pool;
@@ -213,8 +212,8 @@ impl ProcessPoolExecutor {
         }
         let calls: Vec<_> = calls.into_iter().flatten().collect();
         let counts: Vec<_> = calls.iter().map(CallArgs::count).collect();
-        let slots = self.pool().submit_all(task, calls).into_iter();
-        slots.zip(counts).map(|(slot, count)| MapPart::new(slot, output, count)).collect()
+        let cells = self.pool().submit_all(task, calls).into_iter();
+        cells.zip(counts).map(|(cell, count)| MapPart::new(cell, output, count)).collect()
     }
 
     fn submit_encoded<R: 'static>(

@@ -4,15 +4,15 @@ use std::fmt;
 use std::iter;
 use std::time::{Duration, Instant};
 
-use super::Future;
+use super::handle::Future;
 use super::wait::distinct;
 use super::watch::Watch;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Yields each of `futures` once, as soon as it has an outcome; those that have one come first.
+/// Yields each of `futures` once, in completion order. Futures that have an outcome already come first.
 ///
-/// In a process that was forked off the one that submitted them they are left out.
+/// A future and its clones count as one. Futures of a process that this one was forked off are left out.
 ///
 /// ```
 /// #[loky::task]
@@ -40,16 +40,51 @@ pub fn as_completed<R: 'static>(futures: impl IntoIterator<Item = Future<R>>) ->
     AsCompleted { all: watch.len(), watch }
 }
 
-/// The iterator of [`as_completed`].
+/// The iterator that [`as_completed`] returns.
+///
+/// ```
+/// # #[loky::task]
+/// # fn square(x: u64) -> u64 {
+/// #     x * x
+/// # }
+/// # loky::main! {
+/// #     fn main() -> loky::Result<()> {
+/// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+/// let futures = (0..4).map(|x| executor.submit(square, x));
+/// let mut completed: loky::AsCompleted<u64> = loky::as_completed(futures);
+/// let first = completed.next().expect("one is done first");
+/// assert!(first.is_done());
+/// #         Ok(())
+/// #     }
+/// # }
+/// ```
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompleted<R> {
     watch: Watch<Future<R>>,
-    /// How many there were at the beginning.
+    /// How many futures there were at the beginning.
     all: usize,
 }
 
 impl<R: 'static> AsCompleted<R> {
-    /// Waits no longer than until `timeout` from now: then one [`ErrorKind::Timeout`] and the end.
+    /// Limits the time of the whole iteration to `timeout` from now. When it has passed, the iterator yields one
+    /// [`ErrorKind::Timeout`] and ends.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn square(x: u64) -> u64 {
+    /// #     x * x
+    /// # }
+    /// # loky::main! {
+    /// #     fn main() -> loky::Result<()> {
+    /// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    /// let futures = (0..4).map(|x| executor.submit(square, x));
+    /// for future in loky::as_completed(futures).timeout(std::time::Duration::from_secs(60)) {
+    ///     assert!(future?.result()? < 10);
+    /// }
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// ```
     pub fn timeout(self, timeout: Duration) -> AsCompletedTimeout<R> {
         AsCompletedTimeout {
             futures: self,
@@ -59,7 +94,7 @@ impl<R: 'static> AsCompleted<R> {
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Future<R>> {
-        // Also those are left out that this process has left behind with its parent since the beginning.
+        // This process may have been forked off since the beginning: then no future is its own any more.
         let mut completed = iter::from_fn(|| self.watch.next(deadline));
         completed.find_map(|(_, future)| future.check_process().is_ok().then_some(future))
     }
@@ -77,7 +112,26 @@ impl<R: 'static> Iterator for AsCompleted<R> {
     }
 }
 
-/// The iterator of [`AsCompleted::timeout`].
+/// The iterator that [`AsCompleted::timeout`] returns. Its items are errors only if the time is over.
+///
+/// ```
+/// # #[loky::task]
+/// # fn square(x: u64) -> u64 {
+/// #     x * x
+/// # }
+/// # loky::main! {
+/// #     fn main() -> loky::Result<()> {
+/// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+/// use std::time::Duration;
+///
+/// let futures = (0..4).map(|x| executor.submit(square, x));
+/// let completed: loky::AsCompletedTimeout<u64> =
+///     loky::as_completed(futures).timeout(Duration::from_secs(60));
+/// assert_eq!(completed.filter(Result::is_ok).count(), 4);
+/// #         Ok(())
+/// #     }
+/// # }
+/// ```
 #[must_use = "iterators do nothing until they are used"]
 pub struct AsCompletedTimeout<R> {
     futures: AsCompleted<R>,

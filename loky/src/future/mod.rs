@@ -1,342 +1,121 @@
-//! The outcome of a call that will come: [`Future`], and waiting for many of them.
+//! The outcome of a call: [`Future`], and waiting for many of them.
 //!
-//! A [`slot`] is shared by the [`Promise`](slot::Promise), which the pool holds and fills once, and the futures, which read
-//! it as often as they like. A slot knows no types and no processes: the outcome is bytes, or an error; the future decodes.
+//! An *outcome cell* ([`cell`]) is the shared record of one call, or of all calls of one batch. The pool holds its write end,
+//! the [`Promise`](promise::Promise). Futures hold a [`CallRef`]: the cell, and for a batch the number of the call. A cell knows
+//! no types and no processes: an outcome is bytes or an error, and the future decodes.
 //!
-//! Who waits for a result does the pool's work meanwhile: [`Driver::wait`] reads from the worker that has the call, so that no
-//! other thread has to be woken for it. What is waited for in any other way (callbacks, wakers, `wait`, `as_completed`) is
-//! [announced](Driver::request_background_read) to the pool, whose own thread reads for it.
+//! This module must not know what a pool is: what it needs of one is the trait [`Driver`]. It runs no callback, waker or codec
+//! under a lock. Tested in `tests.rs` and `batch_tests.rs` with promises of their own, and in `model.rs` with loom.
 //!
-//! What runs where: a callback that is added before the outcome runs on the pool's callback thread, in the order in which
-//! they were added; one that is added after it, and those of a call that is cancelled, run in the thread that adds or
-//! cancels. Wakers run in the thread that brings the outcome. No lock is held in any of these.
+//! # States of a cell
 //!
-//! This module must not know what a pool is: what it needs of one is the trait [`Driver`]. Tested in `tests.rs` with
-//! promises of its own.
+//! ```text
+//!  single call   Pending ──resolve──▶ Done
+//!
+//!  batch         Pending ──move tail──▶ Divided ──resolve──▶ Ended
+//!                   │                    │   ▲                 ▲
+//!                   │                    └───┘ publish,        │
+//!                   │                          move tail       │
+//!                   └───────────────resolve────────────────────┘
+//! ```
+//!
+//! A batch that runs through goes from *Pending* to *Ended* in one step, as a single call does. It is *divided* when one of its
+//! calls runs for long, or is cancelled, or when its worker has run only a part of it. A batch keeps its id and its cell then, and
+//! its slot in the worker's page. In the cell of a batch, two numbers divide the calls:
+//!
+//! ```text
+//!   0           answered              end
+//!   │ answered  │ pending              │ moved │
+//! ```
+//!
+//! | state   | `answered` | `end`      | calls in between                                       |
+//! |---------|------------|------------|--------------------------------------------------------|
+//! | Pending | 0          | unlimited  | pending                                                |
+//! | Divided | grows      | falls      | pending, at least the call `answered`, which never moves |
+//! | Ended   | fixed      | fixed      | have one common outcome `last`, or there are none      |
+//!
+//! # Transitions
+//!
+//! | step                | thread                         | locks                        | effect                               |
+//! |---------------------|--------------------------------|------------------------------|--------------------------------------|
+//! | move tail           | the one that decides to divide | pool, then cell, then new cell | `end` falls; the calls behind it get new cells, and their callbacks and watchers move there |
+//! | publish             | the one that hands out         | cell                         | `answered` grows; wakes parked threads, returns the listeners of settled calls |
+//! | resolve             | the one that hands out         | cell                         | writes all missing outcomes; wakes parked threads, returns all listeners |
+//! | drop of the promise | any                            | cell                         | resolves with an error, so no waiter is left behind |
+//! | read, park, listen  | any                            | cell                         | follows a call that has moved to its new cell |
+//!
+//! *Deciding* happens under the pool's lock. *Handing out* happens after it, by one thread at a time, in the order of the
+//! decisions. Each division decides to publish exactly once, even if no call was answered, since parked threads and polled
+//! handles of the moved calls wait for it.
+//!
+//! # Why each future resolves exactly once
+//!
+//! 1. A call is in exactly one place. `end` changes and the new cells become visible in one critical section. So for every
+//!    reader a call is either below `end` of its cell, or in the new cell.
+//! 2. A move goes to cells that no other thread knows yet, so a chain of moves ends, and the lock order from a cell to the newer
+//!    one has no circle.
+//! 3. Each cell has one promise. `resolve` consumes it. Dropping it resolves too.
+//! 4. A publication carries the number of its first call. The cell takes it only if that is `answered`, so a lost publication
+//!    never shifts the answers of later calls: these calls then end with an error.
+//! 5. A listener is in one list at a time. It leaves the list under the cell's lock: by publish or resolve, which return it to be
+//!    notified, or by a move, which puts it into the list of the new cell. A callback that comes later finds the new cell itself,
+//!    so callbacks keep their order.
+//!
+//! # Parked threads
+//!
+//! A thread that waits for a result does the pool's work meanwhile: [`Driver::wait`] reads from the worker that has the call, so
+//! no other thread has to be woken for it. If another thread reads already, the waiting thread *parks* in the cell. It goes on
+//! when its call is settled there, at its deadline, or when the pool has it *retry*: ask again whether there is something to do.
+//! No wake-up is lost. State and retry counter are protected by the lock that the sleep releases, and a thread reads the counter
+//! before it becomes visible to those that increment it.
+//!
+//! All other ways to wait (callbacks, wakers, [`wait`](wait()), [`as_completed`]) are listeners. They are
+//! [announced](Driver::request_background_read) to the pool, whose own thread reads for them.
+//!
+//! # Where foreign code runs
+//!
+//! A callback that is added before the outcome runs on the pool's callback thread, in the order of adding. A callback that is
+//! added after it runs in the thread that adds it, and the callbacks of a cancelled call run in the thread that cancels. Wakers
+//! run in the thread that hands out the outcome.
 
 mod as_completed;
-pub(crate) mod chunk;
+mod batch;
+#[cfg(test)]
+mod batch_tests;
+mod call_ref;
+mod cell;
+mod driver;
+mod handle;
+mod listeners;
+mod locks;
+mod map_part;
 #[cfg(test)]
 mod model;
+mod owner;
 mod payload;
 mod poll;
-pub(crate) mod slot;
+mod promise;
 #[cfg(test)]
 mod tests;
 mod wait;
 mod watch;
 
-use std::fmt;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
-
 pub use self::as_completed::{AsCompleted, AsCompletedTimeout, as_completed};
+pub use self::handle::Future;
 pub use self::wait::{ReturnWhen, Waited, wait};
+
+pub(crate) use self::batch::Answers;
+pub(crate) use self::cell::OutcomeCell;
+pub(crate) use self::driver::{Cancelled, Driver, DriverRef, Unparked, Waiter};
+pub(crate) use self::listeners::{Callback, Listeners, run_callbacks};
+pub(crate) use self::map_part::{MapPart, PartResult, Results};
+pub(crate) use self::owner::check_process;
+pub(crate) use self::payload::Outcome;
+pub(crate) use self::promise::{Promise, Publication};
 pub(crate) use self::watch::{Awaited, Watch};
 
-use self::chunk::{CallRef, Lookup};
-use self::poll::Polled;
-use self::slot::{Callback, Outcome, Slot, Snapshot};
-use crate::clock;
-use crate::codec::{Attachments, ValueCodec};
-use crate::error::{Error, ErrorKind, Execution, Result};
-use crate::id::CallId;
-use crate::sys::fork_guard;
+/// Where the outcome of a call arrives.
+pub(crate) type CallRef = call_ref::CallRef<OutcomeCell>;
 
-/// What a slot sleeps on; in its model this is loom's.
-mod locks {
-    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
-}
-
-/// What a future needs of the pool that its call was given to.
-pub(crate) trait Driver: Send + Sync {
-    /// Blocks until the call has an outcome, or until `deadline`.
-    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>);
-
-    /// Somebody is to be told of the outcome who does not [`wait`](Self::wait) for it.
-    fn request_background_read(&self, call: CallId);
-
-    /// The same of a call that another has become, of whose outcome somebody was to be told: nobody has asked just now.
-    fn request_background_read_moved(&self, call: CallId);
-
-    /// Takes the call back, if it has not started; of a chunk the one with this number.
-    fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled;
-
-    /// The process that has begun the call, or that one of the chunk, if one has.
-    fn running_in(&self, call: CallId, number: Option<u32>) -> Option<u32>;
-}
-
-/// The way from a slot to its pool: one for all slots of a pool, so that each takes one word. Cheap to clone.
-///
-/// Leads nowhere when the pool is at its end: then there is nothing to be driven any more.
-#[derive(Clone)]
-pub(crate) struct DriverRef(Arc<Weak<dyn Driver>>);
-
-impl DriverRef {
-    pub(crate) fn new(driver: Weak<dyn Driver>) -> Self {
-        Self(Arc::new(driver))
-    }
-
-    fn get(&self) -> Option<Arc<dyn Driver>> {
-        self.0.upgrade()
-    }
-}
-
-/// What came of an attempt to take a call back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancelled {
-    Yes,
-    /// It has begun.
-    No,
-    /// It has an outcome, which is on its way to the slot.
-    IsOver,
-}
-
-/// The outcome of a call, now or later. Python's `concurrent.futures.Future`.
-///
-/// Clones share the outcome. Dropping a future does nothing to the call; it outlives the executor. It is also an ordinary
-/// [`std::future::Future`], which any async runtime can await. (Its waker runs in whichever thread brings the outcome, perhaps
-/// the pool's own: as everywhere, a waker must not block.)
-///
-/// ```
-/// #[loky::task]
-/// fn double(x: u64) -> u64 {
-///     2 * x
-/// }
-///
-/// loky::main! {
-///     fn main() -> loky::Result<()> {
-///         let executor = loky::ProcessPoolExecutor::builder().max_workers(1).build()?;
-///         let future = executor.submit(double, 21);
-///         assert_eq!(future.result()?, 42);
-///         assert!(future.is_done() && !future.is_cancelled());
-///         Ok(())
-///     }
-/// }
-/// ```
-#[must_use = "the outcome of the call, errors included, is only seen here"]
-pub struct Future<R> {
-    /// Where its call was in the beginning.
-    seat: CallRef,
-    /// `None` where no result can come: what was submitted is no task.
-    output: Option<ValueCodec<R>>,
-    /// Set once it is polled.
-    polled: Option<Polled>,
-}
-
-impl<R: 'static> Future<R> {
-    pub(crate) fn new(seat: CallRef, output: ValueCodec<R>) -> Self {
-        Self { seat, output: Some(output), polled: None }
-    }
-
-    /// The future of a call that was not accepted.
-    pub(crate) fn failed(task: &'static str, error: Error) -> Self {
-        Self::seated(Slot::failed(task, error), None)
-    }
-
-    /// Blocks until the call has an outcome, and returns it: each time a fresh value.
-    ///
-    /// # Errors
-    /// Whatever became of the call: see [`ErrorKind`]. [`ErrorKind::InvalidConfig`] in a process that was forked off the
-    /// one that submitted the call.
-    pub fn result(&self) -> Result<R> {
-        self.result_until(None)
-    }
-
-    /// As [`result`](Self::result), but waits no longer than `timeout`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Timeout`] if there is no outcome by then; the call goes on.
-    pub fn result_timeout(&self, timeout: Duration) -> Result<R> {
-        self.result_until(clock::deadline(Some(timeout)))
-    }
-
-    /// Blocks until there is an outcome, or until `deadline`.
-    fn outcome_until(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        self.seat.ask(|CallRef { slot, number }| match slot.peek(*number) {
-            Lookup::Here(None) => {
-                match slot.driver() {
-                    Some((driver, call)) => driver.wait(call, slot, deadline),
-                    // The pool is at its end, and has given its outcomes out, or is about to.
-                    None => drop(slot.park(None, deadline)),
-                }
-                slot.peek(*number)
-            }
-            found => found,
-        })
-    }
-
-    fn result_until(&self, deadline: Option<Instant>) -> Result<R> {
-        self.check_process()?;
-        match self.outcome_until(deadline) {
-            Some(outcome) => self.decode(outcome),
-            None => Err(self.timed_out()),
-        }
-    }
-
-    /// Tells the pool that somebody is to be told of the outcome.
-    fn request_background_read(&self) {
-        let driver =
-            self.seat.ask(|CallRef { slot, number }| slot.snapshot(*number).map(|_| slot.driver()));
-        if let Some((driver, call)) = driver {
-            driver.request_background_read(call);
-        }
-    }
-
-    fn timed_out(&self) -> Error {
-        let task = self.seat.slot.task();
-        Error::new(ErrorKind::Timeout, format!("the call of `{task}` has no outcome yet"))
-            .with_task(task)
-            .with_execution(Execution::Started) // Or it does so next: it goes on.
-    }
-
-    fn decode(&self, outcome: Outcome) -> Result<R> {
-        let payload = outcome?;
-        self.decode_bytes(&payload, payload.attachments())
-    }
-
-    fn decode_bytes(&self, bytes: &[u8], attachments: &Attachments) -> Result<R> {
-        let output = self.output.expect("a call that was not accepted has no result");
-        output.decode_all(bytes, attachments).map_err(|error| {
-            let task = self.seat.slot.task();
-            let message = format!("the result of `{task}` cannot be decoded: {error}");
-            Error::new(ErrorKind::DecodeResult, message)
-                .with_task(task)
-                .with_execution(Execution::Finished)
-        })
-    }
-
-    /// Blocks until the call has an outcome, and returns the error if it is one. Python's `exception()`.
-    #[must_use]
-    pub fn error(&self) -> Option<Error> {
-        self.result().err()
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.seat.snapshot()
-    }
-
-    /// The outcome, if there is one.
-    fn peek(&self) -> Option<Outcome> {
-        self.seat.ask(|CallRef { slot, number }| slot.peek(*number))
-    }
-
-    /// Whether the call has an outcome. Never blocks.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        matches!(self.snapshot(), Snapshot::Done { .. })
-    }
-
-    /// Whether a worker has begun the call and it has no outcome yet. Never blocks.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.running_in().is_some() && !self.is_done()
-    }
-
-    /// Whether the call was cancelled. Never blocks.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.snapshot().is_cancelled()
-    }
-
-    /// Whether there is an outcome, which is an error, which is not that it was cancelled.
-    fn has_failed(&self) -> bool {
-        matches!(self.peek(), Some(Err(error)) if !error.is_cancelled())
-    }
-
-    /// Takes the call back, if it has not started. True if it will never run (also when it was cancelled before).
-    ///
-    /// Callbacks run before it returns.
-    pub fn cancel(&self) -> bool {
-        if self.check_process().is_err() {
-            return false;
-        }
-        self.seat.ask(|CallRef { slot, number }| {
-            slot.snapshot(*number).then(|snapshot| match (snapshot, slot.driver()) {
-                (Snapshot::Pending, Some((driver, call))) => match driver.cancel(call, *number) {
-                    Cancelled::Yes => Lookup::Here(true),
-                    Cancelled::No => Lookup::Here(false),
-                    Cancelled::IsOver => {
-                        slot.park(None, None);
-                        slot.snapshot(*number).map(Snapshot::is_cancelled)
-                    }
-                },
-                (snapshot, _) => Lookup::Here(snapshot.is_cancelled()),
-            })
-        })
-    }
-
-    /// The process that runs the call, or ran it. `None` before it began.
-    #[must_use]
-    pub fn worker_pid(&self) -> Option<u32> {
-        let worker_pid = |CallRef { slot, number }: &CallRef| slot.worker_pid(*number);
-        self.running_in().or_else(|| self.seat.ask(worker_pid))
-    }
-
-    /// Has `callback` called with this future as soon as there is an outcome.
-    ///
-    /// Callbacks are called in the order in which they were added, one at a time, on a thread of the pool, where they may
-    /// submit and wait; when there is an outcome already, at once in this thread. A panic in one is reported by the panic
-    /// hook and hurts nothing else.
-    pub fn add_done_callback(&self, callback: impl FnOnce(Self) + Send + 'static) {
-        let future = self.clone();
-        let mut callback: Option<Callback> = Some(Box::new(move || callback(future)));
-        if self.seat.ask(|CallRef { slot, number }| slot.add_callback(*number, &mut callback)) {
-            self.request_background_read();
-        }
-    }
-
-    fn check_process(&self) -> Result<()> {
-        check_process(self.seat.slot.owner_pid())
-    }
-}
-
-impl<R> Future<R> {
-    fn seated(slot: Arc<Slot>, output: Option<ValueCodec<R>>) -> Self {
-        Self { seat: slot.into(), output, polled: None }
-    }
-
-    /// The process that has begun the call, of which there is no outcome yet.
-    fn running_in(&self) -> Option<u32> {
-        check_process(self.seat.slot.owner_pid()).ok()?;
-        self.seat.ask(|CallRef { slot, number }| {
-            slot.snapshot(*number).map(|_| {
-                let (driver, call) = slot.driver()?;
-                driver.running_in(call, *number)
-            })
-        })
-    }
-}
-
-/// Refuses in a process that was forked off the one that `owner` was.
-pub(crate) fn check_process(owner: u32) -> Result<()> {
-    if fork_guard::current_pid() == owner {
-        return Ok(());
-    }
-    let message =
-        format!("this handle belongs to the process `{owner}`, which this one was forked off");
-    Err(Error::new(ErrorKind::InvalidConfig, message))
-}
-
-impl<R> Clone for Future<R> {
-    fn clone(&self) -> Self {
-        Self { seat: self.seat.clone(), output: self.output, polled: None }
-    }
-}
-
-impl<R> fmt::Debug for Future<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Future");
-        out.field("task", &self.seat.slot.task());
-        match self.seat.ask(|CallRef { slot, number }| slot.peek(*number)) {
-            None if self.running_in().is_some() => out.field("state", &"running"),
-            None => out.field("state", &"pending"),
-            Some(Ok(_)) => {
-                out.field("state", &"finished").field("returned", &std::any::type_name::<R>())
-            }
-            Some(Err(error)) if error.is_cancelled() => out.field("state", &"cancelled"),
-            Some(Err(error)) => out.field("state", &"finished").field("failed", &error.kind()),
-        };
-        out.finish()
-    }
-}
+/// The calls at the end of a batch that have moved to other cells.
+pub(crate) type MovedTail = call_ref::MovedTail<OutcomeCell>;

@@ -1,11 +1,15 @@
-//! The bytes of a result, and what came beside them, which futures share.
+//! The outcome of a call as futures share it: the encoded result with its attachments, or the error.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::codec::{Attachments, EncodedValue};
+use crate::error::Error;
 
-/// Results up to this length lie in the slot itself, which saves an allocation for each. Two numbers fit.
+/// What a call came back with: the encoded result, or why there is none.
+pub(crate) type Outcome = Result<Payload, Error>;
+
+/// Results up to this length lie in the cell itself, which saves an allocation for each. Two numbers fit.
 const SHORT_BYTES: usize = 22;
 
 /// An encoded result. Cheap to clone.
@@ -16,7 +20,7 @@ pub(crate) enum Payload {
         bytes: [u8; SHORT_BYTES],
     },
     Shared(Arc<Vec<u8>>),
-    /// Descriptors are kept as long as somebody may ask for the result.
+    /// The descriptors stay open until the last handle of the result is gone.
     Attached(Arc<EncodedValue>),
 }
 
@@ -28,21 +32,21 @@ impl Payload {
         Some(Self::Short { length, bytes })
     }
 
-    /// What came beside the bytes.
+    /// The descriptors that came with the bytes.
     pub(crate) fn attachments(&self) -> &Attachments {
         static NONE: Attachments = Attachments::new();
         match self {
             Self::Short { .. } | Self::Shared(_) => &NONE,
-            Self::Attached(parcel) => &parcel.attachments,
+            Self::Attached(value) => &value.attachments,
         }
     }
 }
 
 impl From<EncodedValue> for Payload {
-    fn from(parcel: EncodedValue) -> Self {
-        match parcel.attachments.is_empty() {
-            true => parcel.bytes.into(),
-            false => Self::Attached(Arc::new(parcel)),
+    fn from(value: EncodedValue) -> Self {
+        match value.attachments.is_empty() {
+            true => value.bytes.into(),
+            false => Self::Attached(Arc::new(value)),
         }
     }
 }
@@ -66,7 +70,7 @@ impl Deref for Payload {
         match self {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
             Self::Shared(bytes) => bytes,
-            Self::Attached(parcel) => &parcel.bytes,
+            Self::Attached(value) => &value.bytes,
         }
     }
 }
@@ -76,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_any_length_stay_as_they_are() {
+    fn payload_of_any_length_returns_its_bytes() {
         for length in [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 1000] {
             let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
             assert_eq!(*Payload::from(bytes.clone()), bytes);

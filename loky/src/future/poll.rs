@@ -1,30 +1,30 @@
-//! Awaiting a future.
+//! The registration of a polled handle's waker.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use super::Future;
-use super::chunk::{CallRef, Lookup};
-use super::slot::Outcome;
-use crate::error::Result;
+use super::call_ref::{CallRef, Lookup};
+use super::cell::OutcomeCell;
+use super::payload::Outcome;
 
-/// The place that a polled handle has in the slot, which goes with the handle.
+/// The waker that a polled handle has left in a cell. It is removed with the handle.
 pub(super) struct Polled {
-    seat: CallRef,
+    call: CallRef<OutcomeCell>,
+    /// Names the waker in that cell, once it has one.
     key: Option<u64>,
 }
 
 impl Polled {
-    fn new(seat: CallRef) -> Self {
-        Self { seat, key: None }
+    pub(super) fn new(call: CallRef<OutcomeCell>) -> Self {
+        Self { call, key: None }
     }
 
-    fn poll(&mut self, context: &Context<'_>) -> Option<Outcome> {
+    /// Returns the outcome, or leaves the waker in the cell that has the call now.
+    pub(super) fn poll(&mut self, context: &Context<'_>) -> Option<Outcome> {
         loop {
-            let CallRef { slot, number } = &self.seat;
-            match slot.poll(*number, &mut self.key, context.waker()) {
+            let CallRef { cell, number } = &self.call;
+            match cell.poll(*number, &mut self.key, context.waker()) {
                 Lookup::Here(outcome) => return outcome,
-                Lookup::Elsewhere(seat) => *self = Self::new(seat),
+                Lookup::Moved(call) => *self = Self::new(call),
             }
         }
     }
@@ -33,26 +33,7 @@ impl Polled {
 impl Drop for Polled {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.seat.slot.forget_waker(key);
-        }
-    }
-}
-
-impl<R: 'static> std::future::Future for Future<R> {
-    type Output = Result<R>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Err(error) = self.check_process() {
-            return Poll::Ready(Err(error));
-        }
-        let seat = self.seat.clone();
-        let polled = self.polled.get_or_insert_with(|| Polled::new(seat));
-        match polled.poll(context) {
-            Some(outcome) => Poll::Ready(self.decode(outcome)),
-            None => {
-                self.request_background_read();
-                Poll::Pending
-            }
+            self.call.cell.remove_waker(key);
         }
     }
 }

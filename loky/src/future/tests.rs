@@ -1,25 +1,30 @@
-//! Futures in isolation: promises of our own, no pool and no processes. CONFORMANCE.md, section 2.1, by the same names
-//! (`test_…`), then what Python has no counterpart of: awaiting, fresh values, a promise that is lost.
+//! Futures without a pool and without processes: the tests hold the promises. The tests named `test_…` are those of Python's
+//! `concurrent.futures` (see docs/from-python.md). The others are about awaiting, fresh values and lost promises.
 
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
-use super::slot::{Promise, tell_everybody};
+use super::listeners::notify_here;
+use super::payload::Payload;
 use super::*;
+use crate::clock;
 use crate::codec::{EncodedValue, output};
+use crate::error::{Error, ErrorKind, Execution, Result};
+use crate::id::CallId;
 
 const TASK: &str = "krate::task";
 const CALL: CallId = CallId::nth(7);
 const PID: u32 = 4711;
 
-/// Longer than anything here takes, so that a lost wake-up is a failure and no hang.
+/// Longer than any step here takes. A lost wake-up fails a test instead of hanging it.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The pool's part: holds the promise.
+/// The pool of one call: it holds the promise.
 #[derive(Default)]
 struct Holder {
     promise: Mutex<Option<Promise>>,
@@ -37,22 +42,18 @@ impl Holder {
 
     fn resolve(&self, outcome: Outcome) {
         let pid = self.running_in.lock().unwrap().take();
-        tell_everybody(self.take().expect("it is open").resolve(outcome, pid));
+        notify_here(self.take().expect("it is open").resolve(outcome, pid));
     }
 }
 
 impl Driver for Holder {
-    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
-        assert_eq!(call, CALL);
-        slot.park(None, deadline);
+    fn wait(&self, call: CallId, waiter: &dyn Waiter, deadline: Option<Instant>) {
+        assert_eq!((call, waiter.number()), (CALL, None));
+        waiter.park(None, deadline);
     }
 
     fn request_background_read(&self, call: CallId) {
         assert_eq!(call, CALL);
-    }
-
-    fn request_background_read_moved(&self, _: CallId) {
-        unreachable!("it is no chunk");
     }
 
     fn cancel(&self, call: CallId, _: Option<u32>) -> Cancelled {
@@ -60,9 +61,9 @@ impl Driver for Holder {
         if self.running_in(call, None).is_some() {
             return Cancelled::No;
         }
-        let Some(promise) = self.take() else { return Cancelled::IsOver };
+        let Some(promise) = self.take() else { return Cancelled::Settled };
         let error = Error::new(ErrorKind::Cancelled, "cancelled").with_task(TASK);
-        tell_everybody(promise.resolve(Err(error), None));
+        notify_here(promise.resolve(Err(error), None));
         Cancelled::Yes
     }
 
@@ -75,9 +76,9 @@ impl Driver for Holder {
 fn pending() -> (Future<u64>, Arc<Holder>) {
     let holder = Arc::new(Holder::default());
     let driver = DriverRef::new(Arc::downgrade(&holder) as _);
-    let (promise, slot) = Promise::new(TASK, &driver, CALL);
+    let (promise, cell) = Promise::new(TASK, &driver, CALL);
     *holder.promise.lock().unwrap() = Some(promise);
-    (Future::new(slot.into(), output()), holder)
+    (Future::new(cell.into(), output()), holder)
 }
 
 fn running() -> (Future<u64>, Arc<Holder>) {
@@ -87,9 +88,9 @@ fn running() -> (Future<u64>, Arc<Holder>) {
 }
 
 fn value(value: u64) -> Outcome {
-    let mut parcel = EncodedValue::default();
-    output().encode(&value, &mut parcel, None).unwrap();
-    Ok(parcel.into())
+    let mut encoded = EncodedValue::default();
+    output().encode(&value, &mut encoded, None).unwrap();
+    Ok(encoded.into())
 }
 
 fn failure() -> Outcome {
@@ -116,10 +117,10 @@ fn cancelled() -> Future<u64> {
     future
 }
 
-/// The name of a state, a future that is in it, and what keeps it there.
+/// The name of a state, a future in it, and the pool that keeps it there.
 type State = (&'static str, Future<u64>, Option<Arc<Holder>>);
 
-/// All the states that there are.
+/// One future in each state.
 fn states() -> [State; 5] {
     let (pending, pending_holder) = pending();
     let (running, running_holder) = running();
@@ -132,12 +133,12 @@ fn states() -> [State; 5] {
     ]
 }
 
-/// The states in which `predicate` holds.
+/// The names of the states in which `predicate` holds.
 fn holds(predicate: impl Fn(&Future<u64>) -> bool) -> Vec<&'static str> {
     states().iter().filter(|(_, future, _)| predicate(future)).map(|(name, ..)| *name).collect()
 }
 
-/// Runs `body` in a thread, and returns when it sleeps there: that is, when it blocks.
+/// Runs `body` in a thread, and returns when that thread sleeps: when `body` blocks.
 fn blocked<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let (sender, receiver) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -157,7 +158,7 @@ fn blocked<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Join
     }
 }
 
-/// Adds a callback to `future`, finishes it in the given way, and insists that the callback saw `check` hold, once.
+/// Adds a callback to `future`, runs `finish`, and asserts that the callback ran once and saw `check` hold.
 #[track_caller]
 fn check_callback(
     future: &Future<u64>,
@@ -224,7 +225,7 @@ fn test_done_callback_raises() {
 }
 
 #[test]
-fn test_done_callback_raises_what_panics_again() {
+fn callback_panic_whose_payload_panics_is_contained() {
     struct Payload;
     impl Drop for Payload {
         fn drop(&mut self) {
@@ -234,7 +235,7 @@ fn test_done_callback_raises_what_panics_again() {
     check_throwing(|| resume_unwind(Box::new(Payload)));
 }
 
-/// The callbacks around one that does this run, in their order, and the outcome is none the worse.
+/// Asserts that a callback that calls `throw` harms neither the other callbacks nor the outcome.
 #[track_caller]
 fn check_throwing(throw: fn()) {
     let (sender, receiver) = mpsc::channel();
@@ -297,7 +298,7 @@ fn test_running() {
     assert_eq!(holds(Future::is_running), ["running"]);
 }
 
-/// What comes of asking without waiting, in each of the states.
+/// The kind of error that `ask` returns in each state.
 fn asked(ask: impl Fn(&Future<u64>) -> Option<Error>) -> Vec<Option<ErrorKind>> {
     states().iter().map(|(_, future, _)| ask(future).map(|error| error.kind())).collect()
 }
@@ -319,7 +320,7 @@ fn test_result_with_timeout() {
     assert_eq!(returned().result_timeout(Duration::MAX).unwrap(), 42);
 }
 
-/// A thread that blocks in `ask` gets this when the future is finished so.
+/// Returns what a thread gets that blocks in `ask` until `finish` runs.
 #[track_caller]
 fn check_wakes(
     ask: impl FnOnce(&Future<u64>) -> Result<u64> + Send + 'static,
@@ -351,7 +352,7 @@ fn test_result_with_cancel() {
 
 #[test]
 fn test_exception_with_timeout() {
-    // `error` has no timeout of its own: what does not block is the same as the result.
+    // `error` has no timeout of its own: without blocking it returns the error of `result`.
     for (name, future, holder) in states() {
         if holder.is_none() {
             let kind = future.error().map(|error| error.kind());
@@ -370,7 +371,7 @@ fn test_exception_with_success() {
 }
 
 #[test]
-fn a_result_can_be_asked_again_and_clones_share_it() {
+fn result_can_be_asked_again_and_clones_share_it() {
     let (future, holder) = pending();
     let clone = future.clone();
     assert_eq!(future.worker_pid(), None);
@@ -399,7 +400,7 @@ fn callbacks_may_add_callbacks_and_ask() {
 }
 
 #[test]
-fn what_callbacks_hold_goes_when_they_have_run() {
+fn callback_that_has_run_is_dropped() {
     let cancel = |future: &Future<u64>, _: &Holder| assert!(future.cancel());
     let resolve = |_: &Future<u64>, holder: &Holder| holder.resolve(value(1));
     for finish in [cancel, resolve] {
@@ -414,7 +415,7 @@ fn what_callbacks_hold_goes_when_they_have_run() {
 }
 
 #[test]
-fn a_lost_promise_is_an_outcome() {
+fn lost_promise_is_an_outcome() {
     let (future, holder) = running();
     let (sender, receiver) = mpsc::channel();
     future.add_done_callback(move |future| sender.send(future.is_done()).unwrap());
@@ -428,7 +429,45 @@ fn a_lost_promise_is_an_outcome() {
 }
 
 #[test]
-fn a_call_that_was_not_accepted_is_done_from_the_beginning() {
+fn into_result_returns_result_or_error() {
+    assert_eq!(returned().into_result().unwrap(), 42);
+    assert!(raised().into_result().unwrap_err().is_panicked());
+    assert!(cancelled().into_result().unwrap_err().is_cancelled());
+}
+
+#[test]
+fn into_result_waits_for_outcome() {
+    let (future, holder) = running();
+    let thread = blocked(move || future.into_result());
+    holder.resolve(value(7));
+    assert_eq!(thread.join().unwrap().unwrap(), 7);
+}
+
+#[test]
+fn into_result_keeps_nothing() {
+    let (future, holder) = running();
+    let bytes = Arc::new(value(1).unwrap().to_vec());
+    holder.resolve(Ok(Payload::Shared(Arc::clone(&bytes))));
+    let clone = future.clone();
+    assert_eq!(future.into_result().unwrap(), 1);
+    assert_eq!(Arc::strong_count(&bytes), 2, "the clone has it");
+    assert_eq!(clone.into_result().unwrap(), 1);
+    assert_eq!(Arc::strong_count(&bytes), 1);
+}
+
+/// A future that was polled leaves no waker behind.
+#[test]
+fn into_result_drops_waker() {
+    let (mut future, holder) = running();
+    let counter = Counter::new();
+    assert!(poll(&mut future, &Waker::from(Arc::clone(&counter))).is_pending());
+    holder.resolve(value(1));
+    assert_eq!(future.into_result().unwrap(), 1);
+    assert_eq!(Arc::strong_count(&counter), 1);
+}
+
+#[test]
+fn call_that_is_not_accepted_is_done() {
     let future = Future::<u64>::failed(TASK, Error::new(ErrorKind::NotATask, "no task"));
     assert!(future.is_done() && !future.cancel() && !future.is_cancelled() && !future.is_running());
     assert!(future.result().unwrap_err().is_not_a_task());
@@ -437,7 +476,7 @@ fn a_call_that_was_not_accepted_is_done_from_the_beginning() {
 }
 
 #[test]
-fn a_result_that_cannot_be_decoded_is_an_error_of_that_future() {
+fn undecodable_result_is_error_of_its_future() {
     for rubbish in [vec![], vec![0x61, b'x'], vec![1, 1]] {
         let error = done_with(Ok(rubbish.into())).result().unwrap_err();
         assert!(error.is_decode_result(), "{error}");
@@ -445,7 +484,7 @@ fn a_result_that_cannot_be_decoded_is_an_error_of_that_future() {
     }
 }
 
-/// A waker that counts and unparks.
+/// A waker that counts its wakes and unparks a thread.
 struct Counter {
     thread: Thread,
     wakes: AtomicUsize,
@@ -468,7 +507,7 @@ impl Wake for Counter {
     }
 }
 
-/// The simplest runtime.
+/// A minimal async runtime.
 fn block_on<F: std::future::Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Counter::new());
@@ -485,7 +524,7 @@ fn poll(future: &mut Future<u64>, waker: &Waker) -> Poll<Result<u64>> {
 }
 
 #[test]
-fn awaiting_what_is_done() {
+fn await_of_done_future_returns_at_once() {
     assert_eq!(block_on(returned()).unwrap(), 42);
     assert!(block_on(raised()).unwrap_err().is_panicked());
     assert!(block_on(cancelled()).unwrap_err().is_cancelled());
@@ -494,11 +533,11 @@ fn awaiting_what_is_done() {
 }
 
 #[test]
-fn awaiting_what_comes() {
+fn await_of_pending_futures_returns_their_results() {
     let (one, one_holder) = running();
     let (two, two_holder) = pending();
     let thread = blocked(move || block_on(async { (one.await, two.await) }));
-    // The other way round than they are awaited.
+    // In the order opposite to that of the awaits.
     two_holder.resolve(value(2));
     one_holder.resolve(value(1));
     let (one, two) = thread.join().unwrap();
@@ -528,7 +567,7 @@ fn each_waker_is_woken_once() {
 }
 
 #[test]
-fn a_handle_has_one_waker_which_goes_with_it() {
+fn handle_keeps_one_waker_until_dropped() {
     let (future, holder) = running();
     let [old, new, gone] = [(); 3].map(|()| Counter::new());
     let (mut kept, mut dropped) = (future.clone(), future.clone());
@@ -537,7 +576,7 @@ fn a_handle_has_one_waker_which_goes_with_it() {
     }
     assert!(poll(&mut dropped, &Waker::from(Arc::clone(&gone))).is_pending());
     assert_eq!([&old, &new, &gone].map(Arc::strong_count), [1, 2, 2], "that of the latest poll");
-    // A clone of a handle that was polled has no part in its waker.
+    // A clone of a polled handle does not share its waker.
     drop(kept.clone());
     drop(dropped);
     assert_eq!([&old, &new, &gone].map(Arc::strong_count), [1, 2, 1]);
@@ -547,7 +586,7 @@ fn a_handle_has_one_waker_which_goes_with_it() {
 }
 
 #[test]
-fn cancelling_and_losing_wake_as_well() {
+fn cancel_and_lost_promise_wake_wakers() {
     let cancel = |future: &Future<u64>, _: &Holder| assert!(future.cancel());
     let lose = |_: &Future<u64>, holder: &Holder| drop(holder.take());
     for finish in [cancel, lose] {
@@ -562,7 +601,7 @@ fn cancelling_and_losing_wake_as_well() {
 }
 
 #[test]
-fn a_waker_that_panics_hurts_nobody() {
+fn waker_that_panics_leaves_others_alone() {
     struct Bad;
     impl Wake for Bad {
         fn wake(self: Arc<Self>) {
@@ -584,7 +623,7 @@ fn a_waker_that_panics_hurts_nobody() {
 }
 
 #[test]
-fn wait_tells_the_done_from_the_others_in_the_order_given() {
+fn wait_groups_futures_in_order_given() {
     let (open, _holder) = running();
     let futures = [raised(), open.clone(), returned(), open, cancelled()];
     let waited = wait(&futures, ReturnWhen::AllCompleted, Some(Duration::ZERO));
@@ -598,7 +637,7 @@ fn wait_tells_the_done_from_the_others_in_the_order_given() {
 }
 
 #[test]
-fn a_wait_ends_with_the_first_that_is_enough() {
+fn wait_ends_with_first_future_that_is_enough() {
     for (return_when, finish, done) in [
         (ReturnWhen::FirstCompleted, vec![value(1)], 1),
         (ReturnWhen::FirstException, vec![value(1), failure()], 2),
@@ -617,7 +656,7 @@ fn a_wait_ends_with_the_first_that_is_enough() {
 }
 
 #[test]
-fn being_cancelled_is_no_exception_to_wait_for() {
+fn wait_for_exception_goes_on_after_cancel() {
     let (futures, holders): (Vec<_>, Vec<_>) = (0..2).map(|_| pending()).unzip();
     let waiting = futures.clone();
     let thread = blocked(move || wait(&waiting, ReturnWhen::FirstException, Some(LONG)));
@@ -627,7 +666,7 @@ fn being_cancelled_is_no_exception_to_wait_for() {
 }
 
 #[test]
-fn as_completed_yields_in_the_order_of_the_outcomes() {
+fn as_completed_yields_in_completion_order() {
     let (futures, holders): (Vec<_>, Vec<_>) = (0..4).map(|_| running()).unzip();
     holders[3].resolve(value(3));
     let mut completed = as_completed(futures.iter().chain(&futures).cloned());
@@ -640,7 +679,7 @@ fn as_completed_yields_in_the_order_of_the_outcomes() {
 }
 
 #[test]
-fn as_completed_says_how_many_were_left() {
+fn as_completed_timeout_counts_unfinished_futures() {
     let (open, holder) = running();
     let mut completed = as_completed([open.clone(), returned()]).timeout(Duration::ZERO);
     assert_eq!(completed.next().unwrap().unwrap().result().unwrap(), 42);

@@ -5,28 +5,68 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Future;
+use super::handle::Future;
 use super::watch::Watch;
 use crate::clock;
 
 /// How many futures [`wait`] waits for. Python's `return_when`.
+///
+/// ```
+/// # #[loky::task]
+/// # fn half(x: u64) -> u64 {
+/// #     x / 2
+/// # }
+/// # loky::main! {
+/// #     fn main() -> loky::Result<()> {
+/// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+/// use loky::{ReturnWhen, wait};
+///
+/// let futures: Vec<_> = (0..4).map(|x| executor.submit(half, x)).collect();
+/// let waited = wait(&futures, ReturnWhen::FirstCompleted, None);
+/// assert!(!waited.done.is_empty());
+/// #         Ok(())
+/// #     }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReturnWhen {
-    /// One that has an outcome, cancelled or not.
+    /// Until one has an outcome, cancelled or not.
     FirstCompleted,
-    /// One that has failed (being cancelled is no failure, and neither is a result that cannot be decoded here: nobody has
-    /// tried yet); all, if none does.
+    /// Until one has failed, or all have an outcome. A cancelled call has not failed, and neither has a result that cannot be
+    /// decoded: `wait` does not decode.
     FirstException,
-    /// All.
+    /// Until all have an outcome.
     #[default]
     AllCompleted,
 }
 
-/// What [`wait`] found.
+/// The futures that [`wait`] has waited for, in two groups. Each keeps the order in which the futures were given.
+///
+/// ```
+/// # #[loky::task]
+/// # fn half(x: u64) -> u64 {
+/// #     x / 2
+/// # }
+/// # loky::main! {
+/// #     fn main() -> loky::Result<()> {
+/// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+/// use loky::{ReturnWhen, wait};
+///
+/// let futures: Vec<_> = (0..4).map(|x| executor.submit(half, x)).collect();
+/// let waited = wait(&futures, ReturnWhen::AllCompleted, None);
+/// for future in waited.done {
+///     assert!(future.result()? < 2);
+/// }
+/// #         Ok(())
+/// #     }
+/// # }
+/// ```
+#[non_exhaustive]
 pub struct Waited<R> {
-    /// Those that have an outcome, in the order in which they were given.
+    /// The futures that have an outcome.
     pub done: Vec<Future<R>>,
-    /// The others, in the same order.
+    /// The other futures.
     pub not_done: Vec<Future<R>>,
 }
 
@@ -37,10 +77,10 @@ impl<R> fmt::Debug for Waited<R> {
     }
 }
 
-/// Waits until enough of `futures` have an outcome, or until `timeout` has passed; `None` is for ever.
+/// Waits until enough of `futures` have an outcome, or until `timeout` has passed. `None` waits without a limit.
 ///
-/// Futures that are given twice (clones of one another) come back once. In a process that was forked off the one that
-/// submitted the calls it returns at once.
+/// A future and its clones count as one and come back once. In a process that was forked off the one that submitted the calls,
+/// `wait` returns at once.
 ///
 /// ```
 /// use loky::{ReturnWhen, wait};
@@ -89,6 +129,6 @@ pub fn wait<R: 'static>(
 /// The futures without those that are clones of an earlier one.
 pub(super) fn distinct<R>(futures: impl Iterator<Item = Future<R>>) -> Vec<Future<R>> {
     let mut seen = HashSet::new();
-    let call = |future: &Future<R>| (Arc::as_ptr(&future.seat.slot), future.seat.number);
+    let call = |future: &Future<R>| (Arc::as_ptr(&future.call().cell), future.call().number);
     futures.filter(|future| seen.insert(call(future))).collect()
 }

@@ -1,7 +1,7 @@
-//! Waiting for whichever of several futures is done next.
+//! Waiting for the next of several futures that gets its outcome.
 //!
-//! Futures come and go while it waits, each at the same small cost, so that one [`Watch`] does for a stream of calls without
-//! end. What it is used for says how it is tested: `wait`, `as_completed`, and the unordered `map`.
+//! Adding and removing a future costs a constant time, so one [`Watch`] serves an endless stream of calls. It is tested by its
+//! users: `wait`, `as_completed` and the unordered `map`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,13 +9,15 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::chunk::CallRef;
-use super::{Future, check_process};
+use super::call_ref::CallRef;
+use super::cell::OutcomeCell;
+use super::handle::Future;
+use super::owner::check_process;
 use crate::sys::fork_guard;
 
-/// What stands for a call, or several.
+/// One call, or several, that a [`Watch`] waits for.
 pub(crate) trait Awaited {
-    /// What its calls return.
+    /// The result type of its calls.
     type Output;
 
     fn future(&self) -> &Future<Self::Output>;
@@ -29,10 +31,10 @@ impl<R> Awaited for Future<R> {
     }
 }
 
-/// Futures of which each says once, by its number, that it is done.
+/// Futures of which each sends its token once, when it is done.
 pub(crate) struct Watch<F: Awaited> {
-    /// Those that have not said it yet.
-    silent: HashMap<usize, F>,
+    /// The futures whose tokens were not received yet.
+    waiting: HashMap<usize, F>,
     owner_pid: u32,
     sender: Sender<usize>,
     receiver: Receiver<usize>,
@@ -41,36 +43,36 @@ pub(crate) struct Watch<F: Awaited> {
 impl<F: Awaited<Output: 'static>> Watch<F> {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        Self { silent: HashMap::new(), owner_pid: fork_guard::current_pid(), sender, receiver }
+        Self { waiting: HashMap::new(), owner_pid: fork_guard::current_pid(), sender, receiver }
     }
 
-    /// Watches one more, under a number that no other has. One of the process that this one was forked off would never say
-    /// anything: it is left out.
-    pub(crate) fn add(&mut self, number: usize, awaited: F) {
+    /// Watches one more future, under a token that no other has. A future of the process that this one was forked off is left out,
+    /// since it would never send its token.
+    pub(crate) fn add(&mut self, token: usize, awaited: F) {
         let future = awaited.future();
         if future.check_process().is_err() {
             return;
         }
         let sender = &self.sender;
-        let watch = |seat: &CallRef| seat.slot.watch(seat.number, number, sender);
-        if self.is_ours() && future.seat.ask(watch) {
+        let watch = |call: &CallRef<OutcomeCell>| call.cell.watch(call.number, token, sender);
+        if self.is_ours() && future.call().ask(watch) {
             future.request_background_read();
         }
-        let replaced = self.silent.insert(number, awaited);
-        debug_assert!(replaced.is_none(), "two futures have the number {number}");
+        let replaced = self.waiting.insert(token, awaited);
+        debug_assert!(replaced.is_none(), "two futures have the token {token}");
     }
 
-    /// The next one that is done, which is watched no longer; `None` after the deadline, or when there are no more.
+    /// Waits for the next future that is done, and stops watching it. `None` after the deadline, or if there are no more.
     ///
-    /// In a process that was forked off the one that it was made in nobody says anything any more: any one is next.
+    /// In a process that was forked off the one that made the watch no token arrives any more, so it returns any future.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, F)> {
-        let any = *self.silent.keys().next()?;
-        let number = match deadline {
+        let any = *self.waiting.keys().next()?;
+        let token = match deadline {
             _ if !self.is_ours() => any,
             Some(deadline) => self.receiver.recv_deadline(deadline).ok()?,
             None => self.receiver.recv().ok()?,
         };
-        self.silent.remove_entry(&number)
+        self.waiting.remove_entry(&token)
     }
 
     fn is_ours(&self) -> bool {
@@ -79,41 +81,41 @@ impl<F: Awaited<Output: 'static>> Watch<F> {
 }
 
 impl<F: Awaited> Watch<F> {
-    /// Whether one is done that `next` has not given yet.
+    /// Whether `next` would return at once with a future that is done.
     pub(crate) fn is_ready(&self) -> bool {
         !self.receiver.is_empty()
     }
 
-    /// How many `next` has not given yet.
+    /// How many futures it watches.
     pub(crate) fn len(&self) -> usize {
-        self.silent.len()
+        self.waiting.len()
     }
 
-    /// The lowest number of those that `next` has not given yet.
+    /// The lowest token of the futures that it watches.
     pub(crate) fn lowest(&self) -> Option<usize> {
-        self.silent.keys().min().copied()
+        self.waiting.keys().min().copied()
     }
 
-    /// Gives back those that `next` has not given yet, in any order, and watches nothing any more.
+    /// Stops watching, and returns the futures that `next` has not returned, in any order.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (usize, F)> {
-        self.silent.drain().inspect(|(_, awaited)| unwatch(awaited, &self.sender))
+        self.waiting.drain().inspect(|(_, awaited)| unwatch(awaited, &self.sender))
     }
 }
 
 impl<F: Awaited> fmt::Debug for Watch<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("silent", &self.silent.len()).finish_non_exhaustive()
+        f.debug_struct("Watch").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
 
 impl<F: Awaited> Drop for Watch<F> {
     fn drop(&mut self) {
-        for awaited in self.silent.values() {
+        for awaited in self.waiting.values() {
             unwatch(awaited, &self.sender);
         }
     }
 }
 
 fn unwatch(awaited: &impl Awaited, sender: &Sender<usize>) {
-    awaited.future().seat.ask(|seat| seat.slot.unwatch(seat.number, sender));
+    awaited.future().call().ask(|call| call.cell.unwatch(call.number, sender));
 }

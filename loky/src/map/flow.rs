@@ -1,4 +1,4 @@
-//! What `next` does, for both iterators: submit, wait, yield; and the ways in which a map ends.
+//! `next` of both iterators: submit, wait, yield. And the ends of a map.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,13 +9,14 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Execution, Result};
 use crate::limits;
 
-/// A map, whatever the order of its results.
+/// A map. `F` decides the order of its results.
 pub(super) struct Flow<'a, R, F> {
-    /// In front of the supply, which may hold the pool's last handle: first is taken back what need not be waited for.
+    /// Dropped before the supply, which may hold the last handle of the pool: calls that have not begun are cancelled before the
+    /// drop of the handle waits for the others.
     pub(super) in_flight: F,
     pub(super) supply: Supply<'a, R>,
-    /// Until the first `next`; then it is a deadline.
     pub(super) timeout: Option<Duration>,
+    /// Set from `timeout` by the first `next`.
     pub(super) deadline: Option<Instant>,
     pub(super) is_over: bool,
 }
@@ -23,7 +24,7 @@ pub(super) struct Flow<'a, R, F> {
 impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
     /// The next result, with the index of its item.
     pub(super) fn next(&mut self) -> Option<(usize, Result<R>)> {
-        // Others of its chunk come first: they take no time, and there is room for the next chunk when they are gone.
+        // Results that are taken out already come first. They take no time, and make room for the next chunk.
         if let Some(next) = self.in_flight.next_open() {
             return Some(next);
         }
@@ -33,8 +34,8 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
         if let Err(error) = self.supply.pace.check() {
             return Some(self.end(error));
         }
-        if let Some(timeout) = self.timeout.take() {
-            self.deadline = clock::deadline(Some(timeout));
+        if self.deadline.is_none() {
+            self.deadline = clock::deadline(self.timeout);
         }
         self.refill();
         if let Some(next) = self.in_flight.next(self.deadline) {
@@ -44,16 +45,19 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
             self.is_over = true;
             return None;
         }
-        let message = "the results of a map did not come in its time";
-        // Whether the call that this stands for has begun is not known.
+        let message = match self.timeout {
+            Some(timeout) => format!("map timed out after {timeout:?}"),
+            None => "map ended before all results were there".to_owned(),
+        };
+        // It is not known whether the call of this item has begun.
         let error = Error::new(ErrorKind::Timeout, message)
             .with_task(self.supply.task)
             .with_execution(Execution::Started);
         Some(self.end(error))
     }
 
-    /// Submits chunks until the window is full. Only a slow iterable does not hold up results that are there: then one chunk
-    /// is enough, which makes up for the item that is about to be yielded.
+    /// Submits chunks until the window is full. While results are ready, a slow iterable is asked for one chunk only, which makes up
+    /// for the item that is about to be yielded.
     fn refill(&mut self) {
         let mut until = None;
         loop {
@@ -64,7 +68,7 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
             }
             let now = clock::now();
             let is_slow = now >= *until.get_or_insert(now + limits::MAP_GATHER);
-            // After the deadline nothing is submitted any more, or a map of short calls would never come to its end.
+            // Nothing is submitted after the deadline, or a map of short calls would never end.
             let is_late = self.deadline.is_some_and(|deadline| now >= deadline);
             if is_late || is_slow && self.in_flight.is_ready() {
                 return;
@@ -75,7 +79,7 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
         }
     }
 
-    /// The last item, in the place of the first one that has no result.
+    /// Ends the map with an error, at the index of the first item that has no result.
     fn end(&mut self, error: Error) -> (usize, Result<R>) {
         let index = self.in_flight.first().unwrap_or_else(|| self.supply.taken());
         self.is_over = true;
@@ -93,9 +97,8 @@ impl<R: 'static, F: InFlight<R>> Flow<'_, R, F> {
         let (least, most) = self.supply.size_hint();
         let in_flight = self.in_flight.len();
         let least = least.saturating_add(in_flight);
-        let is_limited = self.timeout.is_some() || self.deadline.is_some();
-        // Where the time may be over, one error may stand for all of them.
-        let least = if is_limited { least.min(1) } else { least };
+        // If the time runs out, one error replaces all results that are missing.
+        let least = if self.timeout.is_some() { least.min(1) } else { least };
         (least, most.and_then(|most| most.checked_add(in_flight)))
     }
 

@@ -1,4 +1,4 @@
-//! Calls that a map is about to submit, put together in chunks as they are encoded.
+//! Encodes the calls of a chunk, and puts those that may travel together into batches.
 
 use crate::codec::{EncodedValue, entries};
 use crate::error::Error;
@@ -10,34 +10,34 @@ use crate::wire::args::{CallArgs, Chunk};
 
 /// See the module's documentation.
 pub(super) struct Gathering {
-    /// How many calls a chunk has at most. With 1 there are none.
-    chunk: usize,
-    /// Chunks and single calls, in the order of the items.
+    /// How many calls a batch has at most. With 1 there are no batches.
+    most: usize,
+    /// Batches and single calls, in the order of the items.
     pieces: Vec<EncodedCall>,
-    /// The chunk that is being filled.
+    /// The entries of the batch that is being filled.
     open: EncodedValue,
     n_open: u32,
-    /// How many items were taken.
+    /// How many items were added.
     len: usize,
 }
 
 impl Gathering {
-    pub(super) fn new(task: &str, chunk: usize) -> Self {
-        let chunk = if task.len() < Chunk::NAME_BYTES { chunk } else { 1 };
-        Self { chunk, pieces: Vec::new(), open: EncodedValue::default(), n_open: 0, len: 0 }
+    pub(super) fn new(task: &str, most: usize) -> Self {
+        let most = if task.len() < Chunk::NAME_BYTES { most } else { 1 };
+        Self { most, pieces: Vec::new(), open: EncodedValue::default(), n_open: 0, len: 0 }
     }
 
-    /// How many items it has.
+    /// How many items were added.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// A call that cannot be made.
-    pub(super) fn refuse(&mut self, error: Error) {
+    /// Adds a call that fails with this error.
+    pub(super) fn fail(&mut self, error: Error) {
         self.push(Err(error));
     }
 
-    /// Encodes a call. If it has something beside its bytes, or very many of them, it is none of a chunk.
+    /// Encodes and adds a call. A call with attachments or many bytes joins no batch.
     pub(super) fn encode<Args, R>(
         &mut self,
         task: Task<Args, R>,
@@ -48,7 +48,7 @@ impl Gathering {
         let encoded = encode_into(task, args, &mut self.open, segments);
         let length = self.open.bytes.len() - start;
         let is_small = length <= limits::GATHER_BYTES && self.open.attachments.is_empty();
-        if encoded.is_err() || self.chunk == 1 || !is_small {
+        if encoded.is_err() || self.most == 1 || !is_small {
             let bytes = self.open.bytes.split_off(start + entries::HEAD_BYTES);
             let attachments = std::mem::take(&mut self.open.attachments);
             self.open.bytes.truncate(start);
@@ -58,7 +58,7 @@ impl Gathering {
         entries::finish(&mut self.open.bytes, start, false);
         self.len += 1;
         self.n_open += 1;
-        if self.open.bytes.len() > Chunk::BYTES || self.n_open as usize == self.chunk {
+        if self.open.bytes.len() > Chunk::BYTES || self.n_open as usize == self.most {
             self.close();
         }
     }
@@ -69,7 +69,7 @@ impl Gathering {
         self.pieces.push(call);
     }
 
-    /// The chunk that is being filled is one.
+    /// Completes the batch that is being filled.
     fn close(&mut self) {
         if self.n_open > 0 {
             let room = Vec::with_capacity(self.open.bytes.len());
@@ -79,7 +79,7 @@ impl Gathering {
         }
     }
 
-    /// All of it.
+    /// Returns all batches and single calls.
     pub(super) fn finish(mut self) -> Vec<EncodedCall> {
         self.close();
         self.pieces
@@ -91,32 +91,32 @@ mod tests {
     use super::*;
     use crate::task::refused;
 
-    /// How many calls each piece has; 0: it is refused.
+    /// How many calls each piece has: 0 for one that fails.
     fn counts(gathering: Gathering) -> Vec<u32> {
         let pieces = gathering.finish().into_iter();
         pieces.map(|piece| piece.map_or(0, |args| args.count())).collect()
     }
 
-    fn gathering(chunk: usize, n_calls: usize) -> Gathering {
-        let mut gathering = Gathering::new("task", chunk);
+    fn gathering(most: usize, n_calls: usize) -> Gathering {
+        let mut gathering = Gathering::new("task", most);
         (0..n_calls).for_each(|_| gathering.encode(refused::<(), ()>(), &(), None));
         assert_eq!(gathering.len(), n_calls);
         gathering
     }
 
     #[test]
-    fn so_many_calls_are_a_chunk() {
+    fn full_batch_is_closed() {
         assert_eq!(counts(gathering(1, 3)), [1, 1, 1]);
         assert_eq!(counts(gathering(4, 9)), [4, 4, 1]);
         assert_eq!(counts(gathering(4, 0)), []);
         let long_name = "x".repeat(Chunk::NAME_BYTES);
-        assert_eq!(Gathering::new(&long_name, 4).chunk, 1, "there is no room for it");
+        assert_eq!(Gathering::new(&long_name, 4).most, 1, "there is no room for it");
     }
 
     #[test]
-    fn what_cannot_be_called_goes_alone_and_in_its_place() {
+    fn failed_call_goes_alone_and_in_its_place() {
         let mut gathering = gathering(4, 2);
-        gathering.refuse(Error::new(crate::ErrorKind::NotATask, "no task"));
+        gathering.fail(Error::new(crate::ErrorKind::NotATask, "no task"));
         gathering.encode(refused::<(), ()>(), &(), None);
         assert_eq!((gathering.len(), counts(gathering)), (4, vec![2, 0, 1]));
     }

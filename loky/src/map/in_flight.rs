@@ -1,36 +1,35 @@
-//! The calls of a map that were submitted and not yet yielded, and which of them comes next.
+//! The calls of a map that were submitted and not yet yielded, and the choice of the next one.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::future::chunk::{MapPart, PartResult, Results};
-use crate::future::{Awaited, Watch};
+use crate::future::{Awaited, MapPart, PartResult, Results, Watch};
 
-/// Calls by the indices of their items. Dropping it takes back what has not started.
+/// Calls by the indices of their items. Dropping it cancels the calls that have not begun.
 pub(super) trait InFlight<R: 'static> {
     fn len(&self) -> usize;
 
-    /// Indices come in order: this is the part's first one.
+    /// Adds a part. `index` is that of its first item. Indices come in order.
     fn add(&mut self, index: usize, part: MapPart<R>);
 
-    /// Whether `next` would not have to wait.
+    /// Whether `next` returns a result without waiting.
     fn is_ready(&self) -> bool;
 
-    /// Takes out the next one, if its result lies open, having come with others.
+    /// Takes out the next result, if it was taken out of its cell already, with others.
     fn next_open(&mut self) -> Option<(usize, Result<R>)>;
 
-    /// Takes out the next one, with its result. `None` after the deadline, or if there is none.
+    /// Waits for the next result and takes it out. `None` after the deadline, or if there are no calls.
     fn next(&mut self, deadline: Option<Instant>) -> Option<(usize, Result<R>)>;
 
-    /// The lowest index.
+    /// The lowest index of an item that has no result yet.
     fn first(&self) -> Option<usize>;
 
-    /// Takes back what has not started, and forgets them all.
+    /// Cancels the calls that have not begun, and drops all.
     fn cancel(&mut self);
 }
 
-/// Results that are there and not yet yielded, with the index of the first.
+/// Results that were taken out of their cell and not yet yielded, with the index of the first.
 struct Open<R> {
     first: usize,
     results: Option<Results<R>>,
@@ -52,12 +51,12 @@ impl<R: 'static> Open<R> {
     }
 }
 
-/// The last first: so no worker picks up one of them meanwhile.
+/// Cancels the last part first, so that no worker begins one of its calls meanwhile.
 fn cancel<R: 'static>(parts: impl DoubleEndedIterator<Item = MapPart<R>>) {
     parts.rev().for_each(MapPart::cancel);
 }
 
-/// Next is the one with the lowest index, done or not.
+/// The next call is the one with the lowest index, done or not.
 pub(super) struct Queue<R: 'static> {
     open: Open<R>,
     parts: VecDeque<MapPart<R>>,
@@ -71,8 +70,7 @@ impl<R> Queue<R> {
         Self { open: Open::new(), parts: VecDeque::new(), first: 0, len: 0 }
     }
 
-    /// The same calls, to come in the order in which they are done. First come the results that are there already: some that came
-    /// with them may have been yielded.
+    /// Makes the calls come in completion order. The results that were taken out already come first.
     pub(super) fn into_pile(mut self) -> Pile<R> {
         let open = std::mem::replace(&mut self.open, Open::new());
         let mut pile = Pile { len: open.len(), open, watch: Watch::new() };
@@ -114,7 +112,7 @@ impl<R> InFlight<R> for Queue<R> {
             }
             let part = self.parts.pop_front()?;
             match part.take(deadline) {
-                // It is the waiting that has come to its end.
+                // The deadline has passed.
                 Err(part) => {
                     self.parts.push_front(part);
                     return None;
@@ -150,7 +148,7 @@ impl<R> Drop for Queue<R> {
     }
 }
 
-/// Next is the one that is done first.
+/// The next call is the one that is done first.
 pub(super) struct Pile<R: 'static> {
     open: Open<R>,
     watch: Watch<MapPart<R>>,

@@ -1,4 +1,4 @@
-//! `map`: the results of a task over an iterable, lazily.
+//! `map`: calls a task with each item of an iterable, lazily, and yields the results.
 //!
 //! ```text
 //!  iterable ──source──▶ encoded calls ──supply──▶ pool
@@ -6,13 +6,13 @@
 //!  consumer ◀──Map, MapUnordered──── flow ◀──── in flight
 //! ```
 //!
-//! Everything happens in the consumer's thread, inside of `next`: it takes and submits what the [`pace`] allows, waits for the
-//! next result, and yields it. Each item is a call of its own; a chunk is only what is submitted at once, and what of it is
-//! known to be short travels [together](gather). The two iterators
-//! differ in which of the calls [in flight](in_flight) comes next, and in nothing else.
+//! All work happens in the consumer's thread, inside `next`: it takes and submits as many items as the [`pace`] allows, waits for
+//! the next result, and yields it. Each item is a call of its own. A chunk is the number of items that are submitted at once. Calls
+//! of a chunk that are known to be short travel together, [as a batch](gather). The two iterators differ only in which of the calls
+//! [in flight](in_flight) comes next.
 //!
-//! What it must never do: take from the iterable before the first `next`, after its end or after it has panicked; hold more
-//! calls than the window; lose an item that it took. Unit tests in `tests.rs`, the rest in the package `tests`.
+//! A map must never take from the iterable before the first `next`, after its end, or after it has panicked. It must never hold more
+//! calls than the window, nor lose an item that it took. Unit tests are in `tests.rs`, the others in the package `tests`.
 
 mod flow;
 mod gather;
@@ -37,9 +37,9 @@ use crate::registry::IntoTask;
 impl ProcessPoolExecutor {
     /// Calls `task` with each item of `iterable` and yields the results in the order of the items.
     ///
-    /// Lazy: nothing is submitted before the first `next`, and then only a bounded number of calls ahead of the consumer, so
-    /// a huge or endless iterable works. An item that fails is an `Err` of its own, and the iteration goes on. Dropping the
-    /// iterator cancels what has not started.
+    /// The iterator is lazy. It submits nothing before the first `next`, and then only a bounded number of calls ahead of the
+    /// consumer, so an endless iterable works. An item that fails yields its own `Err`, and the iteration goes on. Dropping the
+    /// iterator cancels the calls that have not begun.
     ///
     /// ```
     /// #[loky::task]
@@ -57,11 +57,12 @@ impl ProcessPoolExecutor {
     /// }
     /// ```
     ///
-    /// [`Map`] has adapters for how it is done: [`timeout`](Map::timeout), [`unordered`](Map::unordered),
-    /// [`window`](Map::window), [`chunksize`](Map::chunksize).
+    /// [`Map`] has adapters: [`timeout`](Map::timeout), [`unordered`](Map::unordered), [`window`](Map::window) and
+    /// [`chunksize`](Map::chunksize).
     ///
-    /// The iterable is asked in the thread that calls `next`. If it panics there, so does that `next`. It is not asked again
-    /// then; who catches the panic gets the results of what it gave before, and then the end.
+    /// # Panics
+    /// `next` panics if the iterable panics, which runs in the thread that calls `next`. The map does not ask the iterable again. A
+    /// caller that catches the panic gets the results of the items before it, and then the end.
     pub fn map<'a, T, Args, Kind, I>(&self, task: T, iterable: I) -> Map<'a, T::Output>
     where
         T: IntoTask<Args, Kind>,

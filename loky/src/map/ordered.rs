@@ -1,4 +1,4 @@
-//! The map whose results come in the order of the items.
+//! The map that yields its results in the order of the items.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// The results of [`ProcessPoolExecutor::map`](crate::ProcessPoolExecutor::map), in the order of the items.
 ///
-/// Its methods are adapters, to be used before the first `next`:
+/// Its methods are adapters. Use them before the first `next`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,37 +43,100 @@ impl<'a, R> Map<'a, R> {
         Self { flow: Flow { in_flight, supply, timeout: None, deadline: None, is_over: false } }
     }
 
-    /// Takes and submits so many items at a time, which is cheaper than one after another. By default it is chosen while
-    /// running: one, and more once the calls turn out to be short.
+    /// Sets how many items are taken and submitted at a time. By default the map starts with one, and takes more once the calls turn
+    /// out to be short.
     ///
-    /// It is a matter of transport alone: each item is a call of its own, which fails alone and is cancelled alone. No chunk
-    /// is larger than the [`window`](Self::window). With 1 each item is submitted before the next is taken. With 0 the first item is an [`InvalidConfig`](crate::ErrorKind::InvalidConfig), then comes the
-    /// end.
+    /// A larger chunk costs less per call. It changes nothing else: each item is a call of its own, which fails alone and is
+    /// cancelled alone. A chunk is never larger than the [`window`](Self::window). With 1, each item is submitted before the next
+    /// is taken. With 0, the map yields one [`InvalidConfig`](crate::ErrorKind::InvalidConfig) and ends.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn square(x: u64) -> u64 {
+    /// #     x * x
+    /// # }
+    /// # loky::main! {
+    /// #     fn main() -> loky::Result<()> {
+    /// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    /// let squares: u64 = executor.map(square, 0..1000).chunksize(100).sum::<loky::Result<_>>()?;
+    /// assert_eq!(squares, (0..1000).map(square).sum());
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// ```
     pub fn chunksize(mut self, chunksize: usize) -> Self {
         self.flow.supply.pace.chunksize = Some(chunksize);
         self
     }
 
-    /// Takes at most so many items that are not yielded yet: how far it may run ahead of the consumer. By default it is
-    /// chosen while running: enough that no worker has to wait, and at least a chunk for each worker.
+    /// Sets how far the map runs ahead of the consumer: the most items that are taken and not yet yielded. By default the map
+    /// chooses enough that no worker waits, and at least one chunk per worker.
     ///
-    /// Arguments and results of so many calls may lie in memory at a time. With 1 an item is taken only when the result of
-    /// the one before was yielded. With 0 the first item is an [`InvalidConfig`](crate::ErrorKind::InvalidConfig), then comes the end.
+    /// Arguments and results of that many calls may be in memory at a time. With 1, an item is taken only after the previous result
+    /// was yielded. With 0, the map yields one [`InvalidConfig`](crate::ErrorKind::InvalidConfig) and ends.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn square(x: u64) -> u64 {
+    /// #     x * x
+    /// # }
+    /// # loky::main! {
+    /// #     fn main() -> loky::Result<()> {
+    /// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    /// let mut squares = executor.map(square, 0..).window(10);
+    /// assert_eq!(squares.next().unwrap()?, 0);
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// ```
     pub fn window(mut self, window: usize) -> Self {
         self.flow.supply.pace.window = Some(window);
         self
     }
 
-    /// Submits and waits no longer than until `timeout` after the first `next`. Then come the results that are there, one
-    /// [`Timeout`](crate::ErrorKind::Timeout) in the place of the first that is not, and the end. What has not started is cancelled.
+    /// Limits the time of the map to `timeout` from the first `next` on.
     ///
-    /// An iterable that blocks is not interrupted.
+    /// When it has passed, the map yields the results that are there, then one [`Timeout`](crate::ErrorKind::Timeout) in place of
+    /// the first missing result, and ends. It cancels the calls that have not begun. An iterable that blocks is not interrupted.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn square(x: u64) -> u64 {
+    /// #     x * x
+    /// # }
+    /// # loky::main! {
+    /// #     fn main() -> loky::Result<()> {
+    /// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    /// let squares = executor.map(square, 0..4).timeout(std::time::Duration::from_secs(60));
+    /// assert_eq!(squares.collect::<loky::Result<Vec<_>>>()?, [0, 1, 4, 9]);
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.flow.timeout = Some(timeout);
         self
     }
 
-    /// Yields the results as they come, each with the index of its item. The last of the adapters.
+    /// Yields the results in completion order, each with the index of its item. It comes last among the adapters.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn square(x: u64) -> u64 {
+    /// #     x * x
+    /// # }
+    /// # loky::main! {
+    /// #     fn main() -> loky::Result<()> {
+    /// let executor = loky::ProcessPoolExecutor::builder().max_workers(2).build()?;
+    /// let mut squares: Vec<_> = executor.map(square, 0..4).unordered().collect();
+    /// squares.sort_by_key(|(index, _)| *index);
+    /// for (index, result) in squares {
+    ///     assert_eq!(result?, square(index as u64));
+    /// }
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// ```
     pub fn unordered(self) -> MapUnordered<'a, R> {
         let Flow { in_flight, supply, timeout, deadline, is_over } = self.flow;
         let in_flight = in_flight.into_pile();

@@ -1,33 +1,34 @@
 //! How far a map runs ahead, and how many calls it submits at a time.
 //!
-//! What the user says holds. What is left open is chosen anew each time that there may be something to submit, by what the
-//! executor can use at that moment. A chunk of more than one call holds back calls that could have begun, so it takes calls
-//! that are known to be short: then the executor asks for a window beyond the least one, and half of what is beyond is the
-//! chunk. The other half, with the least window, is in flight meanwhile. Where calls are so short that workers are given many
-//! together, that many are a chunk, and the window is some chunks for each worker. A window that the user gave is filled one by one, since
-//! what it holds may be waited for.
+//! Values of the user are binding. The others are chosen anew before each submission, by what the executor can use then.
+//!
+//! * Calls of unknown length: the window is the smallest that keeps all workers busy, and a chunk is one call. A larger chunk would
+//!   delay calls that could have begun.
+//! * Short calls: the executor asks for a larger window. A chunk is half of the surplus. The other half is in flight meanwhile.
+//! * Calls so short that they travel in batches: a chunk is one batch, and the window is several chunks per worker.
+//! * A window of the user is filled call by call, since the consumer may wait for any of them.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 
-/// What the user says of it; `None` leaves it open.
+/// The values of the user. `None` leaves the choice to the map.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     pub(super) chunksize: Option<usize>,
     pub(super) window: Option<usize>,
 }
 
-/// What holds at some moment. Neither is zero, and a chunk fits into the window.
+/// The bounds at some moment. Neither is zero, and a chunk fits into the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// The most calls that are submitted and not yet yielded.
     pub(super) window: usize,
-    /// The most calls that are submitted at a time; nothing is until so many have room in the window.
+    /// The most calls that are submitted at a time. Nothing is submitted before a whole chunk has room in the window.
     pub(super) chunk: usize,
 }
 
 impl Pace {
-    /// Refuses what cannot be.
+    /// Fails for a value of zero.
     pub(super) fn check(self) -> Result<()> {
         for (name, value) in [("chunksize", self.chunksize), ("window", self.window)] {
             if value == Some(0) {
@@ -38,10 +39,10 @@ impl Pace {
         Ok(())
     }
 
-    /// What holds now, for an executor of so many workers that can use `usable` calls in flight, and takes so many together.
+    /// The bounds for an executor of `workers` workers that can use `usable` calls in flight, and sends `together` calls in one batch.
     pub(super) fn bounds(self, usable: usize, workers: usize, together: usize) -> Bounds {
         let least = workers.saturating_mul(limits::MAP_CALLS_PER_WORKER);
-        // A chunk for each worker, and one that is being filled.
+        // One chunk per worker, and one that is being filled.
         let chunks = workers.saturating_add(1);
         let in_chunks =
             together.saturating_mul(workers.saturating_mul(limits::MAP_CHUNKS_PER_WORKER));

@@ -1,4 +1,4 @@
-//! The iterable behind a map, as calls that are ready to be submitted: of its types nothing is left beyond this file.
+//! The iterable behind a map. It hands out encoded calls, so no other file depends on the types of the items.
 
 use std::time::Instant;
 
@@ -8,22 +8,22 @@ use crate::error::Result;
 use crate::segments::Segments;
 use crate::task::Task;
 
-/// Where the calls of a map come from.
+/// The supplier of a map's calls.
 pub(super) trait Source: Send {
-    /// Adds the next calls, so many at most, and no more once it is `until`. False at the end of the iterable.
+    /// Adds the next calls: `at_most` of them, and none once it is `until`. False at the end of the iterable.
     ///
-    /// Runs code of the user, which may panic: then what was taken before is in `calls`.
+    /// Runs code of the user. If that panics, `calls` has the items that were taken before.
     fn take(&mut self, at_most: usize, until: Option<Instant>, calls: &mut Gathering) -> bool;
 
-    /// As that of an iterator.
+    /// See [`Iterator::size_hint`].
     fn size_hint(&self) -> (usize, Option<usize>);
 }
 
-/// The items of an iterable, to be the arguments of a task; or to fail all, if that is none.
+/// The items of an iterable as arguments of a task. If the function is no task, each item fails.
 pub(super) struct Items<I, Args, R> {
     pub(super) items: I,
     pub(super) task: Result<Task<Args, R>>,
-    /// Where long arguments lie.
+    /// The memory for large arguments.
     pub(super) segments: Option<Segments>,
 }
 
@@ -33,13 +33,13 @@ impl<I: Iterator<Item = Args> + Send, Args, R> Source for Items<I, Args, R> {
             let Some(args) = self.items.next() else { return false };
             match &self.task {
                 Ok(task) => calls.encode(*task, &args, self.segments.as_ref()),
-                Err(error) => calls.refuse(error.clone()),
+                Err(error) => calls.fail(error.clone()),
             }
-            // The arguments go only now, since their drop may panic as well.
+            // Their drop may panic too, so it comes after the call was added.
             drop(args);
-            // Looking at the clock costs about as much as encoding a small number: not for each.
-            let looks = taken < at_most && taken.is_power_of_two();
-            if looks && until.is_some_and(|until| clock::now() >= until) {
+            // Reading the clock costs about as much as encoding a small number, so it is not read for each item.
+            let reads_clock = taken < at_most && taken.is_power_of_two();
+            if reads_clock && until.is_some_and(|until| clock::now() >= until) {
                 break;
             }
         }

@@ -8,19 +8,19 @@ use super::pace::{Bounds, Pace};
 use super::source::Source;
 use crate::codec::ValueCodec;
 use crate::executor::ProcessPoolExecutor;
-use crate::future::chunk::MapPart;
+use crate::future::MapPart;
 use crate::limits;
 
-/// The items of one map that have no call yet, and the executor that their calls go to.
+/// The items of one map that have no call yet, and the executor that runs their calls.
 pub(super) struct Supply<'a, R> {
     source: Box<dyn Source + 'a>,
-    /// Whether the source is at its end, or has panicked: it is not asked again.
+    /// Whether the source is at its end, or has panicked. It is not asked again.
     is_dry: bool,
     taken: usize,
     pub(super) task: &'static str,
     output: ValueCodec<R>,
     pub(super) pace: Pace,
-    /// Behind the source: it may be the last handle, whose drop waits for the pool's end.
+    /// Dropped after the source: it may be the last handle, whose drop waits for the end of the pool.
     executor: ProcessPoolExecutor,
 }
 
@@ -34,7 +34,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         Self { source, is_dry: false, taken: 0, task, output, pace: Pace::default(), executor }
     }
 
-    /// How many items were taken: the index of the next one.
+    /// How many items were taken. This is the index of the next one.
     pub(super) fn taken(&self) -> usize {
         self.taken
     }
@@ -48,7 +48,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         self.pace.bounds(executor.map_window(), executor.max_workers(), executor.map_chunk())
     }
 
-    /// Takes the items of a chunk and submits their calls: also those that were taken when the iterable panics.
+    /// Takes the items of a chunk and submits their calls. If the iterable panics, the items before the panic are submitted.
     pub(super) fn submit_chunk(
         &mut self,
         chunk: usize,
@@ -56,7 +56,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         mut add: impl FnMut(usize, MapPart<R>),
     ) {
         let until = self.pace.chunksize.is_none().then(|| now + limits::MAP_GATHER);
-        // What is given to a worker together is no more than what is known to be short, whatever was asked for.
+        // A batch never has more calls than are known to be short, however large the chunk is.
         let mut calls = Gathering::new(self.task, chunk.min(self.executor.map_chunk()));
         let asked = catch_unwind(AssertUnwindSafe(|| self.source.take(chunk, until, &mut calls)));
         self.is_dry = !matches!(asked, Ok(true));
@@ -70,7 +70,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         }
     }
 
-    /// Whether there is another item. Takes it, for nothing: so it is for those who will not go on.
+    /// Whether there is another item. The item is lost, so this is only for a map that ends.
     pub(super) fn has_more(&mut self) -> bool {
         let mut calls = Gathering::new(self.task, 1);
         if !self.is_dry {
@@ -80,7 +80,7 @@ impl<'a, R: 'static> Supply<'a, R> {
         calls.len() > 0
     }
 
-    /// Of the items that are not taken.
+    /// The size hint of the items that were not taken.
     pub(super) fn size_hint(&self) -> (usize, Option<usize>) {
         if self.is_dry { (0, Some(0)) } else { self.source.size_hint() }
     }

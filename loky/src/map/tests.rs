@@ -16,7 +16,7 @@ fn check(chunksize: Option<usize>, window: Option<usize>, usable: usize, expecte
 }
 
 #[test]
-fn what_is_left_open_follows_what_the_executor_can_use() {
+fn open_bounds_follow_usable_calls_of_executor() {
     // Two workers: the least that it can use are 8 calls.
     check(None, None, 8, [8, 1]);
     check(None, None, 11, [11, 1]);
@@ -36,7 +36,7 @@ fn what_is_left_open_follows_what_the_executor_can_use() {
 }
 
 #[test]
-fn calls_that_are_given_together_are_a_chunk() {
+fn calls_of_one_batch_are_a_chunk() {
     let bounds = |pace: Pace, together| {
         let Bounds { window, chunk } = pace.bounds(256, 2, together);
         [window, chunk]
@@ -48,15 +48,15 @@ fn calls_that_are_given_together_are_a_chunk() {
 }
 
 #[test]
-fn zero_is_refused_by_name() {
+fn zero_is_error_that_names_it() {
     let message = |chunksize, window| {
         Pace { chunksize, window }.check().map_err(|error| error.to_string()).err()
     };
     assert_eq!(message(None, None), None);
     assert_eq!(message(Some(1), Some(1)), None);
-    let refused = |name| Some(format!("`{name}` must be greater than 0"));
-    assert_eq!(message(Some(0), Some(1)), refused("chunksize"));
-    assert_eq!(message(Some(1), Some(0)), refused("window"));
+    let error = |name| Some(format!("`{name}` must be greater than 0"));
+    assert_eq!(message(Some(0), Some(1)), error("chunksize"));
+    assert_eq!(message(Some(1), Some(0)), error("window"));
 }
 
 fn items(count: u64) -> impl Source {
@@ -64,7 +64,7 @@ fn items(count: u64) -> impl Source {
 }
 
 #[test]
-fn a_source_gives_what_it_is_asked_for() {
+fn source_takes_as_many_items_as_asked() {
     let mut calls = Gathering::new("task", 1);
     let mut source = items(10);
     assert!(source.take(3, None, &mut calls));
@@ -75,7 +75,7 @@ fn a_source_gives_what_it_is_asked_for() {
 }
 
 #[test]
-fn a_source_ends_a_chunk_when_its_time_is_over() {
+fn source_ends_chunk_when_time_is_over() {
     let mut calls = Gathering::new("task", 1);
     let passed = Some(clock::now());
     assert!(items(10).take(10, passed, &mut calls));
@@ -86,7 +86,7 @@ fn a_source_ends_a_chunk_when_its_time_is_over() {
 }
 
 #[test]
-fn a_source_without_a_task_fails_item_by_item() {
+fn source_without_task_fails_each_item() {
     let error = Error::new(ErrorKind::NotATask, "no task");
     let task = Err::<task::Task<u64, u64>, _>(error);
     let mut source = Items { items: 0..3, task, segments: None };
@@ -97,7 +97,7 @@ fn a_source_without_a_task_fails_item_by_item() {
 }
 
 #[test]
-fn maps_can_be_sent() {
+fn maps_are_send() {
     fn check<T: Send>() {}
     check::<Map<'_, Rc<()>>>();
     check::<MapUnordered<'_, Rc<()>>>();

@@ -1,4 +1,4 @@
-//! The map whose results come as they are there.
+//! The map that yields its results in completion order.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -7,12 +7,11 @@ use super::flow::Flow;
 use super::in_flight::Pile;
 use crate::error::Result;
 
-/// The results of a [`Map::unordered`](super::Map::unordered), in the order in which they come, each with the index of its
-/// item.
+/// The results of a [`Map::unordered`](super::Map::unordered) in completion order, each with the index of its item.
 ///
-/// One call that takes long holds up nothing but itself. Each index comes once; an error that ends the map
-/// ([`ErrorKind::Timeout`](crate::ErrorKind::Timeout), [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig)) has the
-/// index of the first item that has no result.
+/// A call that takes long delays only its own result. Each index comes once. An error that ends the map
+/// ([`ErrorKind::Timeout`](crate::ErrorKind::Timeout), [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig)) comes with
+/// the index of the first item that has no result.
 ///
 /// ```
 /// #[loky::task]

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use super::effects::Sleeper;
 use crate::calls::{CallIds, CallMap};
-use crate::future::DriverRef;
-use crate::future::chunk::CallRef;
-use crate::future::slot::{Promise, Slot};
+use crate::future::{CallRef, DriverRef, MovedTail, OutcomeCell, Promise, Publication};
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::wire::args::{CallArgs, Chunk};
 
@@ -39,11 +37,6 @@ impl PendingCall {
         &self.args
     }
 
-    /// The way from its futures to the pool.
-    pub(super) fn driver(&self) -> Option<DriverRef> {
-        self.promise.driver()
-    }
-
     pub(super) fn location(&self) -> Option<Location> {
         self.location
     }
@@ -55,6 +48,16 @@ impl PendingCall {
 
     pub(super) fn has_listener(&self) -> bool {
         self.has_listener
+    }
+
+    /// Whether the call with this number has left a batch: its answer is on its way to the cell, or it is in another batch.
+    pub(super) fn is_settled(&self, number: Option<u32>) -> bool {
+        match (&self.args, number) {
+            (CallArgs::Chunk(batch), Some(number)) => {
+                !(batch.answered..batch.count).contains(&number)
+            }
+            _ => false,
+        }
     }
 
     /// Has the threads that are parked on it look whether there is something to read now.
@@ -92,6 +95,15 @@ pub(super) enum NextReader<'a> {
     NoThread,
 }
 
+/// The calls that a division has moved.
+#[derive(Default)]
+pub(super) struct Moved {
+    /// The new batches, each with the number of its calls.
+    pub(super) batches: Vec<(CallId, u32)>,
+    /// The new batches that have got listeners.
+    pub(super) listened: Vec<CallId>,
+}
+
 /// All accepted calls without an outcome.
 #[derive(Default)]
 pub(super) struct CallTable {
@@ -112,22 +124,9 @@ impl CallTable {
         task: &'static str,
         args: CallArgs,
         driver: &DriverRef,
-    ) -> (CallId, Arc<Slot>) {
+    ) -> (CallId, Arc<OutcomeCell>) {
         let call = self.ids.next_batch(args.count());
-        (call, self.insert(call, task, args, driver, None))
-    }
-
-    /// Enters a part of a batch that begins with the `first` of the batch's calls.
-    pub(super) fn accept_part(
-        &mut self,
-        (batch, first): (CallId, u32),
-        task: &'static str,
-        args: CallArgs,
-        driver: &DriverRef,
-        location: Option<Location>,
-    ) -> (CallId, Arc<Slot>) {
-        let call = self.ids.part(batch, first);
-        (call, self.insert(call, task, args, driver, location))
+        (call, self.insert(call, task, args, driver))
     }
 
     fn insert(
@@ -136,26 +135,81 @@ impl CallTable {
         task: &'static str,
         args: CallArgs,
         driver: &DriverRef,
-        location: Option<Location>,
-    ) -> Arc<Slot> {
-        let (promise, slot) = Promise::new(task, driver, call);
+    ) -> Arc<OutcomeCell> {
+        let (promise, cell) = Promise::new(task, driver, call);
         self.batches += usize::from(matches!(args, CallArgs::Chunk(_)));
-        let pending =
-            PendingCall { promise, args, location, parked: 0, sleeper: None, has_listener: false };
+        let pending = PendingCall {
+            promise,
+            args,
+            location: None,
+            parked: 0,
+            sleeper: None,
+            has_listener: false,
+        };
         self.calls.insert(call, pending);
-        slot
+        cell
     }
 
-    /// The two ends of an outcome that is known as the call comes into being: it is never entered here.
-    pub(super) fn promise_at_once(
+    /// Moves the calls of a batch from `end` on to new cells: first to `ended`, the cell of calls that are over, and the others to
+    /// new batches of at most `most` calls. The caller publishes or ends the batch before the lock is released.
+    pub(super) fn move_tail(
         &mut self,
-        task: &'static str,
-        driver: &DriverRef,
-    ) -> (Promise, Arc<Slot>) {
+        call: CallId,
+        end: u32,
+        ended: Option<(Arc<OutcomeCell>, u32)>,
+        most: u32,
+    ) -> Moved {
+        let mut moved = Moved::default();
+        let Some(pending) = self.calls.get_mut(&call) else { return moved };
+        let (CallArgs::Chunk(batch), Some(driver)) = (&mut pending.args, pending.promise.driver())
+        else {
+            return moved;
+        };
+        if end >= batch.count {
+            return moved;
+        }
+        let task = pending.promise.task();
+        let mut first = end + ended.as_ref().map_or(0, |(_, count)| *count);
+        let mut left = (first < batch.count).then(|| batch.tail(first));
+        **batch = batch.head(end);
+        let mut cells: MovedTail = ended.into_iter().collect();
+        while let Some(batch) = left {
+            let count = batch.count.min(most);
+            let part = self.ids.part(call, first);
+            let args = CallArgs::Chunk(Box::new(batch.head(count)));
+            cells.push((self.insert(part, task, args, &driver), count));
+            moved.batches.push((part, count));
+            first += count;
+            left = (count < batch.count).then(|| batch.tail(count));
+        }
+        if let Some(pending) = self.calls.get(&call) {
+            moved.listened = pending.promise.move_tail(end, cells);
+        }
+        moved
+    }
+
+    /// The next `count` calls of a batch are answered. Returns the obligation to publish that, and the thread that sleeps for a
+    /// call of the batch: for one of these, or one that has moved, or one that is pending.
+    pub(super) fn note_answered(
+        &mut self,
+        call: CallId,
+        count: u32,
+    ) -> Option<(Publication, Option<Sleeper>)> {
+        let pending = self.calls.get_mut(&call)?;
+        if let CallArgs::Chunk(batch) = &mut pending.args {
+            batch.answered += count;
+        }
+        Some((pending.promise.publication(), pending.sleeper.take()))
+    }
+
+    /// The promise and the cell of calls that leave a batch because they are over. They are never entered here.
+    pub(super) fn promise_at_once(&mut self, of: CallId) -> Option<(Promise, Arc<OutcomeCell>)> {
+        let batch = self.calls.get(&of)?;
+        let (task, driver) = (batch.task(), batch.promise.driver()?);
         let call = self.ids.next();
-        let ends = Promise::new(task, driver, call);
+        let ends = Promise::new(task, &driver, call);
         self.ids.release(call);
-        ends
+        Some(ends)
     }
 
     pub(super) fn get(&self, call: CallId) -> Option<&PendingCall> {
@@ -172,10 +226,10 @@ impl CallTable {
     }
 
     /// The batch that this call is, if that worker has it; and its slot there.
-    pub(super) fn batch_at(&self, worker: WorkerId, call: CallId) -> Option<(Ticket, Chunk)> {
+    pub(super) fn batch_at(&self, worker: WorkerId, call: CallId) -> Option<(Ticket, &Chunk)> {
         let pending = self.calls.get(&call)?;
         match &pending.args {
-            CallArgs::Chunk(batch) => Some((pending.ticket_at(worker)?, Chunk::clone(batch))),
+            CallArgs::Chunk(batch) => Some((pending.ticket_at(worker)?, batch)),
             _ => None,
         }
     }
@@ -207,7 +261,7 @@ impl CallTable {
         {
             return None;
         }
-        Some(CallRef { slot: Arc::clone(pending.promise.slot()?), number: Some(number) })
+        Some(CallRef { cell: Arc::clone(pending.promise.cell()?), number: Some(number) })
     }
 
     /// Whether any of them is a batch.
@@ -298,7 +352,7 @@ mod tests {
     #[test]
     fn take_back_clears_location_and_returns_sleeper() {
         let mut table = CallTable::default();
-        let (call, _slot) = table.accept(TASK, CallArgs::none(), &driver());
+        let (call, _cell) = table.accept(TASK, CallArgs::none(), &driver());
         assert_eq!(table.location(call), None);
         let ticket = Ticket(7);
         table.get_mut(call).unwrap().dispatched(WorkerId(1), ticket);
@@ -316,7 +370,7 @@ mod tests {
     #[test]
     fn listeners_and_parked_threads_are_counted_until_their_calls_are_over() {
         let mut table = CallTable::default();
-        let (call, _slot) = table.accept(TASK, CallArgs::none(), &driver());
+        let (call, _cell) = table.accept(TASK, CallArgs::none(), &driver());
         assert!(!table.is_anybody_told());
         assert_eq!((table.add_listener(call), table.add_listener(call)), (None, None));
         assert!(table.has_listeners());
@@ -336,13 +390,13 @@ mod tests {
         let args = CallArgs::none();
         let mut batch = Chunk::new(Vec::new(), 0);
         assert!(batch.push(&args) && !table.has_batches());
-        let (batch, _slot) = table.accept(TASK, CallArgs::Chunk(Box::new(batch)), &driver());
+        let (batch, _cell) = table.accept(TASK, CallArgs::Chunk(Box::new(batch)), &driver());
         assert!(table.has_batches());
-        assert_eq!(table.join(batch, TASK, &args, 3).and_then(|seat| seat.number), Some(1));
-        assert_eq!(table.join(batch, TASK, &args, 3).and_then(|seat| seat.number), Some(2));
+        assert_eq!(table.join(batch, TASK, &args, 3).and_then(|call| call.number), Some(1));
+        assert_eq!(table.join(batch, TASK, &args, 3).and_then(|call| call.number), Some(2));
         assert!(table.join(batch, TASK, &args, 3).is_none(), "it is full");
         assert!(table.join(batch, "krate::other", &args, 9).is_none());
-        let (other, _slot) = table.accept(TASK, CallArgs::none(), &driver());
+        let (other, _cell) = table.accept(TASK, CallArgs::none(), &driver());
         assert!(table.join(batch, TASK, &args, 9).is_none(), "the next number is the other's");
         assert!(table.join(other, TASK, &args, 9).is_none(), "it is no batch");
         drop(table.remove(batch));

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::thread_guard;
-use crate::future::slot::{Callback, run_callbacks};
+use crate::future::{Callback, run_callbacks};
 use crate::observer::{Event, Observer};
 
 /// The way to the thread.

@@ -1,6 +1,6 @@
 //! The numbers of [`Stats`] that are counted: calls and workers, by what became of them.
 
-use super::outcome::CallEnd;
+use super::outcome::{CallEnd, RawAnswers};
 use crate::observer::Stats;
 use crate::scheduler::Verdict;
 
@@ -34,19 +34,27 @@ impl Counts {
         self.workers_died += 1;
     }
 
-    /// `count` calls have ended in this way.
-    pub(super) fn note_end(&mut self, ending: &CallEnd, count: u32) {
-        let count = u64::from(count);
+    /// `n_calls` calls have ended in this way.
+    pub(super) fn note_end(&mut self, ending: &CallEnd, n_calls: u32) {
+        let count = u64::from(n_calls);
         match ending {
             CallEnd::Result(_) => self.succeeded += count,
             CallEnd::Judged(Verdict::Cancelled, _) => self.cancelled += count,
             CallEnd::Failed(_) | CallEnd::Judged(..) => self.failed += count,
-            CallEnd::Answers(answers, _) => {
-                let failed = answers.failures.len() as u64;
-                self.failed += failed;
-                self.succeeded += u64::from(answers.count) - failed;
+            CallEnd::Answers(answers, last) => {
+                self.note_answers(answers);
+                if let Some(last) = last {
+                    self.note_end(last, n_calls - answers.count);
+                }
             }
         }
+    }
+
+    /// Calls of a batch have these answers.
+    pub(super) fn note_answers(&mut self, answers: &RawAnswers) {
+        let failed = answers.failures.len() as u64;
+        self.failed += failed;
+        self.succeeded += u64::from(answers.count) - failed;
     }
 
     /// The numbers that are counted here, where `queued` calls wait for a worker.

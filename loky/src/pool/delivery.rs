@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::callbacks::Callbacks;
 use super::effects::{Effects, Notifications};
 use super::thread_guard::PoolThreadGuard;
-use crate::future::slot::run_callbacks;
+use crate::future::run_callbacks;
 use crate::sys::wake::Wake;
 
 /// The deliveries of one pool.
@@ -94,7 +94,7 @@ impl Turn<'_> {
         let unsent = delivery.callbacks.send(delivery.pool, callbacks);
         drop(guard);
         drop(long);
-        listeners.into_iter().for_each(|listeners| listeners.tell());
+        listeners.into_iter().for_each(|listeners| listeners.notify());
         run_callbacks(unsent);
         run_callbacks(cancelled);
         delivery.delivering.fetch_sub(1, Ordering::SeqCst);

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::outcome::CallEnd;
-use crate::future::slot::{Callback, Listeners, Promise};
+use super::outcome::{CallEnd, RawAnswers};
+use crate::future::{Callback, Listeners, Promise, Publication};
 use crate::sys::wake::Wake;
 use crate::transport::lane::pool_side::PoolLane;
 use crate::wire::args::CallArgs;
@@ -38,11 +38,44 @@ pub(super) struct EndedCall {
     pub(super) args: CallArgs,
 }
 
+impl EndedCall {
+    /// Writes the outcome into its cell, which wakes the threads that are parked there. Arguments whose release takes long go to
+    /// `long`. Returns the listeners.
+    fn resolve(self, long: &mut Vec<Arc<Vec<u8>>>) -> Option<Listeners> {
+        let Self { promise, ending, worker_pid, args } = self;
+        let task = promise.task();
+        // Descriptors go first: the thread that sees the outcome finds none of them left.
+        match args {
+            CallArgs::Chunk(_) => {
+                let (answers, last) = ending.into_batch(task);
+                return promise.resolve_batch(answers, last, worker_pid);
+            }
+            CallArgs::Shared(bytes) => long.push(bytes),
+            others => drop(others),
+        }
+        promise.resolve(ending.into_outcome(task), worker_pid)
+    }
+}
+
+/// The answers of the first calls of a batch that was divided.
+pub(super) struct DividedBatch {
+    pub(super) publication: Publication,
+    pub(super) answers: Box<RawAnswers>,
+    pub(super) worker_pid: Option<u32>,
+}
+
+/// What is to be written into a cell.
+enum Writing {
+    End(EndedCall),
+    Publish(DividedBatch),
+}
+
 /// The work that is left for after the lock is released.
 #[must_use]
 #[derive(Default)]
 pub(super) struct Effects {
-    ended: Vec<EndedCall>,
+    /// In the order of the decisions.
+    writings: Vec<Writing>,
     /// Waiting threads whose calls are not where they were.
     sleepers: Vec<Sleeper>,
     wakes_pool_thread: bool,
@@ -51,11 +84,17 @@ pub(super) struct Effects {
 impl Effects {
     /// A call has ended.
     pub(super) fn end(&mut self, ended: EndedCall) {
-        self.ended.push(ended);
+        self.writings.push(Writing::End(ended));
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        !self.ended.is_empty()
+    /// A batch was divided.
+    pub(super) fn publish(&mut self, divided: DividedBatch) {
+        self.writings.push(Writing::Publish(divided));
+    }
+
+    /// Whether there is anything to deliver.
+    pub(super) fn has_outcomes(&self) -> bool {
+        !self.writings.is_empty()
     }
 
     /// A waiting thread is to be woken.
@@ -80,20 +119,14 @@ impl Effects {
     /// Writes the outcomes, which wakes the threads that are parked on them. Returns what is left: the user's code.
     pub(super) fn resolve(self) -> Notifications {
         let mut notifications = Notifications::default();
-        for EndedCall { promise, ending, worker_pid, args } in self.ended {
-            let task = promise.task();
-            let listeners;
-            if let CallArgs::Chunk(batch) = args {
-                let outcome = ending.into_chunk(task, batch.count);
-                listeners = promise.resolve_chunk(outcome, worker_pid);
-            } else {
-                // Descriptors go first: the thread that sees the outcome finds none of them left.
-                match args {
-                    CallArgs::Shared(bytes) => notifications.long.push(bytes),
-                    others => drop(others),
+        for writing in self.writings {
+            let listeners = match writing {
+                Writing::End(ended) => ended.resolve(&mut notifications.long),
+                Writing::Publish(DividedBatch { publication, answers, worker_pid }) => {
+                    let answers = answers.into_answers(publication.task());
+                    publication.publish(answers, worker_pid)
                 }
-                listeners = promise.resolve(ending.into_outcome(task), worker_pid);
-            }
+            };
             if let Some(mut listeners) = listeners {
                 notifications.callbacks.extend(listeners.take_callbacks());
                 notifications.cancelled.extend(listeners.take_cancelled());

@@ -65,9 +65,7 @@ pub(crate) use self::pool_registry::{are_any_left, end_all};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::future::chunk::CallRef;
-use crate::future::slot::Slot;
-use crate::future::{Cancelled, Driver, DriverRef, check_process};
+use crate::future::{CallRef, Cancelled, Driver, DriverRef, OutcomeCell, Waiter, check_process};
 use crate::id::CallId;
 use crate::limits;
 use crate::observer::Stats;
@@ -204,7 +202,7 @@ impl Pool {
         let answer = then(&mut core, now, fed);
         let mut effects = core.take_effects(now);
         core.events().send();
-        let turn = effects.has_ended().then(|| self.delivery.begin());
+        let turn = effects.has_outcomes().then(|| self.delivery.begin());
         self.store_hints(core.hints());
         if core.is_shut_down() || core.is_broken() {
             // Before the first call is over that a worker runs still.
@@ -232,7 +230,7 @@ impl Pool {
     /// Accepts a call of `task`, or returns a cell that has the reason why not.
     pub(crate) fn submit(self: &Arc<Self>, task: &'static str, args: CallArgs) -> CallRef {
         if let Err(error) = self.check_process().and_then(|()| self.ensure_thread()) {
-            return Slot::failed(task, error.with_task(task)).into();
+            return OutcomeCell::failed(task, error.with_task(task)).into();
         }
         let is_small = args.is_small();
         if is_small && self.has_open_batch.load(Ordering::Relaxed) {
@@ -244,7 +242,7 @@ impl Pool {
         let may_batch = is_small && self.takes_batches;
         let accepted =
             self.with_core(|core, now| core.submit(now, task, args, may_batch, &self.as_driver));
-        let failed = |refusal| Slot::failed(task, outcome::refused(task, &refusal)).into();
+        let failed = |refusal| OutcomeCell::failed(task, outcome::refused(task, &refusal)).into();
         accepted.unwrap_or_else(failed)
     }
 
@@ -253,8 +251,8 @@ impl Pool {
         self: &Arc<Self>,
         task: &'static str,
         calls: Vec<CallArgs>,
-    ) -> Vec<Arc<Slot>> {
-        let failed = |error: Error| Slot::failed(task, error.with_task(task));
+    ) -> Vec<Arc<OutcomeCell>> {
+        let failed = |error: Error| OutcomeCell::failed(task, error.with_task(task));
         if let Err(error) = self.check_process().and_then(|()| self.ensure_thread()) {
             return calls.iter().map(|_| failed(error.clone())).collect();
         }
@@ -431,16 +429,12 @@ fn rules(settings: &Settings, uses_lane: bool) -> Rules {
 }
 
 impl Driver for Pool {
-    fn wait(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
-        self.wait_for(call, slot, deadline);
+    fn wait(&self, call: CallId, waiter: &dyn Waiter, deadline: Option<Instant>) {
+        self.wait_for(call, waiter, deadline);
     }
 
     fn request_background_read(&self, call: CallId) {
         self.with_core(|core, now| core.request_background_read(now, call));
-    }
-
-    fn request_background_read_moved(&self, call: CallId) {
-        self.with_core(|core, _| core.add_listener(call));
     }
 
     fn cancel(&self, call: CallId, number: Option<u32>) -> Cancelled {

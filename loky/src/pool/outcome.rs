@@ -5,8 +5,7 @@ use std::io;
 use super::fault::Fault;
 use crate::codec::{EncodedValue, entries};
 use crate::error::{Error, ErrorKind, Execution, PanicReport};
-use crate::future::chunk::{ChunkOutcome, MovedTail};
-use crate::future::slot::Outcome;
+use crate::future::{Answers, Outcome};
 use crate::limits;
 use crate::scheduler::{Refusal, Verdict};
 use crate::sys::hint;
@@ -18,28 +17,28 @@ pub(super) enum CallEnd {
     Result(EncodedValue),
     Failed(CallFailure),
     Judged(Verdict, Execution),
-    /// Of the first calls of a chunk; and what the others are now.
-    Answers(Box<Answers>, MovedTail),
+    /// The answers of a batch, and the end of the calls behind these, if there are any: of one call, or without a result.
+    Answers(Box<RawAnswers>, Option<Box<Self>>),
 }
 
-/// The answers of the first calls of a batch.
+/// The answers of consecutive calls of a batch, as their worker has written them.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
-    /// An entry each.
-    pub(super) bytes: Vec<u8>,
+pub(super) struct RawAnswers {
+    /// The number of the first of these calls.
+    pub(super) first: u32,
     pub(super) count: u32,
-    /// Why some have no result, by the numbers of their entries.
+    /// One entry per call.
+    pub(super) bytes: Vec<u8>,
+    /// Why some calls have no result, by their numbers in the batch.
     pub(super) failures: Vec<(u32, CallFailure)>,
 }
 
-impl Answers {
-    /// The answers of the first `count` calls that the worker has written, without the first `before`.
-    pub(super) fn parse(mut bytes: Vec<u8>, count: u32, before: u32) -> Result<Box<Self>, Fault> {
+impl RawAnswers {
+    /// The answers of the first `count` calls.
+    pub(super) fn parse(mut bytes: Vec<u8>, count: u32) -> Result<Box<Self>, Fault> {
         const CUT: Fault = Fault("the answers of a batch end too early");
-        let skipped = entries::length_of(&bytes, before).ok_or(CUT)?;
         let mut failures = Vec::new();
-        let mut rest = &bytes[skipped..];
-        let count = count - before;
+        let mut rest = &bytes[..];
         for number in 0..count {
             let (entry, behind) = entries::next(rest).ok_or(CUT)?;
             if entry.is_failure {
@@ -51,8 +50,26 @@ impl Answers {
             rest = behind;
         }
         bytes.truncate(bytes.len() - rest.len());
-        bytes.drain(..skipped);
-        Ok(Box::new(Self { bytes, count, failures }))
+        Ok(Box::new(Self { first: 0, count, bytes, failures }))
+    }
+
+    /// Leaves out the first `published` calls of the batch, whose answers were published when it was divided.
+    pub(super) fn skip(&mut self, published: u32) {
+        if published > 0 {
+            let length = entries::length_of(&self.bytes, published).unwrap_or(self.bytes.len());
+            self.bytes.drain(..length);
+            self.failures.retain(|(number, _)| *number >= published);
+            self.count = self.count.saturating_sub(published);
+            self.first = published;
+        }
+    }
+
+    /// The answers with the errors of the calls of `task` that have failed.
+    pub(super) fn into_answers(self, task: &'static str) -> Answers {
+        let Self { first, count, bytes, failures } = self;
+        let failures =
+            failures.into_iter().map(|(number, failure)| (number, failed(task, failure))).collect();
+        Answers { first, count, entries: bytes, failures }
     }
 }
 
@@ -80,7 +97,7 @@ impl CallEnd {
             Self::Result(parcel) => Ok(parcel.into()),
             Self::Failed(failure) => Err(failed(task, failure)),
             Self::Judged(verdict, execution) => Err(judged(task, verdict, execution)),
-            Self::Answers(..) => unreachable!("these are of a chunk"),
+            Self::Answers(..) => unreachable!("these are of a batch"),
         };
         debug_assert_eq!(outcome.as_ref().err().map(Error::kind), kind, "as the observer heard");
         outcome
@@ -88,22 +105,13 @@ impl CallEnd {
 }
 
 impl CallEnd {
-    /// The outcome of a batch of `count` calls of `task`.
-    pub(super) fn into_chunk(self, task: &'static str, count: u32) -> ChunkOutcome {
+    /// The end of a batch of `task`: its answers, and the outcome of the calls behind these.
+    pub(super) fn into_batch(self, task: &'static str) -> (Answers, Option<Outcome>) {
         match self {
-            Self::Answers(answers, rest) => {
-                let Answers { bytes, count, failures } = *answers;
-                let failures = failures.into_iter();
-                let failures = failures.map(|(number, failure)| (number, failed(task, failure)));
-                let failures = failures.collect();
-                ChunkOutcome { results: Ok(bytes), failures, count, rest, starts: Vec::new() }
+            Self::Answers(answers, last) => {
+                (answers.into_answers(task), last.map(|last| last.into_outcome(task)))
             }
-            ending => {
-                let error = ending.into_outcome(task).err();
-                let results = error.map_or_else(|| Ok(Vec::new()), Err);
-                let (failures, rest) = (Vec::new(), Vec::new());
-                ChunkOutcome { results, failures, count, rest, starts: Vec::new() }
-            }
+            ending => (Answers::none(), Some(ending.into_outcome(task))),
         }
     }
 }

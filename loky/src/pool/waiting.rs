@@ -12,7 +12,7 @@ use super::core::readers::{Arrival, Reading, WaitStrategy};
 use super::worker_link::receive::{Received, receive};
 use super::worker_link::source::Source;
 use crate::clock;
-use crate::future::slot::{Slot, Unparked};
+use crate::future::{Unparked, Waiter};
 use crate::id::{CallId, WorkerId};
 use crate::limits;
 use crate::sys::poll::PollSet;
@@ -20,28 +20,28 @@ use crate::sys::wake::Wake;
 use crate::transport::stream::Inbox;
 
 impl Pool {
-    /// Blocks until the call has an outcome, or until `deadline`.
-    pub(super) fn wait_for(&self, call: CallId, slot: &Slot, deadline: Option<Instant>) {
+    /// Blocks until the call is no longer pending in its cell, or until `deadline`.
+    pub(super) fn wait_for(&self, call: CallId, waiter: &dyn Waiter, deadline: Option<Instant>) {
         loop {
             let arrival = self.change(
                 |core, now| core.look(now),
-                |core, now, ()| core.arrive(now, call, slot, deadline.is_some()),
+                |core, now, ()| core.arrive(now, call, waiter, deadline.is_some()),
             );
             match arrival {
                 Arrival::Over => {
-                    slot.park(None, deadline);
+                    waiter.park(None, deadline);
                     return;
                 }
-                Arrival::Park(nudges) => {
-                    let unparked = slot.park(Some(nudges), deadline);
+                Arrival::Park(retries) => {
+                    let unparked = waiter.park(Some(retries), deadline);
                     self.lock().depart(call);
-                    if unparked != Unparked::Nudged {
+                    if unparked != Unparked::Retry {
                         return;
                     }
                 }
                 Arrival::Read(reading) => {
-                    let is_late = self.read_for(call, reading, deadline);
-                    if is_late || slot.is_done() {
+                    let is_late = self.read_for((call, waiter.number()), reading, deadline);
+                    if is_late || !waiter.is_pending() {
                         return;
                     }
                 }
@@ -50,7 +50,12 @@ impl Pool {
     }
 
     /// Reads once for a call. True if the deadline has passed.
-    fn read_for(&self, call: CallId, mut reading: Reading, deadline: Option<Instant>) -> bool {
+    fn read_for(
+        &self,
+        (call, number): (CallId, Option<u32>),
+        mut reading: Reading,
+        deadline: Option<Instant>,
+    ) -> bool {
         let received = reading.wait(deadline);
         let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
         let Reading { first, others, strategy } = reading;
@@ -66,7 +71,7 @@ impl Pool {
             // This thread is the reader until the calls are dispatched that these answers have brought: it goes on for them.
             |core, now, ()| {
                 for (worker, source) in iter::once(first).chain(others) {
-                    core.give_back(now, worker, source, (!is_late).then_some(call));
+                    core.give_back(now, worker, source, (!is_late).then_some((call, number)));
                 }
             },
         );

@@ -122,22 +122,24 @@ impl Calls {
         }
     }
 
-    /// Replaces a queued batch by parts of it, at its position in the queue.
-    pub(super) fn replace(
-        &mut self,
-        batch: CallId,
-        parts: impl IntoIterator<Item = (CallId, u32)>,
-    ) {
-        let Some(Entry { position, count, .. }) = self.entries.remove(&batch) else { return };
-        self.unlink(position, count);
-        let Position::Queued { mut before, after } = position else { return };
-        for (part, count) in parts {
-            self.entries.insert(part, Entry::queued(count));
-            self.join(before, part.index);
-            self.join(part.index, after);
-            self.note_queued(count);
-            before = part.index;
+    /// Leaves a batch its first `kept` calls. Returns the state of the batch, unless it is gone.
+    pub(super) fn shrink(&mut self, batch: CallId, kept: u32) -> Option<CallState> {
+        let entry = self.entries.get_mut(&batch)?;
+        let n_moved = std::mem::replace(&mut entry.count, kept) - kept;
+        let state = entry.state();
+        if state == CallState::Queued {
+            self.queued_calls -= n_moved as usize;
         }
+        Some(state)
+    }
+
+    /// Inserts a part of a queued batch into the queue, right behind the queued call `before`.
+    pub(super) fn insert_behind(&mut self, before: CallId, part: CallId, count: u32) {
+        let after = self.neighbours(before.index).map_or(NONE, |(.., after)| after);
+        self.entries.insert(part, Entry::queued(count));
+        self.join(before.index, part.index);
+        self.join(part.index, after);
+        self.note_queued(count);
     }
 
     /// Inserts a part of a dispatched batch into the queue, by its number.
@@ -145,12 +147,6 @@ impl Calls {
         self.entries.insert(part, Entry::queued(count));
         self.link(part);
         self.note_queued(count);
-    }
-
-    /// Inserts a call that is dispatched already.
-    pub(super) fn insert_dispatched(&mut self, call: CallId, worker: WorkerId) {
-        let position = Position::Dispatched(worker);
-        self.entries.insert(call, Entry { position, deaths_at_front: 0, count: 1 });
     }
 
     fn note_queued(&mut self, count: u32) {

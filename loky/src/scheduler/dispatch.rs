@@ -152,27 +152,34 @@ impl Scheduler {
         }
     }
 
-    /// The pool divided a batch. Its calls before `running` are answered, its worker runs `running` (or ran it and died), and
-    /// the `tail` behind it is queued again, in parts of the given numbers of calls.
-    pub(crate) fn chunk_divided(
+    /// The pool divided a batch. `kept` of its calls stay in it, where it is. The `tail` behind them is queued, in parts of the given
+    /// numbers of calls. Calls that are in neither have ended.
+    pub(crate) fn batch_divided(
         &mut self,
-        chunk: CallId,
-        running: CallId,
+        batch: CallId,
+        kept: u32,
         tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {
-        let Some(CallState::Dispatched(id)) = self.calls.remove(chunk) else { return };
-        self.calls.insert_dispatched(running, id);
-        if let Some(worker) = self.workers.get_mut(&id) {
-            if let Some(given) = worker.calls.iter_mut().find(|given| **given == chunk) {
-                *given = running;
+        match self.calls.shrink(batch, kept) {
+            None => {}
+            Some(CallState::Queued) => {
+                let mut before = batch;
+                for (part, count) in tail {
+                    self.calls.insert_behind(before, part, count);
+                    before = part;
+                }
             }
-            worker.update_front(&self.calls);
+            Some(CallState::Dispatched(id)) => {
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.update_front(&self.calls);
+                }
+                self.batch_ended_early(tail);
+            }
         }
-        self.chunk_ended_early(tail);
     }
 
     /// A batch ended before all of its calls began. The `tail` that is left is queued again.
-    pub(crate) fn chunk_ended_early(
+    pub(crate) fn batch_ended_early(
         &mut self,
         tail: impl IntoIterator<Item = (CallId, u32), IntoIter: DoubleEndedIterator>,
     ) {

@@ -22,8 +22,8 @@
 //! The scheduler does not know whether a dispatched call has begun. The worker's page records it, and the pool looks there.
 //!
 //! A *batch* is several short calls that are dispatched, answered and revoked together. All of the above holds for a batch as for a
-//! call. If one of its calls runs for long, the action `Divide` asks the pool to cut off the calls behind it
-//! ([`Scheduler::chunk_divided`]). If the worker dies, the pool divides the batch likewise.
+//! call. If one of its calls runs for long, the action `Divide` asks the pool to move the calls behind it to
+//! new batches ([`Scheduler::batch_divided`]). If the worker dies, the pool divides the batch likewise.
 //!
 //! # States of a worker
 //!
@@ -99,8 +99,8 @@ pub(crate) enum Action {
     Dispatch { worker: WorkerId, call: CallId },
     /// Take the call back if the worker has not begun it. If so, the pool reports [`Scheduler::call_revoked`].
     Revoke { worker: WorkerId, call: CallId },
-    /// If the call is a batch: cut off its calls that have not begun. If so, the pool reports
-    /// [`Scheduler::chunk_divided`].
+    /// If the call is a batch: move its calls that have not begun to new batches. If so, the pool reports
+    /// [`Scheduler::batch_divided`].
     Divide { worker: WorkerId, call: CallId },
     /// End the call without a result. If it was dispatched to `worker`, the pool finds out whether it has begun there.
     Resolve { call: CallId, worker: Option<WorkerId>, verdict: Verdict },
@@ -270,16 +270,6 @@ impl Scheduler {
     pub(crate) fn batch_grew(&mut self, batch: CallId) {
         debug_assert!(self.refusal().is_none(), "the caller has asked");
         self.calls.grow(batch);
-    }
-
-    /// Replaces a queued batch by parts of it. The calls in none of the parts were cancelled.
-    pub(crate) fn batch_split(
-        &mut self,
-        batch: CallId,
-        parts: impl IntoIterator<Item = (CallId, u32)>,
-    ) {
-        debug_assert!(self.call_state(batch) == Some(CallState::Queued), "the caller has asked");
-        self.calls.replace(batch, parts);
     }
 
     /// Starts all workers and keeps them, idle or not, until [`end_prewarm`](Self::end_prewarm).

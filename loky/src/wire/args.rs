@@ -37,6 +37,8 @@ pub(crate) struct Chunk {
     end: usize,
     /// The number of calls.
     pub(crate) count: u32,
+    /// The number of calls at the front whose answers are published. The worker is past them.
+    pub(crate) answered: u32,
 }
 
 impl Chunk {
@@ -49,7 +51,7 @@ impl Chunk {
 
     /// Returns a batch of `count` entries.
     pub(crate) fn new(bytes: Vec<u8>, count: u32) -> Self {
-        Self { start: 0, end: bytes.len(), bytes: Arc::new(bytes), count }
+        Self { start: 0, end: bytes.len(), bytes: Arc::new(bytes), count, answered: 0 }
     }
 
     /// Adds a call. Returns false if there is no room, or the batch was divided.
@@ -79,12 +81,7 @@ impl Chunk {
     /// Returns the calls from the number `first` on.
     pub(crate) fn tail(&self, first: u32) -> Self {
         let start = self.start + self.length_of(first);
-        Self { start, count: self.count - first, ..self.clone() }
-    }
-
-    /// Returns the call with this number, as a batch of one.
-    pub(crate) fn one(&self, number: u32) -> Self {
-        self.tail(number).head(1)
+        Self { start, count: self.count - first, answered: 0, ..self.clone() }
     }
 
     /// Returns the length of the first `count` entries.
@@ -143,10 +140,10 @@ impl CallArgs {
         matches!(self, Self::Short { .. } | Self::Copied(_))
     }
 
-    /// Returns the number of calls.
+    /// Returns the number of calls without a published answer.
     pub(crate) fn count(&self) -> u32 {
         match self {
-            Self::Chunk(chunk) => chunk.count,
+            Self::Chunk(chunk) => chunk.count - chunk.answered,
             _ => 1,
         }
     }
@@ -208,8 +205,6 @@ mod tests {
         assert_eq!((tail.count, first(&tail)), (3, b"bb".to_vec()));
         let last = tail.tail(2);
         assert_eq!((last.count, first(&last)), (1, b"dddd".to_vec()));
-        let one = tail.one(1);
-        assert_eq!((one.count, first(&one)), (1, vec![]));
         let head = tail.head(2);
         assert_eq!((head.count, first(&head), first(&head.tail(1))), (2, b"bb".to_vec(), vec![]));
         assert!(entries::next(head.tail(2).items()).is_none(), "it ends there");

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Core;
-use crate::future::chunk::CallRef;
-use crate::future::slot::Slot;
-use crate::future::{Cancelled, DriverRef};
+use crate::future::{CallRef, Cancelled, DriverRef, OutcomeCell};
 use crate::id::{CallId, WorkerId};
 use crate::observer::Event;
 use crate::pool::batcher::Admission;
@@ -53,14 +51,14 @@ impl Core {
         task: &'static str,
         calls: Vec<CallArgs>,
         driver: &DriverRef,
-    ) -> Result<Vec<Arc<Slot>>, Refusal> {
+    ) -> Result<Vec<Arc<OutcomeCell>>, Refusal> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
         }
         self.drain_if_queued(now);
-        let slots = calls.into_iter().map(|args| self.accept(task, args, driver).1).collect();
+        let cells = calls.into_iter().map(|args| self.accept(task, args, driver).1).collect();
         self.scheduler.advance(now);
-        Ok(slots)
+        Ok(cells)
     }
 
     /// Enters a call, or a batch, and queues it. The scheduler is to advance next.
@@ -69,13 +67,13 @@ impl Core {
         task: &'static str,
         args: CallArgs,
         driver: &DriverRef,
-    ) -> (CallId, Arc<Slot>) {
+    ) -> (CallId, Arc<OutcomeCell>) {
         let count = args.count();
         self.counts.note_submitted(count);
-        let (call, slot) = self.calls.accept(task, args, driver);
+        let (call, cell) = self.calls.accept(task, args, driver);
         self.events.note(|| Event::CallSubmitted { call: call.number, task });
         self.scheduler.submit(call, count);
-        (call, slot)
+        (call, cell)
     }
 
     /// Ends a call: its outcome is delivered once the lock is released.
@@ -110,7 +108,7 @@ impl Core {
         if let Some(CallState::Dispatched(worker)) = self.scheduler.call_state(call)
             && !self.take_back(now, worker, call)
         {
-            // The caller goes on to cancel what the batch is now, none of which is dispatched before.
+            // The caller goes on to cancel the new batches, none of which is dispatched before.
             self.divide(now, worker, call);
         }
         match self.scheduler.call_state(call) {
@@ -119,12 +117,15 @@ impl Core {
                 Cancelled::Yes
             }
             Some(CallState::Dispatched(_)) => Cancelled::No,
-            None => Cancelled::IsOver,
+            None => Cancelled::Settled,
         }
     }
 
     /// Cancels one call of a batch, if it has not begun.
     fn cancel_one(&mut self, now: Instant, call: CallId, number: u32) -> Cancelled {
+        if self.has_left(call, number) {
+            return Cancelled::Settled;
+        }
         if self.calls.get(call).is_some_and(|pending| pending.args().count() == 1) {
             return self.cancel(now, call, None);
         }
@@ -136,23 +137,28 @@ impl Core {
         }
         match self.scheduler.call_state(call) {
             Some(CallState::Queued) => {
-                self.part(call, number);
+                self.cancel_queued(now, call, number);
                 self.scheduler.advance(now);
                 Cancelled::Yes
             }
-            Some(CallState::Dispatched(_)) => {
+            Some(CallState::Dispatched(_)) if !self.has_left(call, number) => {
                 self.scheduler.advance(now);
                 Cancelled::No
             }
-            // The caller goes on to cancel what the call is now, which is not dispatched before.
-            None => {
+            // The caller goes on to cancel the call in its new batch, which is not dispatched before.
+            Some(CallState::Dispatched(_)) | None => {
                 self.batcher.defer();
                 if self.mailbox.is_thread_busy() {
                     self.flush_deferred(now);
                 }
-                Cancelled::IsOver
+                Cancelled::Settled
             }
         }
+    }
+
+    /// Whether the call with this number is over, or in another batch.
+    fn has_left(&self, call: CallId, number: u32) -> bool {
+        self.calls.get(call).is_none_or(|pending| pending.is_settled(Some(number)))
     }
 
     /// Takes back all that a worker has not begun. (What is left of a batch from its midst must not run after the calls behind

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Core;
-use crate::future::slot::Slot;
+use crate::future::Waiter;
 use crate::id::{CallId, Ticket, WorkerId};
 use crate::limits;
 use crate::pool::call_table::NextReader;
@@ -18,9 +18,9 @@ use crate::transport::stream::Inbox;
 
 /// The instruction to a thread that is about to wait for a call.
 pub(in crate::pool) enum Arrival {
-    /// The outcome is known, and on its way to the cell.
+    /// The outcome is known, and on its way to the cell, or the call has moved to another cell.
     Over,
-    /// Another thread reads, or there is nothing to be read yet. The cell has seen this number of nudges.
+    /// Another thread reads, or there is nothing to be read yet. The cell has seen this number of retries.
     Park(u64),
     Read(Reading),
 }
@@ -76,10 +76,13 @@ impl Core {
         &mut self,
         now: Instant,
         call: CallId,
-        slot: &Slot,
+        waiter: &dyn Waiter,
         has_deadline: bool,
     ) -> Arrival {
         let Some(pending) = self.calls.get(call) else { return Arrival::Over };
+        if pending.is_settled(waiter.number()) {
+            return Arrival::Over;
+        }
         if let Some((worker, ticket)) = pending.location()
             && let Some(source) = self.links.get_mut(worker).and_then(|link| link.take_as_waiter())
         {
@@ -97,7 +100,7 @@ impl Core {
             }
         }
         self.calls.park(call);
-        Arrival::Park(slot.nudges())
+        Arrival::Park(waiter.retries())
     }
 
     /// A thread that was parked on the call goes on.
@@ -177,19 +180,22 @@ impl Core {
         self.links.take_neglected(now)
     }
 
-    /// The reader of a worker has read. `returns_for`: the call for which it comes again, if its outcome is not there.
+    /// The reader of a worker has read. `returns_for`: the call, with its number in its batch, for which the reader comes again, if
+    /// its outcome is not there.
     pub(in crate::pool) fn give_back(
         &mut self,
         now: Instant,
         worker: WorkerId,
         source: Source,
-        returns_for: Option<CallId>,
+        returns_for: Option<(CallId, Option<u32>)>,
     ) {
         let Some(link) = self.links.get_mut(worker) else { return };
         let given_back = link.give_back(now, source);
         self.effects.wake_pool_thread(given_back.wakes);
-        let is_here =
-            |call| self.calls.location(call).is_some_and(|(location, _)| location == worker);
+        let is_here = |(call, number)| {
+            let pending = self.calls.get(call).filter(|pending| !pending.is_settled(number));
+            pending.is_some_and(|pending| pending.ticket_at(worker).is_some())
+        };
         if given_back.is_reader_wanted && !returns_for.is_some_and(is_here) {
             self.pass_on(now, worker);
         }
@@ -259,9 +265,9 @@ impl Core {
         self.add_listener(call);
     }
 
-    /// The call has a listener, which was there before the call moved. What is deferred stays so: the call may be about to be
+    /// The call has a listener. What is deferred stays so: if the listener has moved here with its call, that may be about to be
     /// cancelled.
-    pub(in crate::pool) fn add_listener(&mut self, call: CallId) {
+    pub(super) fn add_listener(&mut self, call: CallId) {
         if !self.calls.has_listeners() {
             let (sleepers, is_pool_thread) = self.links.patient_readers();
             self.effects.wake(sleepers);

@@ -8,14 +8,12 @@ use super::*;
 use crate::clock;
 use crate::codec::entries;
 use crate::error::Execution;
-use crate::future::chunk::MovedTail;
-use crate::future::slot::Slot;
-use crate::future::{Cancelled, Driver, DriverRef};
+use crate::future::{Cancelled, Driver, DriverRef, Waiter};
 use crate::id::{CallId, Ticket};
 use crate::pool::mailbox::{Attention, Job};
 use crate::pool::outcome::CallEnd;
 use crate::pool::worker_link::Link;
-use crate::scheduler::{Rules, Verdict};
+use crate::scheduler::{CallState, Rules, Verdict};
 use crate::sys::socket::Socket;
 use crate::transport::page::Page;
 use crate::transport::slots::Claim;
@@ -24,9 +22,8 @@ use crate::wire::args::Chunk;
 struct NoDriver;
 
 impl Driver for NoDriver {
-    fn wait(&self, _call: CallId, _slot: &Slot, _deadline: Option<Instant>) {}
+    fn wait(&self, _call: CallId, _waiter: &dyn Waiter, _deadline: Option<Instant>) {}
     fn request_background_read(&self, _call: CallId) {}
-    fn request_background_read_moved(&self, _call: CallId) {}
     fn cancel(&self, _call: CallId, _number: Option<u32>) -> Cancelled {
         Cancelled::No
     }
@@ -149,7 +146,7 @@ fn call_that_is_being_cancelled_is_not_dispatched_meanwhile() {
     for attention in [Attention::Awake, Attention::SleepsForever, Attention::Busy] {
         let (mut core, pages) = two_workers();
         let args = CallArgs::Chunk(Box::new(batch(9)));
-        let (call, _slot) = core.accept("task", args, &driver());
+        let (call, _cell) = core.accept("task", args, &driver());
         core.scheduler.advance(now);
         core.perform(now);
         assert_eq!(n_given(&core), 1);
@@ -159,7 +156,7 @@ fn call_that_is_being_cancelled_is_not_dispatched_meanwhile() {
         assert_eq!(page.begin_item(ticket), Ok(true));
 
         core.mailbox.set_attention(attention);
-        assert_eq!(core.cancel(now, call, Some(4)), Cancelled::IsOver, "it is divided");
+        assert_eq!(core.cancel(now, call, Some(4)), Cancelled::Settled, "it is divided");
         core.perform(now);
         let effects = core.take_effects(now);
         assert_eq!(effects.wakes_pool_thread(), attention == Attention::SleepsForever);
@@ -177,7 +174,7 @@ fn call_that_is_being_cancelled_is_not_dispatched_meanwhile() {
 /// A call that a worker has, its slot there, and the page.
 fn given_call(core: &mut Core, pages: &[Page; 2]) -> (CallId, WorkerId, Ticket, usize) {
     let now = clock::now();
-    let (call, _slot) = core.accept("task", CallArgs::none(), &driver());
+    let (call, _cell) = core.accept("task", CallArgs::none(), &driver());
     core.scheduler.advance(now);
     core.perform(now);
     let (worker, ticket) = core.calls.location(call).unwrap();
@@ -197,7 +194,7 @@ fn cancel_of_running_call_leaves_it_with_its_worker() {
     assert_eq!(core.cancel(now, call, None), Cancelled::No);
     core.perform(now);
     assert_eq!(core.calls.location(call), Some((worker, ticket)));
-    assert!(!core.take_effects(now).has_ended());
+    assert!(!core.take_effects(now).has_outcomes());
 }
 
 #[test]
@@ -207,11 +204,11 @@ fn cancel_of_waiting_call_ends_it_once() {
     let (call, _worker, ticket, page) = given_call(&mut core, &pages);
     assert_eq!(core.cancel(now, call, None), Cancelled::Yes);
     core.perform(now);
-    assert!(core.take_effects(now).has_ended() && core.calls.get(call).is_none());
+    assert!(core.take_effects(now).has_outcomes() && core.calls.get(call).is_none());
     assert_eq!(pages[page].claim(ticket), Ok(Claim::Skip), "it never runs");
-    assert_eq!(core.cancel(now, call, None), Cancelled::IsOver);
+    assert_eq!(core.cancel(now, call, None), Cancelled::Settled);
     core.perform(now);
-    assert!(!core.take_effects(now).has_ended());
+    assert!(!core.take_effects(now).has_outcomes());
 }
 
 #[test]
@@ -229,17 +226,57 @@ fn call_for_a_corrupt_page_goes_to_another_worker() {
     assert!(matches!(jobs[..], [Job::Kill { worker }] if worker == second), "{jobs:?}");
 }
 
+/// The worker has begun the first call of nine. The others move, and the batch stays what it is.
+#[test]
+fn divided_batch_keeps_its_id_and_its_slot() {
+    let now = clock::now();
+    let (mut core, pages) = two_workers();
+    let (call, _cell) = core.accept("task", CallArgs::Chunk(Box::new(batch(9))), &driver());
+    core.scheduler.advance(now);
+    core.perform(now);
+    let (worker, ticket) = core.calls.location(call).unwrap();
+    let page = &pages[worker.0 as usize - 1];
+    assert_eq!(page.claim(ticket), Ok(Claim::Run));
+    assert_eq!(page.begin_item(ticket), Ok(true));
+    for is_first in [true, false] {
+        assert_eq!(core.divide(now, worker, call), is_first, "there is nothing left to divide");
+        assert_eq!(core.calls.location(call), Some((worker, ticket)));
+        assert_eq!(core.scheduler.call_state(call), Some(CallState::Dispatched(worker)));
+        assert_eq!(core.calls.get(call).unwrap().args().count(), 1);
+        assert_eq!(core.scheduler.queued_calls(), 8);
+    }
+    assert_eq!(page.begin_item(ticket), Ok(false));
+    assert_eq!(core.running_in(call, Some(0)), Some(0));
+    assert_eq!(core.running_in(call, Some(1)), None);
+    assert_eq!(core.cancel(now, call, Some(0)), Cancelled::No);
+    assert_eq!(core.cancel(now, call, Some(1)), Cancelled::Settled, "it is another batch now");
+    assert!(core.take_effects(now).has_outcomes(), "parked threads of moved calls wait for it");
+}
+
+/// Each call of a queued batch can be cancelled. The calls before it keep the batch.
+#[test]
+fn cancel_in_queued_batch_leaves_the_calls_before_it() {
+    for number in [0, 1, 4, 8] {
+        let (mut core, now) = (core(1), clock::now());
+        let (call, _cell) = core.accept("task", CallArgs::Chunk(Box::new(batch(9))), &driver());
+        assert_eq!(core.cancel(now, call, Some(number)), Cancelled::Yes);
+        core.perform(now);
+        let kept = core.calls.get(call).map(|pending| pending.args().count());
+        assert_eq!(kept, (number > 0).then_some(number));
+        assert_eq!(core.scheduler.queued_calls(), 8);
+        let stats = core.stats();
+        assert_eq!((stats.submitted, stats.cancelled, stats.failed), (9, 1, 0));
+        drop(core.take_effects(now).resolve());
+    }
+}
+
 /// The sizes of what is cut off from a batch of ten behind its second call, where the last call has run for `ran`.
 fn sizes_after(ran: Duration) -> Vec<u32> {
     let mut core = core(1);
     core.scheduler.call_finished(clock::now(), WORKER, CallId::NONE, ran);
-    let whole = batch(10);
-    let mut rest = MovedTail::new();
-    let (id, _slot) =
-        core.calls.accept("task", CallArgs::Chunk(Box::new(whole.clone())), &driver());
-    let parts = core.tail("task", &driver(), (id, &whole), 2, &mut rest);
+    let (id, _cell) = core.calls.accept("task", CallArgs::Chunk(Box::new(batch(10))), &driver());
+    let parts = core.move_tail(id, 2, None);
     let sizes: Vec<_> = parts.iter().map(|(_, count)| *count).collect();
-    assert!(rest.iter().map(|(_, count)| *count).eq(sizes.iter().copied()));
     let firsts = parts
         .iter()
         .map(|(call, _)| entries::next(core.calls.get(*call).unwrap().args()).unwrap().0.bytes[0]);

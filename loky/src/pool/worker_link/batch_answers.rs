@@ -8,7 +8,7 @@ use super::Link;
 use crate::id::{CallId, Ticket};
 use crate::limits;
 use crate::pool::fault::Fault;
-use crate::pool::outcome::Answers;
+use crate::pool::outcome::RawAnswers;
 use crate::transport::slots::Items;
 use crate::transport::slots::table::Progress;
 use crate::wire::message::RESULTS;
@@ -23,8 +23,7 @@ impl Link {
 
     /// Whether the worker has begun this call of a batch. If the page is corrupt, it has.
     pub(in crate::pool) fn has_begun_item(&mut self, ticket: Ticket, number: u32) -> bool {
-        let before = self.slots.before(ticket);
-        self.slots.items(ticket).map_or(true, |items| items.begun > before + number)
+        self.slots.items(ticket).map_or(true, |items| items.begun > number)
     }
 
     /// The answers of a batch that the worker has come to the end of.
@@ -33,39 +32,31 @@ impl Link {
         ticket: Ticket,
         kind: u8,
         length: usize,
-    ) -> Result<Box<Answers>, Fault> {
+    ) -> Result<Box<RawAnswers>, Fault> {
         let Items { begun, limit } = self.slots.items(ticket)?;
         if kind != RESULTS || begun != limit || begun == 0 {
             return Err(Fault("what lies in its lane is no answer of a batch"));
         }
         let mut bytes = Vec::new();
         self.lane.read_answers(ticket, length, &mut bytes);
-        Answers::parse(bytes, begun, self.slots.before(ticket))
+        RawAnswers::parse(bytes, begun)
     }
 
     /// The answers of the calls before the last that the worker has begun.
-    fn answers_before_last(&mut self, ticket: Ticket) -> Result<Box<Answers>, Fault> {
+    fn answers_before_last(&mut self, ticket: Ticket) -> Result<Box<RawAnswers>, Fault> {
         let Items { begun, .. } = self.slots.items(ticket)?;
-        let before = self.slots.before(ticket);
-        let done = begun.saturating_sub(1).max(before);
         let mut bytes = Vec::new();
-        if done > before {
+        if begun > 1 {
             self.lane.read_answers(ticket, limits::SLOT_FRAME_BYTES, &mut bytes);
-            return Answers::parse(bytes, done, before);
         }
-        Ok(Box::default())
+        RawAnswers::parse(bytes, begun.saturating_sub(1))
     }
 
     /// Leaves to the worker what it has begun of a batch, and one call at least. Returns the answers of all but the last of these
     /// calls, and how many calls the batch is left.
-    pub(in crate::pool) fn cut(&mut self, ticket: Ticket) -> Result<(Box<Answers>, u32), Fault> {
+    pub(in crate::pool) fn cut(&mut self, ticket: Ticket) -> Result<(Box<RawAnswers>, u32), Fault> {
         let Items { limit, .. } = self.slots.cut(ticket)?;
         Ok((self.answers_before_last(ticket)?, limit))
-    }
-
-    /// Makes the call in the slot another one from here on: the one that is left of a batch, after `before` others.
-    pub(in crate::pool) fn rename(&mut self, ticket: Ticket, call: CallId, before: u32) {
-        self.slots.rename(ticket, call, before);
     }
 
     /// The worker has answered a call over the stream: which call, how long it ran, and the answers of the calls before it, if
@@ -73,7 +64,7 @@ impl Link {
     pub(in crate::pool) fn answered_on_stream(
         &mut self,
         ticket: Ticket,
-    ) -> Result<(CallId, Duration, Option<Box<Answers>>), Fault> {
+    ) -> Result<(CallId, Duration, Option<Box<RawAnswers>>), Fault> {
         let before = match self.slots.is_chunk(ticket) {
             true => Some(self.answers_before_last(ticket)?),
             false => None,

@@ -9,7 +9,7 @@ use super::{Channel, Fate, Link};
 use crate::id::{CallId, Ticket};
 use crate::limits;
 use crate::pool::fault::Fault;
-use crate::pool::outcome::{Answers, CallEnd};
+use crate::pool::outcome::{CallEnd, RawAnswers};
 use crate::transport::page::SlotFrame;
 use crate::transport::slots::table::{Progress, Step};
 use crate::wire::frame::Frame;
@@ -29,7 +29,7 @@ pub(in crate::pool) enum FromLane {
     },
     BatchAnswers {
         batch: CallId,
-        answers: Box<Answers>,
+        answers: Box<RawAnswers>,
         worker_pid: u32,
         ran: Duration,
     },

@@ -28,11 +28,10 @@ fn slow_batch_is_divided_and_tail_runs_first() {
     let divided = Action::Divide { worker, call: batch };
     assert_eq!(shorthand(&pool.actions()), shorthand(&[divided]));
 
-    let [running, tail] = [3, 4].map(|first| pool.ids.part(batch, first));
-    pool.scheduler.chunk_divided(batch, running, Some((tail, 5)));
+    let tail = pool.ids.part(batch, 4);
+    pool.scheduler.batch_divided(batch, 1, Some((tail, 5)));
     pool.scheduler.advance(pool.now);
-    assert_eq!(pool.scheduler.call_state(batch), None);
-    assert_eq!(pool.scheduler.call_state(running), Some(CallState::Dispatched(worker)));
+    assert_eq!(pool.scheduler.call_state(batch), Some(CallState::Dispatched(worker)));
     assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (2, 6));
     let Some(CallState::Dispatched(other)) = pool.scheduler.call_state(held) else {
         panic!("not dispatched")
@@ -55,8 +54,7 @@ fn batch_division_retires_idle_worker_of_draining_pool() {
     };
     pool.pass(limits::REVOKE_AFTER);
     pool.actions();
-    let running = pool.ids.part(batch, 8);
-    pool.scheduler.chunk_divided(batch, running, None);
+    pool.scheduler.batch_divided(batch, 1, None);
     pool.scheduler.advance(pool.now);
     check(&mut pool, &[&format!("retire {}", 3 - worker.0)]);
 }
@@ -108,11 +106,10 @@ fn divided_batches_requeue_in_submission_order() {
     let mut pool = prefetching_pair();
     let (early, late) = (pool.submit_batch(9), pool.submit_batch(9));
     check(&mut pool, &["2 to 2", "11 to 1"]);
-    let [early_one, early_rest] = [0, 1].map(|first| pool.ids.part(early, first));
-    let [late_one, late_rest] = [5, 6].map(|first| pool.ids.part(late, first));
-    pool.scheduler.chunk_divided(early, early_one, Some((early_rest, 8)));
-    pool.scheduler.chunk_divided(late, late_one, Some((late_rest, 3)));
-    pool.finish(2, early_one, SHORT);
+    let (early_rest, late_rest) = (pool.ids.part(early, 1), pool.ids.part(late, 6));
+    pool.scheduler.batch_divided(early, 1, Some((early_rest, 8)));
+    pool.scheduler.batch_divided(late, 1, Some((late_rest, 3)));
+    pool.finish(2, early, SHORT);
     assert_eq!(dispatched(&mut pool).first(), Some(&early_rest));
 }
 
@@ -123,9 +120,9 @@ fn worker_death_requeues_calls_in_submission_order() {
     check(&mut pool, &["2 to 2", "11 to 1"]);
     let (_, behind) = (pool.submit(), pool.submit());
     check(&mut pool, &["12 to 1", "13 to 2"]);
-    let [running, rest] = [2, 3].map(|first| pool.ids.part(batch, first));
-    pool.scheduler.chunk_divided(batch, running, Some((rest, 6)));
-    pool.crash(WorkerId(2), &[running]);
+    let rest = pool.ids.part(batch, 3);
+    pool.scheduler.batch_divided(batch, 1, Some((rest, 6)));
+    pool.crash(WorkerId(2), &[batch]);
     assert_eq!(dispatched(&mut pool), [rest, behind]);
 }
 
@@ -147,4 +144,25 @@ fn slow_batch_after_cancelled_calls_is_divided() {
     check(&mut pool, &["4 to 1"]);
     pool.pass(limits::REVOKE_AFTER);
     check(&mut pool, &["4 divided at 1"]);
+}
+
+/// The parts of a queued batch stay at its position, whatever waits behind it.
+#[test]
+fn queued_batch_is_divided_in_its_place() {
+    let mut pool = Pool::ready(1, CrashPolicy::Heal);
+    let running = pool.submit();
+    let (batch, later) = (pool.submit_batch(9), pool.submit());
+    check(&mut pool, &["1 to 1"]);
+    let parts = [5, 7].map(|first| (pool.ids.part(batch, first), 2));
+    pool.scheduler.batch_divided(batch, 4, parts);
+    assert_eq!((pool.scheduler.queued(), pool.scheduler.queued_calls()), (4, 9));
+    let mut order = Vec::new();
+    let mut last = running;
+    for _ in 0..4 {
+        pool.finish(1, last, limits::REVOKE_AFTER);
+        let [next] = dispatched(&mut pool)[..] else { panic!("one call at a time") };
+        order.push(next);
+        last = next;
+    }
+    assert_eq!(order, [batch, parts[0].0, parts[1].0, later]);
 }

@@ -207,26 +207,15 @@ impl World {
             return false; // If the batch is resolved, its action comes next.
         }
         let Some(worker) = self.workers.get_mut(&worker) else { return false };
-        let mut n_begun = 1;
-        let is_waiting = !worker.revoked.contains(&batch);
-        let running;
-        if worker.running == Some(batch) {
-            n_begun += self.random.usize(..count as usize) as u32;
-            running = self.pool.ids.part(batch, n_begun - 1);
-            worker.running = Some(running);
-            self.begun.insert(running);
-        } else if let Some(frame) = worker.frames.iter_mut().find(|it| **it == batch && is_waiting)
-        {
-            running = self.pool.ids.part(batch, 0);
-            *frame = running;
-        } else {
-            return false;
-        }
-        self.pool.calls.push(running);
-        self.open.insert(running);
+        let is_waiting = worker.frames.contains(&batch) && !worker.revoked.contains(&batch);
+        let n_begun = match worker.running == Some(batch) {
+            true => 1 + self.random.usize(..count as usize) as u32,
+            false if is_waiting => 1,
+            false => return false,
+        };
         let tail = self.tail(batch, n_begun);
-        self.pool.scheduler.chunk_divided(batch, running, tail);
-        self.end(batch);
+        self.counts.insert(batch, 1);
+        self.pool.scheduler.batch_divided(batch, 1, tail);
         tail.is_some()
     }
 
@@ -336,7 +325,7 @@ impl World {
         if count > 1 && self.random.usize(..4) == 0 {
             let n_done = 1 + self.random.usize(..count as usize) as u32;
             let tail = self.tail(batch, n_done);
-            self.pool.scheduler.chunk_ended_early(tail);
+            self.pool.scheduler.batch_ended_early(tail);
         }
     }
 
@@ -394,11 +383,13 @@ impl World {
             return;
         }
         let before = self.random.usize(..count as usize) as u32;
-        let head = (before > 0).then(|| (self.pool.ids.part(batch, 1), before));
-        head.into_iter().for_each(|(part, count)| self.note_part(part, count));
         let tail = self.tail(batch, before + 1);
-        self.pool.scheduler.batch_split(batch, head.into_iter().chain(tail));
-        self.end(batch);
+        let kept = before.max(1);
+        self.counts.insert(batch, kept);
+        self.pool.scheduler.batch_divided(batch, kept, tail);
+        if before == 0 {
+            self.pool.scheduler.cancel(self.pool.now, batch);
+        }
         self.pool.scheduler.advance(self.pool.now);
     }
 

@@ -25,8 +25,6 @@ enum Record {
 /// The calls of a batch that the worker is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ChunkBounds {
-    /// The number of calls at the front that are over.
-    before: u32,
     /// The number of calls that the pool has seen to have begun. It can only grow.
     begun: u32,
     /// The limit of the batch word. 0: the slot has a single call.
@@ -124,18 +122,13 @@ impl SlotTable {
 
     /// Makes the slot that was taken last one of a batch of `count` calls.
     pub(crate) fn set_items(&mut self, ticket: Ticket, count: u32) {
-        self.chunks[ticket.slot()] = ChunkBounds { limit: count, ..ChunkBounds::default() };
+        self.chunks[ticket.slot()] = ChunkBounds { limit: count, begun: 0 };
         batch::set(self.page.batch(ticket), ticket, count);
     }
 
     /// Returns whether the slot has a batch.
     pub(crate) fn is_chunk(&self, ticket: Ticket) -> bool {
         self.chunks[ticket.slot()].limit > 0
-    }
-
-    /// Returns the number of calls at the front of a batch that are over.
-    pub(crate) fn before(&self, ticket: Ticket) -> u32 {
-        self.chunks[ticket.slot()].before
     }
 
     /// Returns how far the worker is in a batch.
@@ -159,17 +152,6 @@ impl SlotTable {
         }
         self.chunks[ticket.slot()].limit = items.limit;
         Ok(items)
-    }
-
-    /// Gives the rest of a batch another id, behind the first `before` calls, which are over.
-    pub(crate) fn rename(&mut self, ticket: Ticket, call: CallId, before: u32) {
-        self.chunks[ticket.slot()].before = before;
-        let (current, record) = &mut self.records[ticket.slot()];
-        if *current == ticket
-            && let Record::Given(known, _) = record
-        {
-            *known = call;
-        }
     }
 
     /// Writes the tickets of all calls once more. A task may have written there.
