@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::invalid;
+use super::invalid::invalid;
 use crate::error::Result;
 
 /// The changes to a worker's environment, some of which depend on the worker's index. Equal values give each worker equal

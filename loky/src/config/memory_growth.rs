@@ -1,6 +1,6 @@
 //! The default limit of a worker's memory growth, which an environment variable changes.
 
-use super::invalid;
+use super::invalid::invalid;
 use crate::error::Result;
 use crate::limits;
 

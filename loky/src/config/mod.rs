@@ -5,6 +5,7 @@
 
 mod environment;
 mod initializer;
+mod invalid;
 mod memory_growth;
 mod paths;
 
@@ -15,8 +16,9 @@ pub(crate) use self::environment::Environment;
 pub(crate) use self::initializer::Initializer;
 pub use self::initializer::InitializerOutput;
 
+use self::invalid::invalid;
 use self::paths::absolute;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::limits;
 use crate::observer::Observer;
 
@@ -47,12 +49,13 @@ use crate::observer::Observer;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CrashPolicy {
-    /// The call that the worker was running fails with [`ErrorKind::TerminatedWorker`]. Another worker replaces the dead one,
-    /// and no other call fails.
+    /// The call that the worker was running fails with [`TerminatedWorker`](crate::ErrorKind::TerminatedWorker).
+    /// Another worker replaces the dead one, and no other call fails.
     #[default]
     Heal,
-    /// The call that the worker was running fails with [`ErrorKind::TerminatedWorker`]. Every other unfinished call fails with
-    /// [`ErrorKind::BrokenProcessPool`], and the executor is unusable afterwards. This is the rule of Python.
+    /// The call that the worker was running fails with [`TerminatedWorker`](crate::ErrorKind::TerminatedWorker). Every
+    /// other unfinished call fails with [`BrokenProcessPool`](crate::ErrorKind::BrokenProcessPool), and the executor is
+    /// unusable afterwards. This is the rule of Python.
     BreakPool,
 }
 
@@ -199,10 +202,6 @@ pub(crate) fn check_max_workers(max_workers: usize) -> Result<()> {
         return Err(invalid(format!("`max_workers` must be at most {}", limits::MAX_WORKERS)));
     }
     Ok(())
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidConfig, message)
 }
 
 #[cfg(test)]
