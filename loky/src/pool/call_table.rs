@@ -243,6 +243,12 @@ impl CallTable {
         Some(RemovedCall { promise, args, sleeper })
     }
 
+    /// Takes out all calls, at the end of the pool. Threads that are parked on them still count as parked until each has gone on.
+    pub(super) fn take_all(&mut self) -> CallMap<PendingCall> {
+        (self.batches, self.listened) = (0, 0);
+        std::mem::take(&mut self.calls)
+    }
+
     /// Adds a call to a batch that waits, if it is of this `task`, has fewer than `most` calls, and room in its bytes.
     pub(super) fn join(
         &mut self,
@@ -382,6 +388,18 @@ mod tests {
         table.unpark(call);
         assert!(!table.is_anybody_told());
         assert!(matches!(table.next_reader([call].into_iter()), NextReader::NoThread));
+    }
+
+    #[test]
+    fn thread_that_was_parked_goes_on_after_all_calls_were_taken() {
+        let mut table = CallTable::default();
+        let (call, _cell) = table.accept(TASK, CallArgs::none(), &driver());
+        table.park(call);
+        table.add_listener(call);
+        drop(table.take_all());
+        assert!(!table.has_listeners() && table.is_anybody_told());
+        table.unpark(call);
+        assert!(!table.is_anybody_told());
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batcher::Batcher;
-use super::call_table::CallTable;
+use super::call_table::{CallTable, PendingCall};
 use super::counts::Counts;
 use super::effects::Effects;
 use super::event_log::EventLog;
@@ -39,6 +39,7 @@ use super::links::Links;
 use super::mailbox::Mailbox;
 use super::starts::Starts;
 use super::worker_link::lane_reader::FromLane;
+use crate::calls::CallMap;
 use crate::error::Error;
 use crate::id::WorkerId;
 use crate::limits;
@@ -203,7 +204,11 @@ impl Core {
 
     /// The pool thread ends, because of `fault` if it panicked. Returns what is left of calls: dropped, with the lock released,
     /// they resolve.
-    pub(super) fn end(&mut self, now: Instant, fault: Option<Error>) -> (CallTable, Effects) {
+    pub(super) fn end(
+        &mut self,
+        now: Instant,
+        fault: Option<Error>,
+    ) -> (CallMap<PendingCall>, Effects) {
         self.mailbox.thread_ended();
         if let Some(fault) = fault {
             self.scheduler.break_for(now, fault);
@@ -213,7 +218,7 @@ impl Core {
         // The workers leave, and the threads that read from them come back.
         self.links.abandon_all();
         self.wakes.clear();
-        (std::mem::take(&mut self.calls), std::mem::take(&mut self.effects))
+        (self.calls.take_all(), std::mem::take(&mut self.effects))
     }
 
     /// Notes that the pool is broken, once.
