@@ -118,6 +118,11 @@ impl<C> Batch<C> {
         self.moved.splice(0..0, tail);
     }
 
+    /// Whether calls have moved to cells that were not [taken](Self::take) yet.
+    pub(super) fn has_moved(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
     pub(super) fn is_pending(&self, number: u32) -> bool {
         (self.answered..self.end).contains(&number) && self.last.is_none()
     }

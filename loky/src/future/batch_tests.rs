@@ -305,3 +305,42 @@ fn map_takes_error_of_whole_batch_for_each_call() {
     drop(promise);
     assert_eq!(take(part).0, [None; 3]);
 }
+
+/// The first of five calls runs long, so the others move. A part in a watch has no answer then, but parts to watch.
+#[track_caller]
+fn check_watched_part(is_divided_first: bool) {
+    let (whole, cell) = promise(1);
+    let (tail, tail_cell) = promise(2);
+    let mut watch = Watch::new();
+    let divide = || {
+        assert!(whole.move_tail(1, vec![(Arc::clone(&tail_cell), 4)]).is_empty());
+        notify_here(whole.publication().publish(Answers::none(), None));
+    };
+    let part = MapPart::<u64>::new(Arc::clone(&cell), output(), 5);
+    if is_divided_first {
+        divide();
+        watch.add(0, part);
+    } else {
+        watch.add(0, part);
+        assert!(!watch.is_ready());
+        divide();
+    }
+    let (_, part) = watch.next(None).unwrap();
+    let PartResult::Many(results, parts) = part.take_arrived() else { panic!("a batch") };
+    assert_eq!((results.len(), sizes(&parts)), (0, vec![1, 4]));
+    for (token, part) in [0, 1].into_iter().zip(parts) {
+        watch.add(token, part);
+    }
+    assert!(!watch.is_ready(), "no call has an answer");
+    notify_here(tail.resolve_batch(answers(0, 101..105), None, Some(17)));
+    assert_eq!(watch.next(None).unwrap().0, 1);
+    assert!(!watch.is_ready(), "the first call is pending");
+    notify_here(whole.resolve_batch(answers(0, [100]), None, Some(17)));
+    assert_eq!(watch.next(None).unwrap().0, 0);
+}
+
+#[test]
+fn watched_part_whose_first_call_runs_long_yields_its_tail() {
+    check_watched_part(false);
+    check_watched_part(true);
+}

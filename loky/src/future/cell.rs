@@ -107,6 +107,11 @@ impl State {
         }
     }
 
+    /// Whether calls of a batch have moved to cells that were not taken yet.
+    fn has_moved(&self) -> bool {
+        matches!(self, Self::Batch(batch) if batch.has_moved())
+    }
+
     /// The record of a batch that is about to be divided, or to end.
     pub(super) fn batch(&mut self) -> &mut Batch<OutcomeCell> {
         if let Self::Pending = self {
@@ -329,16 +334,19 @@ impl OutcomeCell {
         found
     }
 
-    /// Has `token` sent once there is an outcome, now if there is one already. True if the call is still pending.
+    /// Has `token` sent once there is an outcome, now if there is one already. With `follows_tail`, the token is sent as well once
+    /// calls of the batch have moved to cells that were not taken yet. True if the token is still to be sent.
     pub(super) fn watch(
         &self,
         call: Option<u32>,
         token: usize,
         sender: &Sender<usize>,
+        follows_tail: bool,
     ) -> Lookup<Self, bool> {
         self.read(call, false, |inner| {
-            let watcher = Watcher::new(token, sender);
-            let is_pending = inner.state.is_pending(call);
+            let watcher = Watcher::new(token, sender, follows_tail);
+            let has_moved = follows_tail && inner.state.has_moved();
+            let is_pending = inner.state.is_pending(call) && !has_moved;
             match is_pending {
                 true => inner.listeners().add_watcher(call, watcher),
                 false => watcher.notify(),

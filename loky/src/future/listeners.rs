@@ -16,11 +16,13 @@ pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 pub(super) struct Watcher {
     token: usize,
     sender: Sender<usize>,
+    /// Whether the token is also due when calls behind this one move to other cells.
+    follows_tail: bool,
 }
 
 impl Watcher {
-    pub(super) fn new(token: usize, sender: &Sender<usize>) -> Self {
-        Self { token, sender: sender.clone() }
+    pub(super) fn new(token: usize, sender: &Sender<usize>, follows_tail: bool) -> Self {
+        Self { token, sender: sender.clone(), follows_tail }
     }
 
     pub(super) fn notify(self) {
@@ -74,14 +76,16 @@ impl Listeners {
         self.watchers.retain(|(_, watcher)| !watcher.sender.same_channel(of));
     }
 
-    /// Takes out the listeners of the calls for which `is_settled` holds. `None` if there are none.
+    /// Takes out the listeners of the calls for which `is_settled` holds, and the watchers that follow the tail of the batch, which
+    /// was divided. `None` if there are none.
     pub(super) fn take_settled(
         &mut self,
         is_settled: impl Fn(Option<u32>) -> bool,
     ) -> Option<Self> {
         let mut settled = Self::default();
         let watchers = std::mem::take(&mut self.watchers).into_iter();
-        (settled.watchers, self.watchers) = watchers.partition(|(call, _)| is_settled(*call));
+        (settled.watchers, self.watchers) =
+            watchers.partition(|(call, watcher)| watcher.follows_tail || is_settled(*call));
         let wakers = std::mem::take(&mut self.wakers).into_iter();
         (settled.wakers, self.wakers) = wakers.partition(|(_, (call, _))| is_settled(*call));
         let callbacks = std::mem::take(&mut self.callbacks).into_iter();

@@ -64,13 +64,26 @@ impl<R: 'static> MapPart<R> {
         if self.future.wait_until(deadline, is_settled).is_none() {
             return Err(self);
         }
-        let Some(taken) = self.future.call().cell.take_batch() else {
-            return Ok(match self.future.result() {
+        Ok(self.take_settled())
+    }
+
+    /// Takes the outcomes that are there, after the token of a [`Watch`](super::watch::Watch). There may be none: if the first call
+    /// runs long, the others have moved to other cells, which come back as parts.
+    pub(crate) fn take_arrived(self) -> PartResult<R> {
+        if let Err(error) = self.future.check_process() {
+            return self.failed(error);
+        }
+        self.take_settled()
+    }
+
+    fn take_settled(self) -> PartResult<R> {
+        match self.future.call().cell.take_batch() {
+            Some(taken) => self.divide(taken),
+            None => match self.future.result() {
                 Err(error) if self.count > 1 => self.failed(error),
                 result => PartResult::One(result),
-            });
-        };
-        Ok(self.divide(taken))
+            },
+        }
     }
 
     /// The results that were taken out of the cell, and the parts that are left.
@@ -118,6 +131,8 @@ impl<R: 'static> MapPart<R> {
 
 impl<R> Awaited for MapPart<R> {
     type Output = R;
+
+    const FOLLOWS_TAIL: bool = true;
 
     fn future(&self) -> &Future<R> {
         &self.future

@@ -39,7 +39,7 @@
 //! | step                | thread                         | locks                        | effect                               |
 //! |---------------------|--------------------------------|------------------------------|--------------------------------------|
 //! | move tail           | the one that decides to divide | pool, then cell, then new cell | `end` falls; the calls behind it get new cells, and their callbacks and watchers move there |
-//! | publish             | the one that hands out         | cell                         | `answered` grows; wakes parked threads, returns the listeners of settled calls |
+//! | publish             | the one that hands out         | cell                         | `answered` grows; wakes parked threads, returns the listeners of settled calls, and the watchers of map parts |
 //! | resolve             | the one that hands out         | cell                         | writes all missing outcomes; wakes parked threads, returns all listeners |
 //! | drop of the promise | any                            | cell                         | resolves with an error, so no waiter is left behind |
 //! | read, park, listen  | any                            | cell                         | follows a call that has moved to its new cell |

@@ -20,18 +20,23 @@ pub(crate) trait Awaited {
     /// The result type of its calls.
     type Output;
 
+    /// Whether the token is also due when calls behind the future's one move to other cells.
+    const FOLLOWS_TAIL: bool;
+
     fn future(&self) -> &Future<Self::Output>;
 }
 
 impl<R> Awaited for Future<R> {
     type Output = R;
 
+    const FOLLOWS_TAIL: bool = false;
+
     fn future(&self) -> &Self {
         self
     }
 }
 
-/// Futures of which each sends its token once, when it is done.
+/// Futures of which each sends its token once: when it is done, or when the part of a batch that it stands for was divided.
 pub(crate) struct Watch<F: Awaited> {
     /// The futures whose tokens were not received yet.
     waiting: HashMap<usize, F>,
@@ -54,7 +59,9 @@ impl<F: Awaited<Output: 'static>> Watch<F> {
             return;
         }
         let sender = &self.sender;
-        let watch = |call: &CallRef<OutcomeCell>| call.cell.watch(call.number, token, sender);
+        let watch = |call: &CallRef<OutcomeCell>| {
+            call.cell.watch(call.number, token, sender, F::FOLLOWS_TAIL)
+        };
         if self.is_ours() && future.call().ask(watch) {
             future.request_background_read();
         }

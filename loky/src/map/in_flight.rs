@@ -181,13 +181,12 @@ impl<R> InFlight<R> for Pile<R> {
                 return Some(next);
             }
             let (first, part) = self.watch.next(deadline)?;
-            match part.take(None) {
-                Err(_) => unreachable!("without a deadline it waits"),
-                Ok(PartResult::One(result)) => {
+            match part.take_arrived() {
+                PartResult::One(result) => {
                     self.len -= 1;
                     return Some((first, result));
                 }
-                Ok(PartResult::Many(results, rest)) => {
+                PartResult::Many(results, rest) => {
                     let mut next = first + results.len();
                     self.open = Open { first, results: Some(results) };
                     for part in rest {
