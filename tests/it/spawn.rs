@@ -10,7 +10,7 @@ use loky_tests::pools::builder;
 use loky_tests::scratch::Scratch;
 use loky_tests::{children_of, is_alive, isolated, tasks};
 
-/// A pool that cannot start workers: every way to use it says why, at once.
+/// Checks that each use of a pool that cannot start workers fails at once, with the cause.
 #[track_caller]
 fn check_fails(builder: Builder, kind: ErrorKind, texts: &[&str]) {
     let start = Instant::now();
@@ -151,16 +151,16 @@ fn many_workers_start_and_answer() {
     });
 }
 
-/// A worker that dies at its start again and again: the pool gives up, and says how it died, how often, and what may lack.
+/// Checks that a worker which dies at each start breaks the pool: the error has the cause, the count, and what may be missing.
 #[track_caller]
 fn check_gives_up(script: &str, texts: &[&str]) {
     let scratch = Scratch::new();
     let exe = scratch.script(script);
-    let texts: Vec<_> = [texts, &["workers died one after another", "loky::main!"]].concat();
+    let texts: Vec<_> = [texts, &["workers in a row died", "loky::main!"]].concat();
     check_fails(builder(2).worker_exe(&exe), ErrorKind::BrokenProcessPool, &texts);
     let executor = builder(1).worker_exe(&exe).build().unwrap();
     let error = executor.submit(tasks::add, (1, 2)).result().unwrap_err();
-    assert!(error.to_string().starts_with("16 workers died"), "{error}");
+    assert!(error.to_string().starts_with("16 workers in a row died"), "{error}");
     assert!(error.worker_exit().is_some());
 }
 

@@ -267,7 +267,7 @@ mod tests {
         );
         check_rejected(
             Settings { worker_exe: Some(PathBuf::new()), ..settings() },
-            "`worker_exe`: cannot make an empty path absolute",
+            "cannot make `worker_exe` absolute",
         );
     }
 

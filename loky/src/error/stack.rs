@@ -16,7 +16,8 @@ pub(super) struct Frame<'a> {
 const CUT_CRATES: &[&str] = &["std", "core", "alloc", "loky", "__rustc", "backtrace"];
 
 /// The functions without a crate that Rust's runtime and the C library put on every stack.
-const CUT_FUNCTIONS: &[&str] = &["main", "start_thread", "clone", "clone3", "<unknown>"];
+const CUT_FUNCTIONS: &[&str] =
+    &["main", "call_init", "start_thread", "clone", "clone3", "<unknown>"];
 
 /// The begin of the names that `#[loky::task]` generates.
 const GENERATED: &str = "::__loky_";

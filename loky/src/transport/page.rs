@@ -52,7 +52,7 @@ const BATCH: usize = 3;
 const SHORT: usize = 4;
 const SHORT_BYTES: usize = (SLOT_WORDS - SHORT) * size_of::<u64>();
 
-/// The room for a long frame, and some more: otherwise all rooms would begin in the same set of the cache.
+/// The room for a long frame, and some more: otherwise all rooms would begin in one set of the cache.
 const LONG_WORDS: usize = SLOT_FRAME_BYTES / size_of::<u64>() + 40;
 
 /// The name of the memory in /proc.

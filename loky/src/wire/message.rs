@@ -36,7 +36,7 @@ pub(crate) const RESULTS: u8 = 26;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
     pub(crate) version: u32,
-    /// The index of the worker, below the pool's maximum. Its replacement gets the same one.
+    /// The index of the worker, below the pool's maximum. Its replacement gets that index too.
     pub(crate) index: u32,
     /// The depth of nesting: 1 for a worker of the program, 2 for a worker of that worker.
     pub(crate) depth: u32,

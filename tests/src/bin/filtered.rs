@@ -70,7 +70,7 @@ fn has_sealed_memfd() -> bool {
     }
     // SAFETY: plain numbers.
     let is_sealed = unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_GROW) } == 0;
-    // SAFETY: ours, and of nobody else.
+    // SAFETY: The descriptor is ours alone.
     unsafe { libc::close(fd) };
     is_sealed
 }

@@ -1,7 +1,7 @@
 //! The slots of one worker: which side has a call, decided without a system call.
 //!
 //! Each dispatched call has a slot in the worker's [`page`](super::page), from before it is written there until its answer has
-//! been read. The [slot word](super::words::slot) decides who has it; a batch has one slot, and a
+//! been read. The [slot word](super::words::slot) decides which side has it; a batch has one slot, and a
 //! [batch word](super::words::batch) for the calls in it. This file has the worker's steps, on its mapping of the page. The
 //! pool's steps are in its [`SlotTable`](table::SlotTable), which keeps the pool's own record beside the words.
 //!
