@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::call_ref::{CallRef, MovedTail};
 use super::payload::Outcome;
 use crate::codec::entries;
-use crate::error::Error;
+use crate::error::{Error, Execution};
 
 /// The answers of consecutive calls of a batch.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ pub(super) struct Taken<C> {
     /// The number behind the last call that has not moved, if any has.
     pub(super) end: Option<u32>,
     pub(super) moved: MovedTail<C>,
+}
+
+/// Whether the outcome is that of a call which no worker has begun.
+pub(super) fn never_began(outcome: &Outcome) -> bool {
+    outcome.as_ref().is_err_and(|error| error.execution() == Execution::NotStarted)
 }
 
 impl<C> Batch<C> {
@@ -143,6 +148,12 @@ impl<C> Batch<C> {
     pub(super) fn is_cancelled(&self, number: u32) -> bool {
         let last = self.last.as_ref().filter(|_| number >= self.answered);
         last.is_some_and(|last| last.as_ref().is_err_and(Error::is_cancelled))
+    }
+
+    /// Whether the call has ended without having begun.
+    pub(super) fn never_began(&self, number: u32) -> bool {
+        let last = self.last.as_ref().filter(|_| number >= self.answered);
+        last.is_some_and(never_began)
     }
 
     /// The outcome of a call that has not moved and was not taken.

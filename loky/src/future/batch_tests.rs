@@ -7,7 +7,7 @@ use super::listeners::notify_here;
 use super::payload::Payload;
 use super::*;
 use crate::codec::{entries, output};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Execution};
 use crate::id::CallId;
 
 const TASK: &str = "krate::task";
@@ -343,4 +343,15 @@ fn check_watched_part(is_divided_first: bool) {
 fn watched_part_whose_first_call_runs_long_yields_its_tail() {
     check_watched_part(false);
     check_watched_part(true);
+}
+
+/// A batch ends behind its first answer, since the other calls are cancelled: no process has begun these.
+#[test]
+fn cancelled_call_of_begun_batch_has_no_process() {
+    let (promise, cell) = promise(1);
+    let futures = futures(&cell, 3);
+    let never = cancelled().map_err(|error| error.with_execution(Execution::NotStarted));
+    notify_here(promise.resolve_batch(answers(0, [7]), Some(never), Some(17)));
+    let pids: Vec<_> = futures.iter().map(Future::worker_pid).collect();
+    assert_eq!(pids, [Some(17), None, None]);
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::batch::{Batch, Taken};
+use super::batch::{Batch, Taken, never_began};
 use super::call_ref::{CallRef, Lookup};
 use super::driver::{Driver, DriverRef, Unparked, Waiter};
 use super::listeners::{Callback, Listeners, Watcher, run_callbacks};
@@ -81,6 +81,15 @@ impl State {
             Self::Pending => false,
             Self::Done(outcome) => outcome.as_ref().is_err_and(Error::is_cancelled),
             Self::Batch(batch) => batch.is_cancelled(call.unwrap_or(0)),
+        }
+    }
+
+    /// Whether the call has ended without having begun.
+    fn never_began(&self, call: Option<u32>) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::Done(outcome) => never_began(outcome),
+            Self::Batch(batch) => batch.never_began(call.unwrap_or(0)),
         }
     }
 
@@ -200,7 +209,10 @@ impl OutcomeCell {
     }
 
     pub(super) fn worker_pid(&self, call: Option<u32>) -> Lookup<Self, Option<u32>> {
-        self.read(call, None, |inner| inner.worker_pid.map(NonZeroU32::get))
+        // The cell of a batch has one process, which has begun not all of its calls.
+        self.read(call, None, |inner| {
+            inner.worker_pid.filter(|_| !inner.state.never_began(call)).map(NonZeroU32::get)
+        })
     }
 
     pub(super) fn snapshot(&self, call: Option<u32>) -> Lookup<Self, Snapshot> {

@@ -139,9 +139,11 @@ impl Storm<'_> {
             let disturber = scope.spawn(move || storm.disturb(told, executor));
             let actors =
                 Vec::from_iter((0..storm.threads).map(|thread| scope.spawn(move || act(thread))));
-            let logs = actors.into_iter().map(|actor| actor.join().unwrap()).collect();
+            let logs = Vec::from_iter(actors.into_iter().map(|actor| actor.join()));
+            // Before a failed actor ends this thread, which the disturber would outlive.
             sender.send(None).expect("the disturber listens");
             let (told, kills) = disturber.join().unwrap();
+            let logs = logs.into_iter().map(Result::unwrap).collect();
             Aftermath::new(logs, told, kills, record.clone())
         })
     }
